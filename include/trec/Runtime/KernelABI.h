@@ -1,0 +1,109 @@
+/* The schema of what the compiler emits and the runtime reads: generated kernels and the constant image of a model.
+ *
+ * Private to a `.so`: the two sides are always linked together, so nothing here needs to stay stable between
+ * versions. `trec-emit-kernel-entries` writes kernels and the arrays of descriptors, `lib/Target/KernelTable.cpp` the
+ * image; the asserts below and test/Unit/KernelABITest.cpp hold both to this layout. Every field is 8 bytes.
+ */
+#ifndef TREC_KERNEL_ABI_H
+#define TREC_KERNEL_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What one kernel call works on: one feature pooled through one table into one block of output columns. */
+struct trec_bag_args {
+  const void *rows;        /* first row of the table */
+  int64_t num_rows;        /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
+  const void *indices;     /* the batch's whole array of ids, int32 or int64 as the kernel */
+  const int64_t *offsets;  /* [B + 1] of this feature, into indices */
+  const float *weights;    /* parallel to indices; not read by unweighted kernels */
+  void *output;            /* sample 0, first column of this feature */
+  int64_t output_stride;   /* elements from one sample to the next */
+  int64_t last_index;      /* highest position in indices that prefetching may read; -1 where there is none */
+  int64_t *report;         /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
+};
+
+/* Pools bags bag_begin..bag_end (exclusive). */
+typedef void (*trec_kernel)(const struct trec_bag_args *args, int64_t bag_begin, int64_t bag_end);
+
+/* Kernels per configuration: one for each type of id. */
+enum { TREC_KERNEL_INT32 = 0, TREC_KERNEL_INT64 = 1, TREC_KERNEL_VARIANTS = 2 };
+
+struct trec_feature_desc {
+  int64_t name; /* offset into strings */
+};
+
+struct trec_table_desc {
+  int64_t name; /* offset into strings */
+  int64_t rows; /* -1: taken from the weights */
+  int64_t row_bytes;
+  int64_t dim;
+  int64_t weights_type; /* TREC_WEIGHTS_* */
+};
+
+/* Codes of the weights types, as mlir::trec::WeightsType. */
+enum { TREC_WEIGHTS_FP32 = 0, TREC_WEIGHTS_FP16 = 1, TREC_WEIGHTS_INT8 = 2, TREC_WEIGHTS_INT4 = 3, TREC_WEIGHTS_INT2 = 4 };
+
+/* One feature of the output: which kernel pools which feature through which table to which column. */
+struct trec_bag_desc {
+  int64_t kernel;
+  int64_t table;
+  int64_t feature;
+  int64_t column;
+};
+
+/* The kernels of one CPU level. `features` has bit i set where the code needs entry i of include/trec/Runtime/CPUFeatures.def. */
+struct trec_level_desc {
+  const char *name;
+  uint64_t features;
+  const trec_kernel *kernels; /* [num_kernels][TREC_KERNEL_VARIANTS] */
+};
+
+/* Everything constant about one model; the symbol trec_image. */
+struct trec_image {
+  const char *name;
+  const char *strings; /* NUL-terminated names, one after the other */
+  const struct trec_feature_desc *features;
+  int64_t num_features;
+  const struct trec_table_desc *tables;
+  int64_t num_tables;
+  const struct trec_bag_desc *bags;
+  int64_t num_bags;
+  int64_t num_kernels;
+  const struct trec_level_desc *levels; /* best first */
+  int64_t num_levels;
+  int64_t total_dim;    /* columns of the output */
+  int64_t output_type;  /* TREC_FLOAT32, TREC_FLOAT16 or TREC_BFLOAT16 */
+  int64_t weighted;     /* 1: forward needs per-sample weights */
+  int64_t bounds_check; /* TREC_BOUNDS_* other than AS_COMPILED */
+  const char *metadata;
+  int64_t metadata_bytes;
+  const void *ir;
+  int64_t ir_bytes;
+  const void *weights; /* an embedded safetensors file, or NULL */
+  int64_t weights_bytes;
+};
+
+#ifdef __cplusplus
+#define TREC_LAYOUT_ASSERT static_assert
+#else
+#define TREC_LAYOUT_ASSERT _Static_assert
+#endif
+#define TREC_FIELD_AT(type, field, index) \
+  TREC_LAYOUT_ASSERT(offsetof(struct type, field) == 8 * (index), #type "." #field " must be field " #index)
+
+TREC_FIELD_AT(trec_bag_args, rows, 0);
+TREC_FIELD_AT(trec_bag_args, num_rows, 1);
+TREC_FIELD_AT(trec_bag_args, indices, 2);
+TREC_FIELD_AT(trec_bag_args, offsets, 3);
+TREC_FIELD_AT(trec_bag_args, weights, 4);
+TREC_FIELD_AT(trec_bag_args, output, 5);
+TREC_FIELD_AT(trec_bag_args, output_stride, 6);
+TREC_FIELD_AT(trec_bag_args, last_index, 7);
+TREC_FIELD_AT(trec_bag_args, report, 8);
+TREC_FIELD_AT(trec_table_desc, weights_type, 4);
+TREC_FIELD_AT(trec_bag_desc, column, 3);
+TREC_FIELD_AT(trec_level_desc, kernels, 2);
+TREC_FIELD_AT(trec_image, weights_bytes, 20);
+
+#endif /* TREC_KERNEL_ABI_H */

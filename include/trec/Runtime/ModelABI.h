@@ -1,0 +1,176 @@
+/* The C interface of a compiled model: what a program that serves embeddings calls.
+ *
+ * `trec-compile` writes a copy of this text into each `model.h`, so that the generated header stands alone.
+ * A `model.so` exports one symbol, the query function (`trec_model_query` unless `--symbol` named another):
+ *
+ *     const trec_api *api = trec_model_query(TREC_ABI_VERSION, &error);
+ *     trec_create_options options = {.size = sizeof options, .weights_path = "model.safetensors"};
+ *     trec_model *model;
+ *     if (api->create(&options, &model, &error) != TREC_OK) fail(error.message);
+ *     trec_forward_args args = {.size = sizeof args, .batch_size = 2, .num_keys = 1, .values = ids,
+ *                               .num_values = 3, .values_type = TREC_INT64, .lengths = lengths,
+ *                               .lengths_type = TREC_INT32, .output = out, .output_bytes = sizeof out};
+ *     if (api->forward(model, &args, &error) != TREC_OK) fail(error.message);
+ *     api->destroy(model);
+ *
+ * Rules that hold everywhere:
+ * - Every function returns a status code and never aborts, exits or throws. `error` may be NULL.
+ * - The first field of every struct is its size in bytes as the caller knows it; fields are only ever appended. A
+ *   struct shorter than the library's reads as if its missing fields were zero.
+ * - A model is immutable after `create` but for its counters: any number of threads may call `forward` on it.
+ * - Nothing that the caller passes in is written to, but `output`, `workspace` and `error`.
+ */
+#ifndef TREC_MODEL_ABI_H
+#define TREC_MODEL_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes only when a struct below changes in a way that appending cannot express. */
+#define TREC_ABI_VERSION 1u
+
+/* Status codes; also in trec_error.status. */
+enum {
+  TREC_OK = 0,
+  TREC_INVALID_ARGUMENT = 1, /* a call that no batch could make right: null pointer, unknown type, short buffer */
+  TREC_INVALID_INPUT = 2,    /* lengths, offsets, slots or weights of this batch are wrong */
+  TREC_OUT_OF_BOUNDS = 3,    /* an id is outside its table, under TREC_BOUNDS_FATAL or TREC_BOUNDS_NONE */
+  TREC_WEIGHTS_MISMATCH = 4, /* the weights are not those that the model was compiled for, or not well formed */
+  TREC_IO_ERROR = 5,         /* a file cannot be opened, mapped or read */
+  TREC_OUT_OF_MEMORY = 6,
+  TREC_UNSUPPORTED_CPU = 7,  /* the machine lacks the instructions that the model was compiled for */
+  TREC_VERSION_MISMATCH = 8  /* the caller's TREC_ABI_VERSION is not the library's */
+};
+
+/* Element types of arrays that the caller passes. */
+enum {
+  TREC_INT32 = 1,
+  TREC_INT64 = 2,
+  TREC_FLOAT32 = 3,
+  TREC_FLOAT16 = 4,
+  TREC_BFLOAT16 = 5
+};
+
+/* What happens to an id that is negative (other than -1, which is always skipped) or not below its table's rows. */
+enum {
+  TREC_BOUNDS_AS_COMPILED = 0, /* the policy written in the model */
+  TREC_BOUNDS_FATAL = 1,       /* forward fails with TREC_OUT_OF_BOUNDS and names the lowest bad position */
+  TREC_BOUNDS_WARNING = 2,     /* row 0 is used instead, the id is counted, the warning callback is called */
+  TREC_BOUNDS_IGNORE = 3,      /* row 0 is used instead, the id is counted */
+  TREC_BOUNDS_NONE = 4         /* as fatal: no read is ever out of bounds, whatever the policy */
+};
+
+/* Where and why a call failed. Set `size` before the call; the library fills the rest, also on success (status 0 and
+ * an empty message). Numbers that do not apply are -1. */
+typedef struct trec_error {
+  size_t size;
+  int32_t status;
+  int32_t reserved;
+  int64_t feature;  /* index into the model's features */
+  int64_t table;    /* index into the model's tables */
+  int64_t sample;   /* in 0..batch_size */
+  int64_t position; /* of the id within its sample's bag */
+  int64_t value;    /* the id, length or offset that was found */
+  int64_t limit;    /* what it had to stay below: rows of the table, number of values */
+  char message[512];
+} trec_error;
+
+/* One table as it lies in the caller's memory: `rows` rows of `row_bytes` bytes, without gaps. */
+typedef struct trec_table_data {
+  const void *data;
+  int64_t rows;
+  int64_t row_bytes;
+} trec_table_data;
+
+/* Runs body(context, i) for each i in 0..count, in any order, on any threads, and returns when all are done. */
+typedef void (*trec_parallel_for)(void *user, int64_t count, void (*body)(void *context, int64_t i), void *context);
+
+/* Receives one message per call of forward that met bad ids under TREC_BOUNDS_WARNING; `error` holds its numbers and
+ * lives until the callback returns. Called on the thread that called forward. */
+typedef void (*trec_warning)(void *user, const trec_error *error);
+
+/* Exactly one source of weights: a path, a safetensors file in memory, or one trec_table_data per table in the
+ * model's order. With none of them the model uses weights embedded by `--weights=embed`, and fails where it has none.
+ * Memory that the caller passes must outlive the model and may be changed in place between calls of forward. */
+typedef struct trec_create_options {
+  size_t size;
+  const char *weights_path; /* mapped read-only and shared between processes */
+  const void *weights_data;
+  uint64_t weights_bytes;
+  const trec_table_data *tables;
+  int64_t num_tables;
+  int32_t bounds_check; /* TREC_BOUNDS_* */
+  int32_t threads;      /* threads that one forward may use, the caller's included; 0 and 1: the caller's alone */
+  trec_parallel_for parallel_for; /* the caller's executor; NULL: the model's own pool, started when first needed */
+  void *parallel_for_user;
+  trec_warning warning; /* NULL: warnings go to standard error, one line each */
+  void *warning_user;
+} trec_create_options;
+
+/* One batch, as a KeyedJaggedTensor holds it. With K = num_keys and B = batch_size, the ids of key k, sample b are
+ * values[offsets[k * B + b]] to values[offsets[k * B + b + 1]] (exclusive). */
+typedef struct trec_forward_args {
+  size_t size;
+  int64_t batch_size;   /* B, may be 0 */
+  int64_t num_keys;     /* K: keys that the caller's batch holds, in the caller's order */
+  const int32_t *slots; /* [number of features]: the caller's key of each feature; NULL: key i is feature i */
+  const void *values;   /* [num_values] ids */
+  int64_t num_values;
+  const void *lengths; /* [K * B] ids per bag; exactly one of lengths and offsets */
+  const void *offsets; /* [K * B + 1], from 0, never decreasing, the last equal to num_values */
+  const float *weights; /* [num_weights] one per id for a weighted model, else NULL */
+  int64_t num_weights;
+  void *output;              /* [B, output_row_stride] elements of the model's output type, rows in sample order */
+  uint64_t output_bytes;     /* of the buffer behind output */
+  int64_t output_row_stride; /* in elements; 0: the total of all dims */
+  void *workspace;           /* of workspace_size() bytes at 64-byte alignment, or NULL: the library allocates */
+  uint64_t workspace_bytes;
+  int32_t values_type;  /* TREC_INT32 or TREC_INT64 */
+  int32_t lengths_type; /* likewise */
+  int32_t offsets_type; /* likewise */
+  int32_t reserved;
+} trec_forward_args;
+
+/* Totals since create, over all threads. */
+typedef struct trec_counters {
+  size_t size;
+  int64_t forwards;      /* calls of forward that succeeded */
+  int64_t bad_ids;       /* ids outside their tables, under any policy */
+  int64_t failed;        /* calls of forward that failed */
+} trec_counters;
+
+typedef struct trec_model trec_model;
+
+typedef struct trec_api {
+  size_t size;
+  uint32_t abi_version;
+  uint32_t reserved;
+  const char *metadata; /* JSON: features, tables, output keys, CPU levels, kernels; NUL-terminated */
+  uint64_t metadata_bytes;
+  const void *ir; /* MLIR bytecode of the model as imported, what `trec-run --check` interprets */
+  uint64_t ir_bytes;
+  /* Sets *model, or sets it to NULL and returns an error. */
+  int32_t (*create)(const trec_create_options *options, trec_model **model, trec_error *error);
+  void (*destroy)(trec_model *model); /* NULL is allowed */
+  /* Bytes that forward needs in workspace for this shape. */
+  int32_t (*workspace_size)(const trec_model *model, int64_t num_keys, int64_t batch_size, uint64_t *bytes,
+                            trec_error *error);
+  /* Computes the whole KeyedTensor. After an error the contents of output are unspecified. */
+  int32_t (*forward)(trec_model *model, const trec_forward_args *args, trec_error *error);
+  int32_t (*counters)(const trec_model *model, trec_counters *counters);
+  /* Name of the CPU level that create chose for this model, such as "x86-64-v3". */
+  const char *(*cpu_level)(const trec_model *model);
+} trec_api;
+
+/* The type of the exported symbol. Returns NULL, with `error` naming both versions, where abi_version is not this
+ * library's. The result lives as long as the library is loaded. */
+typedef const trec_api *(*trec_query)(uint32_t abi_version, trec_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* TREC_MODEL_ABI_H */
