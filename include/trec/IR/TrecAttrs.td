@@ -1,0 +1,135 @@
+//===- TrecAttrs.td - Attributes of the trec dialect --------------*- tablegen -*-===//
+//
+// How rows are stored, how bags are pooled, what happens to a bad id, and how a
+// group of lookups will be run.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_IR_TRECATTRS_TD
+#define TREC_IR_TRECATTRS_TD
+
+include "trec/IR/TrecDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+class Trec_Enum<string name, string summary, list<I32EnumAttrCase> cases>
+    : I32EnumAttr<name, summary, cases> {
+  let genSpecializedAttr = 0;
+  let cppNamespace = "::mlir::trec";
+}
+
+// The codes are FBGEMM's SparseType codes in `weights_tys`, and those of
+// include/trec/Runtime/KernelABI.h.
+def Trec_WeightsType : Trec_Enum<"WeightsType", "element type of stored rows", [
+  I32EnumAttrCase<"fp32", 0>, I32EnumAttrCase<"fp16", 1>,
+  I32EnumAttrCase<"int8", 2>, I32EnumAttrCase<"int4", 3>,
+  I32EnumAttrCase<"int2", 4>]>;
+
+def Trec_HeaderType : Trec_Enum<"HeaderType", "scale and bias in front of a row", [
+  I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"f16", 1>]>;
+
+def Trec_Pooling : Trec_Enum<"Pooling", "how the rows of a bag become one row", [
+  I32EnumAttrCase<"sum", 0>, I32EnumAttrCase<"mean", 1>]>;
+
+// The codes are those of TREC_BOUNDS_* in include/trec/Runtime/ModelABI.h.
+def Trec_BoundsPolicy : Trec_Enum<"BoundsPolicy", "what happens to a bad id", [
+  I32EnumAttrCase<"fatal", 1>, I32EnumAttrCase<"warning", 2>,
+  I32EnumAttrCase<"ignore", 3>, I32EnumAttrCase<"none", 4>]>;
+
+class Trec_Attr<string name, string mnemonic_>
+    : AttrDef<Trec_Dialect, name> {
+  let mnemonic = mnemonic_;
+}
+
+def Trec_PoolingAttr : EnumAttr<Trec_Dialect, Trec_Pooling, "pooling"> {
+  let summary = "how the rows of a bag become one row";
+  let description = [{
+    `sum` adds the rows; `mean` adds them and multiplies by `1.0f / n`, where `n`
+    counts all ids of the bag, also the skipped -1. An empty bag gives zeros.
+  }];
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def Trec_BoundsPolicyAttr : EnumAttr<Trec_Dialect, Trec_BoundsPolicy, "bounds"> {
+  let summary = "what happens to an id outside its table";
+  let description = [{
+    An id of -1 is legal and skipped under every policy. Any other id below 0 or
+    not below the rows of the table is bad: `warning` and `ignore` use row 0
+    instead (and count it; `warning` also reports the lowest one), `fatal` and
+    `none` make the call fail. No policy ever reads outside a table.
+  }];
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def Trec_RowLayoutAttr : Trec_Attr<"RowLayout", "row_layout"> {
+  let summary = "where the scale, the bias and the padding of a stored row are";
+  let description = [{
+    `header = f16`: the row starts with its scale and its bias as two IEEE half
+    floats, followed by the codes, packed low bits first. `header = none`: the
+    row is its elements. A row is padded to a multiple of `align` bytes.
+
+    ```mlir
+    trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16, align = 16>>
+    ```
+
+    Constraints:
+    * C1: `align` is at least 1.
+  }];
+  let parameters = (ins EnumParameter<Trec_HeaderType>:$header,
+                        DefaultValuedParameter<"int64_t", "1">:$align);
+  let assemblyFormat = "`<` `header` `=` $header (`,` `align` `=` $align^)? `>`";
+  let genVerifyDecl = 1;
+}
+
+def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
+  let summary = "one lookup of a group: a feature, its table, its output columns";
+  let description = [{
+    The bags of `feature` are pooled through `table` into the columns of the
+    output that start at `column`.
+
+    Constraints:
+    * C1: `column` is not negative.
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$table,
+                        "::mlir::StringAttr":$feature, "int64_t":$column);
+  let assemblyFormat = "`<` $table `,` $feature `,` $column `>`";
+  let genVerifyDecl = 1;
+}
+
+def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
+  let summary = "how a group of lookups will be run on a CPU";
+  let description = [{
+    Written by `trec-select-lowering`, by a test or by a tuner; obeyed by
+    `convert-trec-to-vector`. No value changes a bit of the output.
+
+    * `vector_width`: fp32 lanes of one accumulator;
+    * `accumulators`: accumulators held in registers over a bag; a wider row is
+      pooled in several passes over its bag;
+    * `prefetch_distance`: rows between the one that is fetched and the one that
+      is added; 0 fetches nothing ahead;
+    * `fma`: `hardware`, or `library` for CPUs without it: an unweighted sum of
+      codes then multiplies and adds, which is exact, and anything else calls
+      `fmaf`;
+    * `half`: `hardware` converts half floats with the CPU's instructions,
+      `integer` with integer arithmetic of the same result.
+
+    Constraints:
+    * C1: `vector_width` is a power of two, at most 64.
+    * C2: `accumulators` is from 1 to 64.
+    * C3: `prefetch_distance` is not negative.
+  }];
+  let parameters = (ins "int64_t":$vector_width, "int64_t":$accumulators,
+                        "int64_t":$prefetch_distance,
+                        DefaultValuedParameter<"::mlir::trec::FmaMode", "::mlir::trec::FmaMode::hardware">:$fma,
+                        DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Trec_FmaMode : Trec_Enum<"FmaMode", "where a fused multiply-add is computed", [
+  I32EnumAttrCase<"hardware", 0>, I32EnumAttrCase<"library", 1>]>;
+
+def Trec_HalfMode : Trec_Enum<"HalfMode", "how half floats are converted", [
+  I32EnumAttrCase<"hardware", 0>, I32EnumAttrCase<"integer", 1>]>;
+
+#endif // TREC_IR_TRECATTRS_TD

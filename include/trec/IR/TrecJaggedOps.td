@@ -1,0 +1,104 @@
+//===- TrecJaggedOps.td - Features of a batch and their weights ---*- tablegen -*-===//
+//
+// Takes features out of a KeyedJaggedTensor, weights rows, and assembles the
+// dict of JaggedTensors that an EmbeddingCollection returns.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_IR_TRECJAGGEDOPS_TD
+#define TREC_IR_TRECJAGGEDOPS_TD
+
+include "trec/IR/TrecOpBase.td"
+
+def Trec_FeatureOp : Trec_Op<"feature", [Pure]> {
+  let summary = "take the ids of one key of the batch";
+  let description = [{
+    ```mlir
+    func.func @f(%kjt: !trec.kjt<["ad_id"]>) -> !trec.jagged<index> {
+      %ids = trec.feature %kjt "ad_id" : !trec.kjt<["ad_id"]>
+      return %ids : !trec.jagged<index>
+    }
+    ```
+
+    Constraints:
+    * C1: the batch has the key.
+  }];
+  let arguments = (ins Trec_KJTType:$kjt, StrAttr:$key);
+  let results = (outs Trec_Ids:$ids);
+  let assemblyFormat = "$kjt $key attr-dict `:` type($kjt)";
+  let hasVerifier = 1;
+}
+
+def Trec_SampleWeightsOp : Trec_Op<"sample_weights", [Pure]> {
+  let summary = "take the per-sample weights of one key of the batch";
+  let description = [{
+    One fp32 weight per id, those of skipped ids included.
+
+    Constraints:
+    * C1: the batch has the key.
+    * C2: the batch is weighted.
+  }];
+  let arguments = (ins Trec_KJTType:$kjt, StrAttr:$key);
+  let results = (outs Trec_Weights:$weights);
+  let assemblyFormat = "$kjt $key attr-dict `:` type($kjt)";
+  let hasVerifier = 1;
+}
+
+def Trec_PositionWeightsOp : Trec_Op<"position_weights", [
+    Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "weight ids by their position in their bag";
+  let description = [{
+    The id at position p of its bag has weight `parameter[p]`. A bag longer than
+    the parameter is an error when the model runs.
+
+    Constraints:
+    * C1: the symbol names a `trec.parameter` of f32.
+  }];
+  let arguments = (ins Trec_Ids:$ids, FlatSymbolRefAttr:$parameter);
+  let results = (outs Trec_Weights:$weights);
+  let assemblyFormat = "$ids `from` $parameter attr-dict";
+}
+
+def Trec_WeightOp : Trec_Op<"weight", [
+    Pure, AllTypesMatch<["values", "weighted"]>]> {
+  let summary = "multiply each row by its weight";
+  let description = [{
+    For rows of codes the scale and the bias are each multiplied by the weight and
+    rounded to fp32; a row of floats keeps its weight beside it, for `trec.pool`
+    to use in a fused multiply-add.
+  }];
+  let arguments = (ins Trec_DequantizedRows:$values, Trec_Weights:$weights);
+  let results = (outs Trec_DequantizedRows:$weighted);
+  let assemblyFormat = "$values `by` $weights attr-dict `:` type($values)";
+}
+
+def Trec_MaterializeOp : Trec_Op<"materialize", [Pure]> {
+  let summary = "round each dequantized row to floats";
+  let description = [{
+    The row as `trec.pool sum` would give it for a bag of this row alone, then
+    rounded to the element type as `trec.cast_output` does. The row of a skipped
+    id is zeros.
+
+    Constraints:
+    * C1: the result is a vector of the rows' dim.
+  }];
+  let arguments = (ins Trec_DequantizedRows:$values);
+  let results = (outs Trec_FloatRows:$rows);
+  let assemblyFormat = "$values attr-dict `:` type($values) `->` type($rows)";
+  let hasVerifier = 1;
+}
+
+def Trec_JaggedDictOp : Trec_Op<"jagged_dict", [Pure]> {
+  let summary = "assemble a dict of JaggedTensors";
+  let description = [{
+    Constraints:
+    * C1: there is one operand per key of the result.
+    * C2: each operand's vector has the dim and the element of its key.
+  }];
+  let arguments = (ins Variadic<Trec_FloatRows>:$rows);
+  let results = (outs Trec_JaggedDictType:$dict);
+  let assemblyFormat = "$rows attr-dict `:` functional-type($rows, $dict)";
+  let hasVerifier = 1;
+}
+
+#endif // TREC_IR_TRECJAGGEDOPS_TD

@@ -1,0 +1,60 @@
+//===- TrecPoolingOps.td - Pooling and the pooled output ----------*- tablegen -*-===//
+//
+// Pools bags of rows and assembles the KeyedTensor.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_IR_TRECPOOLINGOPS_TD
+#define TREC_IR_TRECPOOLINGOPS_TD
+
+include "trec/IR/TrecOpBase.td"
+
+def Trec_PoolOp : Trec_Op<"pool", [
+    Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
+  let summary = "make one row of each bag of rows";
+  let description = [{
+    In the order of the bag, in fp32, from `acc = +0`:
+    * a row of codes: `acc = acc + b`, then `acc = fma(q, s, acc)`;
+    * a row of floats: `acc = acc + v`, or `acc = fma(w, v, acc)` where it was
+      weighted.
+
+    `mean` then multiplies by `1.0f / n`, n being the number of ids of the bag. An
+    empty bag gives +0. These are FBGEMM's CPU numbers, bit for bit.
+  }];
+  let arguments = (ins Trec_PoolingAttr:$pooling, Trec_DequantizedRows:$values);
+  let results = (outs 2DTensorOf<[F32]>:$pooled);
+  let assemblyFormat = "custom<PoolingKeyword>($pooling) $values attr-dict `:` type($values)";
+}
+
+def Trec_CastOutputOp : Trec_Op<"cast_output", [Pure]> {
+  let summary = "round pooled rows to the output type";
+  let description = [{
+    To f16: nearest, ties to even, too large gives infinity. To bf16: as FBGEMM,
+    `(bits + 0x8000) >> 16`. To f32: nothing, and the op folds away.
+
+    Constraints:
+    * C1: the result has the shape of the operand.
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$pooled);
+  let results = (outs 2DTensorOf<[F32, F16, BF16]>:$result);
+  let assemblyFormat = "$pooled attr-dict `:` type($pooled) `->` type($result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+def Trec_KeyedTensorOp : Trec_Op<"keyed_tensor", [Pure]> {
+  let summary = "put pooled features side by side";
+  let description = [{
+    Operand i fills the columns of key i.
+
+    Constraints:
+    * C1: there is one operand per key of the result.
+    * C2: each operand has the dim and the element of its key.
+  }];
+  let arguments = (ins Variadic<2DTensorOf<[F32, F16, BF16]>>:$pooled);
+  let results = (outs Trec_KeyedTensorType:$keyed);
+  let assemblyFormat = "$pooled attr-dict `:` functional-type($pooled, $keyed)";
+  let hasVerifier = 1;
+}
+
+#endif // TREC_IR_TRECPOOLINGOPS_TD

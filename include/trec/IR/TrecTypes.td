@@ -1,0 +1,167 @@
+//===- TrecTypes.td - Types of the trec dialect -------------------*- tablegen -*-===//
+//
+// Batches of ids, tables, rows and outputs.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_IR_TRECTYPES_TD
+#define TREC_IR_TRECTYPES_TD
+
+include "trec/IR/TrecAttrs.td"
+
+class Trec_Type<string name, string mnemonic_> : TypeDef<Trec_Dialect, name> {
+  let mnemonic = mnemonic_;
+  let genVerifyDecl = 1;
+}
+
+def Trec_KJTType : Trec_Type<"KJT", "kjt"> {
+  let summary = "a KeyedJaggedTensor: per key and sample, a bag of ids";
+  let description = [{
+    The batch that a model takes. The integer types of ids, lengths and offsets
+    and the size of the batch are not part of the type: each is chosen per call.
+    With `weighted` each id has an fp32 weight. The caller's batch may hold more
+    keys, in any order.
+
+    ```mlir
+    func.func private @forward(!trec.kjt<["ad_id", "user_id"], weighted>)
+    ```
+
+    Constraints:
+    * C1: there is at least one key.
+    * C2: keys are not empty and differ from each other.
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys, "bool":$weighted);
+  let assemblyFormat = "`<` custom<NameList>($keys) custom<WeightedFlag>($weighted) `>`";
+  let extraClassDeclaration = [{
+    /// Position of `key`, or std::nullopt.
+    std::optional<int64_t> getKeyIndex(::llvm::StringRef key) const;
+  }];
+}
+
+def Trec_RowType : Trec_Type<"Row", "row"> {
+  let summary = "one stored row of a table";
+  let description = [{
+    `dim` elements of type `weights`, as `layout` places them. For INT4 and INT2
+    a last byte that `dim` does not fill has zeros in its high bits.
+
+    ```mlir
+    func.func private @rows() -> !trec.jagged<!trec.row<128, int4, #trec.row_layout<header = f16, align = 16>>>
+    ```
+
+    Constraints:
+    * C1: `dim` is at least 1.
+    * C2: integer rows have an `f16` header; fp32 and fp16 rows have none.
+    * C3: the bytes of a padded row are a multiple of the element's size.
+  }];
+  let parameters = (ins "int64_t":$dim, EnumParameter<Trec_WeightsType>:$weights,
+                        "::mlir::trec::RowLayoutAttr":$layout);
+  let assemblyFormat = "`<` $dim `,` $weights `,` $layout `>`";
+  let extraClassDeclaration = [{
+    /// True for INT8, INT4 and INT2 rows: codes with a scale and a bias.
+    bool isQuantized() const;
+    /// Bits of one element.
+    int64_t getBits() const;
+    /// Bytes in front of the elements.
+    int64_t getHeaderBytes() const;
+    /// Bytes of the elements, without header and padding.
+    int64_t getDataBytes() const;
+    /// Bytes from one row of a table to the next.
+    int64_t getRowBytes() const;
+  }];
+}
+
+def Trec_TableType : Trec_Type<"Table", "table"> {
+  let summary = "an embedding table: rows of one type";
+  let description = [{
+    `?` rows: their number is taken from the weights when the model is loaded.
+
+    ```mlir
+    trec.table @ads  : !trec.table<1000000x128, int8, #trec.row_layout<header = f16, align = 16>>
+    trec.table @user : !trec.table<?x64, fp16, #trec.row_layout<header = none>>
+    ```
+
+    Constraints:
+    * C1: the number of rows is not negative.
+    * C2: the row is a legal `!trec.row`.
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$dim,
+                        EnumParameter<Trec_WeightsType>:$weights,
+                        "::mlir::trec::RowLayoutAttr":$layout);
+  let assemblyFormat = "`<` custom<TableShape>($rows, $dim) `,` $weights `,` $layout `>`";
+  let extraClassDeclaration = [{
+    /// The type of one row.
+    ::mlir::trec::RowType getRowType() const;
+    /// True where the number of rows is known only at load.
+    bool hasDynamicRows() const { return ::mlir::ShapedType::isDynamic(getRows()); }
+  }];
+}
+
+def Trec_DequantizedType : Trec_Type<"Dequantized", "dequantized"> {
+  let summary = "a row of real numbers, not yet rounded to floats";
+  let description = [{
+    `dim` values. A row of codes stays a triple (codes q, scale s, bias b) that
+    stands for `q * s + b`; how that is rounded is defined where it is pooled
+    (`trec.pool`) or stored (`trec.materialize`). A row of floats stands for
+    itself.
+
+    Constraints:
+    * C1: `dim` is at least 1.
+  }];
+  let parameters = (ins "int64_t":$dim);
+  let assemblyFormat = "`<` $dim `>`";
+}
+
+def Trec_JaggedType : Trec_Type<"Jagged", "jagged"> {
+  let summary = "per sample a bag of any number of elements";
+  let description = [{
+    What a bag holds: `index` (ids), `f32` (weights), `!trec.row` (stored rows),
+    `!trec.dequantized` or a vector of floats (rows that an EmbeddingCollection
+    returns).
+
+    Constraints:
+    * C1: the element is `index`, `f32`, `!trec.row`, `!trec.dequantized`, or a
+      vector of rank 1 of f32, f16 or bf16.
+  }];
+  let parameters = (ins "::mlir::Type":$element);
+  let assemblyFormat = "`<` $element `>`";
+}
+
+def Trec_KeyedTensorType : Trec_Type<"KeyedTensor", "keyed_tensor"> {
+  let summary = "a KeyedTensor: per sample the pooled features side by side";
+  let description = [{
+    A dense `[batch, sum of dims]` matrix of `element`; key i owns `dims[i]`
+    columns from the sum of the dims before it. Keys may repeat, as they do in
+    TorchRec where one table holds one feature twice.
+
+    ```mlir
+    func.func private @output() -> !trec.keyed_tensor<["ad_id", "user_id"], [128, 64], f32>
+    ```
+
+    Constraints:
+    * C1: there is at least one key, and as many dims as keys.
+    * C2: dims are at least 1.
+    * C3: the element is f32, f16 or bf16.
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys,
+                        ArrayRefParameter<"int64_t">:$dims, "::mlir::Type":$element);
+  let assemblyFormat = "`<` custom<NameList>($keys) `,` `[` $dims `]` `,` $element `>`";
+  let extraClassDeclaration = [{
+    /// Columns of one sample.
+    int64_t getTotalDim() const;
+  }];
+}
+
+def Trec_JaggedDictType : Trec_Type<"JaggedDict", "jagged_dict"> {
+  let summary = "a dict of JaggedTensors, the output of an EmbeddingCollection";
+  let description = [{
+    Constraints:
+    * C1: there is at least one key, and as many dims as keys.
+    * C2: dims are at least 1.
+    * C3: the element is f32, f16 or bf16.
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys,
+                        ArrayRefParameter<"int64_t">:$dims, "::mlir::Type":$element);
+  let assemblyFormat = "`<` custom<NameList>($keys) `,` `[` $dims `]` `,` $element `>`";
+}
+
+#endif // TREC_IR_TRECTYPES_TD
