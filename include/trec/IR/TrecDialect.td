@@ -38,6 +38,9 @@ def Trec_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral kContractAttrName = "trec.contract";
     /// The version of the import contract that this compiler reads.
     static constexpr int32_t kContractVersion = 1;
+
+    void registerAttributes();
+    void registerTypes();
   }];
 }
 

@@ -31,7 +31,7 @@ def Trec_KJTType : Trec_Type<"KJT", "kjt"> {
     * C2: keys are not empty and differ from each other.
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys, "bool":$weighted);
-  let assemblyFormat = "`<` custom<NameList>($keys) custom<WeightedFlag>($weighted) `>`";
+  let assemblyFormat = "`<` custom<BatchKeys>($keys, $weighted) `>`";
   let extraClassDeclaration = [{
     /// Position of `key`, or std::nullopt.
     std::optional<int64_t> getKeyIndex(::llvm::StringRef key) const;

@@ -19,7 +19,6 @@ struct trec_bag_args {
   const float *weights;    /* parallel to indices; not read by unweighted kernels */
   void *output;            /* sample 0, first column of this feature */
   int64_t output_stride;   /* elements from one sample to the next */
-  int64_t last_index;      /* highest position in indices that prefetching may read; -1 where there is none */
   int64_t *report;         /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
 };
 
@@ -99,8 +98,7 @@ TREC_FIELD_AT(trec_bag_args, offsets, 3);
 TREC_FIELD_AT(trec_bag_args, weights, 4);
 TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
-TREC_FIELD_AT(trec_bag_args, last_index, 7);
-TREC_FIELD_AT(trec_bag_args, report, 8);
+TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);
 TREC_FIELD_AT(trec_bag_desc, column, 3);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);

@@ -1,0 +1,88 @@
+//===- Passes.td - Passes from trec to trec -----------------------*- tablegen -*-===//
+//
+// In the order in which `trec-cpu-pipeline` runs them.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_TRANSFORMS_PASSES_TD
+#define TREC_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::ModuleOp"> {
+  let summary = "refuse modules that the compiler does not compile";
+  let description = [{
+    The border with the importers: what this pass accepts, the compiler compiles;
+    what it refuses, it says why. It changes nothing.
+  }];
+}
+
+def FuseDequantizePass : Pass<"trec-fuse-dequantize", "::mlir::ModuleOp"> {
+  let summary = "fuse check, lookup, dequantize, weight, pool and cast";
+  let description = [{
+    Turns each chain of import-layer ops that ends in `trec.pool` into one
+    `trec.embedding_bag`, so that no row is stored between them. A chain whose
+    intermediate results have other uses is left as it is.
+  }];
+  let statistics = [
+    Statistic<"numBags", "num-bags", "Number of trec.embedding_bag ops made">,
+    Statistic<"numCasts", "num-casts", "Number of trec.cast_output ops fused">
+  ];
+  let dependentDialects = ["::mlir::trec::TrecDialect"];
+}
+
+def GroupTablesPass : Pass<"trec-group-tables", "::mlir::ModuleOp"> {
+  let summary = "group the lookups of one configuration";
+  let description = [{
+    Replaces the `trec.embedding_bag` ops behind a `trec.keyed_tensor` by one
+    `trec.embedding_bag_group` per configuration (type of row, pooling, weighted,
+    policy, output element), each writing its columns of one `trec.empty`. A
+    thousand tables become tens of groups. Groups and their bags keep the order
+    of the output columns.
+  }];
+  let statistics = [
+    Statistic<"numGroups", "num-groups", "Number of groups made">,
+    Statistic<"numBags", "num-bags", "Number of lookups grouped">
+  ];
+  let dependentDialects = ["::mlir::trec::TrecDialect"];
+}
+
+def SelectLoweringPass : Pass<"trec-select-lowering", "::mlir::ModuleOp"> {
+  let summary = "choose how each group will be run";
+  let description = [{
+    Writes a `#trec.lowering_config` on each `trec.embedding_bag_group` that has
+    none, for the CPU level that `cpu` names. A group that has one keeps it: tests
+    and tuners override the choice so.
+  }];
+  let options = [
+    Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"",
+           "CPU level to choose for: x86-64-v2, x86-64-v3 or x86-64-v4">
+  ];
+  let statistics = [
+    Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,
+    Statistic<"numKept", "num-kept", "Number of groups that had one">
+  ];
+  let dependentDialects = ["::mlir::trec::TrecDialect"];
+}
+
+def EmitKernelEntriesPass : Pass<"trec-emit-kernel-entries", "::mlir::ModuleOp"> {
+  let summary = "give kernels their C entries and write the descriptors";
+  let description = [{
+    For each kernel of a `trec.dispatch` an entry with the C signature of
+    `trec_kernel` (include/trec/Runtime/KernelABI.h), and for the whole model the
+    constant arrays `trec_features`, `trec_tables`, `trec_bags`, `trec_strings`
+    and `trec_kernels`. The function and the tables are then erased: nothing of
+    the trec dialect is left.
+  }];
+  let options = [
+    Option<"suffix", "suffix", "std::string", "\"\"",
+           "appended to the names of kernels and of trec_kernels, so that the "
+           "code of several CPU levels can be linked together">
+  ];
+  let statistics = [
+    Statistic<"numEntries", "num-entries", "Number of kernel entries emitted">
+  ];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect"];
+}
+
+#endif // TREC_TRANSFORMS_PASSES_TD

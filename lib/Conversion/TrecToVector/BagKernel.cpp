@@ -1,0 +1,333 @@
+//===- BagKernel.cpp - The kernel of one configuration --------------------===//
+//
+// The loops of a kernel: bags, passes over the columns of a bag where they do
+// not fit into registers at once, rows of the bag. Rows are added one after the
+// other in the order of their ids; that order is part of the numeric contract.
+//
+//===----------------------------------------------------------------------===//
+
+#include "BagKernel.h"
+#include "HalfFloat.h"
+#include "RowPieces.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+static constexpr int64_t kCacheLineBytes = 64;
+
+std::string BagConfiguration::getName() const {
+  std::string name;
+  llvm::raw_string_ostream os(name);
+  os << "bag_" << (weighted ? "weighted_" : "") << stringifyPooling(pooling)
+     << '_' << stringifyWeightsType(row.getWeights()) << 'x' << row.getDim()
+     << "_align" << row.getLayout().getAlign() << '_' << outputElement << '_'
+     << idType;
+  return name;
+}
+
+namespace {
+
+/// What a row contributes besides its codes: its scale and bias, or the weight of
+/// a row of floats. Null where there is none.
+struct RowFactors {
+  Value scale;
+  Value bias;
+  Value weight;
+};
+
+class BagKernelBuilder {
+public:
+  BagKernelBuilder(OpBuilder &builder, Location loc,
+                   const BagConfiguration &configuration)
+      : b(loc, builder), c(configuration), row(configuration.row),
+        halfMode(configuration.lowering.getHalf()) {}
+
+  func::FuncOp build();
+
+private:
+  func::FuncOp createFunction();
+  void buildBag(Value bag);
+  void buildPass(Value bag, ArrayRef<RowPiece> pieces, bool isFirstPass);
+  SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
+                            ValueRange accumulators, bool isFirstPass);
+  std::pair<Value, Value> resolveId(Value position, bool isFirstPass);
+  void reportBadId(Value position);
+  void prefetch(Value position);
+  RowFactors loadFactors(Value index, Value position);
+  Value accumulate(Value accumulator, Value element,
+                   const RowFactors &factors);
+  Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
+  void storePass(Value bag, ArrayRef<RowPiece> pieces,
+                 ValueRange accumulators);
+  Value getMeanFactor();
+
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(b, value);
+  }
+  Value i64(int64_t value) {
+    return arith::ConstantOp::create(b, b.getI64IntegerAttr(value));
+  }
+  Value broadcast(Value scalar, Type vector) {
+    return vector::BroadcastOp::create(b, vector, scalar);
+  }
+  Value loadIndex(Value memref, Value position) {
+    Value value = memref::LoadOp::create(b, memref, position);
+    return arith::IndexCastOp::create(b, b.getIndexType(), value);
+  }
+
+  ImplicitLocOpBuilder b;
+  const BagConfiguration &c;
+  RowType row;
+  HalfMode halfMode;
+  Value rows, ids, offsets, weights, output, report, begin, end;
+  Value numRows;      // of the table
+  Value lastPosition; // of an id of bags begin to end
+  Value bagBegin, bagEnd;
+};
+
+} // namespace
+
+func::FuncOp BagKernelBuilder::createFunction() {
+  int64_t dynamic = ShapedType::kDynamic;
+  auto stridedRows = StridedLayoutAttr::get(b.getContext(), 0, {dynamic, 1});
+  Type types[] = {
+      MemRefType::get({dynamic, row.getRowBytes()}, b.getI8Type()),
+      MemRefType::get({dynamic}, c.idType),
+      MemRefType::get({dynamic}, b.getI64Type()),
+      MemRefType::get({dynamic}, b.getF32Type()),
+      MemRefType::get({dynamic, row.getDim()}, c.outputElement, stridedRows),
+      MemRefType::get({2}, b.getI64Type()),
+      b.getIndexType(),
+      b.getIndexType()};
+  auto function = func::FuncOp::create(b, c.getName(),
+                                       b.getFunctionType(types, {}));
+  function.setPrivate();
+  Block *entry = function.addEntryBlock();
+  Value *arguments[] = {&rows,   &ids,    &offsets, &weights,
+                        &output, &report, &begin,   &end};
+  for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
+    *value = argument;
+  return function;
+}
+
+func::FuncOp BagKernelBuilder::build() {
+  func::FuncOp function = createFunction();
+  b.setInsertionPointToStart(&function.front());
+  numRows = memref::DimOp::create(b, rows, 0);
+  Value one = index(1);
+  lastPosition = arith::SubIOp::create(b, loadIndex(offsets, end), one);
+  auto bags = scf::ForOp::create(b, begin, end, one);
+  b.setInsertionPointToStart(bags.getBody());
+  buildBag(bags.getInductionVar());
+  b.setInsertionPointAfter(bags);
+  func::ReturnOp::create(b);
+  return function;
+}
+
+void BagKernelBuilder::buildBag(Value bag) {
+  bagBegin = loadIndex(offsets, bag);
+  bagEnd = loadIndex(offsets, arith::AddIOp::create(b, bag, index(1)));
+  SmallVector<RowPiece> pieces = cutRow(row, c.lowering.getVectorWidth());
+  bool isFirstPass = true;
+  for (ArrayRef<RowPiece> pass :
+       cutPasses(pieces, row, c.lowering.getAccumulators())) {
+    buildPass(bag, pass, isFirstPass);
+    isFirstPass = false;
+  }
+}
+
+void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
+                                 bool isFirstPass) {
+  // From +0, never from the first row: -0 must vanish.
+  SmallVector<Value> zeros;
+  for (const RowPiece &piece : pieces) {
+    auto type = VectorType::get({piece.lanes}, b.getF32Type());
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    zeros.append(getAccumulatorsPerPiece(row), zero);
+  }
+  auto positions =
+      scf::ForOp::create(b, bagBegin, bagEnd, index(1), zeros);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(positions.getBody());
+    scf::YieldOp::create(b, addRow(positions.getInductionVar(), pieces,
+                                   positions.getRegionIterArgs(),
+                                   isFirstPass));
+  }
+  storePass(bag, pieces, positions.getResults());
+}
+
+SmallVector<Value> BagKernelBuilder::addRow(Value position,
+                                            ArrayRef<RowPiece> pieces,
+                                            ValueRange accumulators,
+                                            bool isFirstPass) {
+  if (isFirstPass && c.lowering.getPrefetchDistance())
+    prefetch(position);
+  auto [index, isRow] = resolveId(position, isFirstPass);
+  auto live = scf::IfOp::create(b, accumulators.getTypes(), isRow,
+                                /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(live.thenBlock());
+  RowFactors factors = loadFactors(index, position);
+  SmallVector<Value> sums;
+  for (const RowPiece &piece : pieces)
+    for (Value element : loadPiece(b, rows, index, piece, row, halfMode))
+      sums.push_back(accumulate(accumulators[sums.size()], element, factors));
+  scf::YieldOp::create(b, sums);
+  b.setInsertionPointToStart(live.elseBlock());
+  scf::YieldOp::create(b, accumulators);
+  return live.getResults();
+}
+
+/// The row to read for the id at `position`, and whether there is one: a bad id
+/// gives row 0, which every table has, and -1 gives none.
+std::pair<Value, Value> BagKernelBuilder::resolveId(Value position,
+                                                    bool isFirstPass) {
+  Value id = loadIndex(ids, position);
+  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
+                                         numRows);
+  auto resolved = scf::IfOp::create(
+      b, TypeRange{b.getIndexType(), b.getI1Type()}, inBounds,
+      /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(resolved.thenBlock());
+  Value yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
+  scf::YieldOp::create(b, ValueRange{id, yes});
+
+  b.setInsertionPointToStart(resolved.elseBlock());
+  Value isBad = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, id,
+                                      index(-1));
+  if (isFirstPass) {
+    auto bad = scf::IfOp::create(b, isBad, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard inner(b);
+    b.setInsertionPointToStart(bad.thenBlock());
+    reportBadId(position);
+  }
+  scf::YieldOp::create(b, ValueRange{index(0), isBad});
+  return {resolved.getResult(0), resolved.getResult(1)};
+}
+
+void BagKernelBuilder::reportBadId(Value position) {
+  Value count = index(0), lowest = index(1);
+  Value total = arith::AddIOp::create(
+      b, memref::LoadOp::create(b, report, count), i64(1));
+  memref::StoreOp::create(b, total, report, count);
+  Value here = arith::IndexCastOp::create(b, b.getI64Type(), position);
+  Value first = arith::MinSIOp::create(
+      b, memref::LoadOp::create(b, report, lowest), here);
+  memref::StoreOp::create(b, first, report, lowest);
+}
+
+/// Fetches all cache lines of the row that will be added some rows later, in this
+/// bag or one after it.
+void BagKernelBuilder::prefetch(Value position) {
+  Value ahead = arith::AddIOp::create(
+      b, position, index(c.lowering.getPrefetchDistance()));
+  ahead = arith::MinSIOp::create(b, ahead, lastPosition);
+  // A bad id must not make the address overflow.
+  Value id = loadIndex(ids, ahead);
+  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
+                                         numRows);
+  id = arith::SelectOp::create(b, inBounds, id, index(0));
+  auto fetch = [&](int64_t byte) {
+    memref::PrefetchOp::create(b, rows, ValueRange{id, index(byte)},
+                               /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  };
+  int64_t usedBytes = row.getHeaderBytes() + row.getDataBytes();
+  for (int64_t byte = 0; byte < usedBytes; byte += kCacheLineBytes)
+    fetch(byte);
+  // Unless rows keep to cache lines, the last byte may lie on a line of its own.
+  if (row.getRowBytes() % kCacheLineBytes && usedBytes > 1 &&
+      (usedBytes - 1) % kCacheLineBytes)
+    fetch(usedBytes - 1);
+}
+
+RowFactors BagKernelBuilder::loadFactors(Value index, Value position) {
+  RowFactors factors;
+  if (c.weighted)
+    factors.weight = memref::LoadOp::create(b, weights, position);
+  if (!row.isQuantized())
+    return factors;
+  Value header = vector::LoadOp::create(
+      b, VectorType::get({4}, b.getI8Type()), rows,
+      ValueRange{index, this->index(0)});
+  Value halves = vector::BitCastOp::create(
+      b, VectorType::get({2}, b.getF16Type()), header);
+  Value floats = widenHalf(b, halves, halfMode);
+  factors.scale = vector::ExtractOp::create(b, floats, 0);
+  factors.bias = vector::ExtractOp::create(b, floats, 1);
+  if (c.weighted) {
+    factors.scale = arith::MulFOp::create(b, factors.scale, factors.weight);
+    factors.bias = arith::MulFOp::create(b, factors.bias, factors.weight);
+  }
+  return factors;
+}
+
+/// x * y + sum, rounded once. Where the product is exact, a CPU without the
+/// instruction multiplies and adds.
+Value BagKernelBuilder::multiplyAdd(Value x, Value y, Value sum,
+                                    bool productIsExact) {
+  if (c.lowering.getFma() == FmaMode::hardware || !productIsExact)
+    return math::FmaOp::create(b, x, y, sum);
+  return arith::AddFOp::create(b, arith::MulFOp::create(b, x, y), sum);
+}
+
+Value BagKernelBuilder::accumulate(Value accumulator, Value element,
+                                   const RowFactors &factors) {
+  Type type = accumulator.getType();
+  if (factors.scale) {
+    Value sum = arith::AddFOp::create(b, accumulator,
+                                      broadcast(factors.bias, type));
+    // A code has at most 8 bits and a half float 11: 19 fit into a float.
+    return multiplyAdd(element, broadcast(factors.scale, type), sum,
+                       /*productIsExact=*/!c.weighted);
+  }
+  if (factors.weight)
+    return multiplyAdd(broadcast(factors.weight, type), element, accumulator,
+                       /*productIsExact=*/false);
+  return arith::AddFOp::create(b, accumulator, element);
+}
+
+/// 1.0f / length of the bag, 0 for an empty one.
+Value BagKernelBuilder::getMeanFactor() {
+  Value length = arith::SubIOp::create(b, bagEnd, bagBegin);
+  Value isEmpty = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, length,
+                                        index(0));
+  Value count = arith::SIToFPOp::create(
+      b, b.getF32Type(),
+      arith::IndexCastOp::create(b, b.getI64Type(), length));
+  Value one = arith::ConstantOp::create(b, b.getF32FloatAttr(1.0f));
+  Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0.0f));
+  return arith::SelectOp::create(b, isEmpty, zero,
+                                 arith::DivFOp::create(b, one, count));
+}
+
+void BagKernelBuilder::storePass(Value bag, ArrayRef<RowPiece> pieces,
+                                 ValueRange accumulators) {
+  Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
+  int64_t perPiece = getAccumulatorsPerPiece(row);
+  for (const RowPiece &piece : pieces) {
+    Value pooled =
+        interleavePiece(b, accumulators.take_front(perPiece), piece);
+    accumulators = accumulators.drop_front(perPiece);
+    if (mean)
+      pooled = arith::MulFOp::create(b, pooled,
+                                     broadcast(mean, pooled.getType()));
+    Value rounded = roundToOutput(b, pooled, c.outputElement, halfMode);
+    vector::StoreOp::create(b, rounded, output,
+                            ValueRange{bag, index(piece.column)});
+  }
+}
+
+func::FuncOp mlir::trec::buildBagKernel(OpBuilder &builder, Location loc,
+                                        const BagConfiguration &configuration) {
+  OpBuilder::InsertionGuard guard(builder);
+  return BagKernelBuilder(builder, loc, configuration).build();
+}

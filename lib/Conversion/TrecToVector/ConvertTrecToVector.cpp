@@ -1,0 +1,85 @@
+//===- ConvertTrecToVector.cpp - Turn groups of lookups into CPU kernels --===//
+//
+// Replaces each group by two kernels, for ids of 32 and of 64 bits, and a
+// dispatch that names them:
+//
+//   %1 = trec.embedding_bag_group sum %kjt into %0 [bags] rows … lowering <…>
+//
+// becomes
+//
+//   func.func private @bag_sum_int8x128_align16_f32_i32(…) { scf.for … }
+//   func.func private @bag_sum_int8x128_align16_f32_i64(…) { scf.for … }
+//   %1 = trec.dispatch @bag_…_i32, @bag_…_i64(%kjt) into %0 [bags] …
+//
+//===----------------------------------------------------------------------===//
+
+#include "BagKernel.h"
+#include "trec/Conversion/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+namespace mlir::trec {
+#define GEN_PASS_DEF_CONVERTTRECTOVECTORPASS
+#include "trec/Conversion/Passes.h.inc"
+} // namespace mlir::trec
+
+using namespace mlir;
+using namespace mlir::trec;
+
+/// Makes the kernel of a group for one type of id. The symbol table renames it
+/// where two groups differ only in their lowering.
+static FlatSymbolRefAttr makeKernel(EmbeddingBagGroupOp group,
+                                    unsigned idBits, SymbolTable &symbols) {
+  MLIRContext *context = group.getContext();
+  BagConfiguration configuration{group.getRowType(),
+                                 group.getPooling(),
+                                 group.getWeighted(),
+                                 group.getDest().getType().getElement(),
+                                 IntegerType::get(context, idBits),
+                                 group.getLoweringAttr()};
+  OpBuilder builder(context);
+  func::FuncOp kernel =
+      buildBagKernel(builder, group.getLoc(), configuration);
+  return FlatSymbolRefAttr::get(symbols.insert(kernel));
+}
+
+static LogicalResult convertGroup(EmbeddingBagGroupOp group,
+                                  SymbolTable &symbols) {
+  if (!group.getLoweringAttr())
+    return group.emitOpError(
+        "expected a lowering, such as trec-select-lowering writes");
+  FlatSymbolRefAttr kernel32 = makeKernel(group, 32, symbols);
+  FlatSymbolRefAttr kernel64 = makeKernel(group, 64, symbols);
+  OpBuilder builder(group);
+  auto dispatch = DispatchOp::create(
+      builder, group.getLoc(), group.getType(), kernel32, kernel64,
+      group.getKjt(), group.getDest(), group.getBagsAttr(),
+      group.getPolicyAttr(), group.getWeightedAttr());
+  group.replaceAllUsesWith(dispatch.getResult());
+  group.erase();
+  return success();
+}
+
+namespace {
+
+struct ConvertTrecToVectorPass
+    : public trec::impl::ConvertTrecToVectorPassBase<ConvertTrecToVectorPass> {
+  using ConvertTrecToVectorPassBase::ConvertTrecToVectorPassBase;
+
+  void runOnOperation() override {
+    SmallVector<EmbeddingBagGroupOp> groups;
+    getOperation().walk([&](EmbeddingBagGroupOp op) { groups.push_back(op); });
+    SymbolTable symbols(getOperation());
+    for (EmbeddingBagGroupOp group : groups) {
+      if (failed(convertGroup(group, symbols)))
+        return signalPassFailure();
+      numKernels += 2;
+    }
+  }
+};
+
+} // namespace

@@ -1,0 +1,27 @@
+//===- HalfFloat.h - Conversions of half floats -----------------*- C++ -*-===//
+//
+// Widens and rounds vectors of f16 and bf16, with the CPU's instructions or, for
+// CPUs that have none, with integer arithmetic that gives the same bits.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_HALFFLOAT_H
+#define TREC_LIB_CONVERSION_TRECTOVECTOR_HALFFLOAT_H
+
+#include "trec/IR/TrecDialect.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::trec {
+
+/// Widens a vector of f16 to f32. Exact; independent of the flush-to-zero mode.
+Value widenHalf(ImplicitLocOpBuilder &builder, Value half, HalfMode mode);
+
+/// Rounds a vector of f32 to `element` (f32, f16 or bf16) as `trec.cast_output`
+/// defines it.
+Value roundToOutput(ImplicitLocOpBuilder &builder, Value value, Type element,
+                    HalfMode mode);
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOVECTOR_HALFFLOAT_H

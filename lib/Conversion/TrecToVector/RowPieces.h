@@ -1,0 +1,51 @@
+//===- RowPieces.h - A row cut into vectors ---------------------*- C++ -*-===//
+//
+// A kernel reads a row in pieces, each as many bytes as one vector of codes (or
+// as many floats as one accumulator). Lanes are a power of two, and nothing past
+// the row's last byte is read: 100 INT8 columns at 16 lanes are six pieces of 16
+// and one of 4.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPIECES_H
+#define TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPIECES_H
+
+#include "trec/IR/TrecDialect.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::trec {
+
+/// A run of columns that one load brings in.
+struct RowPiece {
+  int64_t lanes;      // of each of its accumulators
+  int64_t firstByte;  // from the start of the row
+  int64_t column;     // the first
+  int64_t numColumns; // less than the codes loaded, in the last byte of a row
+};
+
+/// Codes that share a byte, each kept in an accumulator of its own; 1 for INT8
+/// and floats.
+int64_t getAccumulatorsPerPiece(RowType row);
+
+/// All pieces of a row, the first column first.
+SmallVector<RowPiece> cutRow(RowType row, int64_t vectorWidth);
+
+/// The pieces that one pass over a bag pools, such that their accumulators fit.
+SmallVector<ArrayRef<RowPiece>> cutPasses(ArrayRef<RowPiece> pieces,
+                                          RowType row,
+                                          int64_t accumulators);
+
+/// Loads a piece of row `index`: one vector of f32 per accumulator, codes of
+/// integer rows as whole numbers.
+SmallVector<Value> loadPiece(ImplicitLocOpBuilder &builder, Value rows,
+                             Value index, const RowPiece &piece, RowType row,
+                             HalfMode mode);
+
+/// Puts the accumulators of a piece in column order.
+Value interleavePiece(ImplicitLocOpBuilder &builder, ValueRange accumulators,
+                      const RowPiece &piece);
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPIECES_H

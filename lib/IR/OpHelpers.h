@@ -1,0 +1,67 @@
+//===- OpHelpers.h - What the op families share -----------------*- C++ -*-===//
+//
+// Keywords of enums in op assembly, and checks that several verifiers make.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_IR_OPHELPERS_H
+#define TREC_LIB_IR_OPHELPERS_H
+
+#include "trec/IR/TrecDialect.h"
+
+namespace mlir::trec {
+
+/// Prints and parses an enum as a bare keyword: `trec.pool sum %v`.
+template <typename AttrT, typename EnumT>
+ParseResult parseEnumKeyword(OpAsmParser &parser, AttrT &attr,
+                             std::optional<EnumT> (*symbolize)(StringRef),
+                             StringRef expected) {
+  StringRef keyword;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&keyword))
+    return failure();
+  std::optional<EnumT> value = symbolize(keyword);
+  if (!value)
+    return parser.emitError(loc) << "expected " << expected << ", got '"
+                                 << keyword << "'";
+  attr = AttrT::get(parser.getContext(), *value);
+  return success();
+}
+
+inline ParseResult parsePoolingKeyword(OpAsmParser &parser,
+                                       PoolingAttr &pooling) {
+  return parseEnumKeyword<PoolingAttr, Pooling>(
+      parser, pooling, &symbolizePooling, "'sum' or 'mean'");
+}
+inline void printPoolingKeyword(OpAsmPrinter &printer, Operation *,
+                                PoolingAttr pooling) {
+  printer << stringifyPooling(pooling.getValue());
+}
+
+inline ParseResult parseBoundsKeyword(OpAsmParser &parser,
+                                      BoundsPolicyAttr &policy) {
+  return parseEnumKeyword<BoundsPolicyAttr, BoundsPolicy>(
+      parser, policy, &symbolizeBoundsPolicy,
+      "'fatal', 'warning', 'ignore' or 'none'");
+}
+inline void printBoundsKeyword(OpAsmPrinter &printer, Operation *,
+                               BoundsPolicyAttr policy) {
+  printer << stringifyBoundsPolicy(policy.getValue());
+}
+
+/// The op that `symbol` names, or an error on `op` that says what it should be.
+template <typename OpT>
+FailureOr<OpT> lookupSymbol(Operation *op, FlatSymbolRefAttr symbol,
+                            SymbolTableCollection &symbolTable) {
+  if (auto found = symbolTable.lookupNearestSymbolFrom<OpT>(op, symbol))
+    return found;
+  return op->emitOpError() << "expected " << symbol << " to name a "
+                           << OpT::getOperationName();
+}
+
+/// C1 of ops that read a key of a batch.
+LogicalResult verifyBatchHasKey(Operation *op, KJTType kjt, StringRef key);
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_IR_OPHELPERS_H

@@ -1,0 +1,62 @@
+//===- TrecAttrs.cpp - Attributes of the trec dialect ---------------------===//
+//
+// Verifiers of attributes. Labels C1, C2 … are those of TrecAttrs.td.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/IR/TrecDialect.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+#include "trec/IR/TrecEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "trec/IR/TrecAttrs.cpp.inc"
+
+void TrecDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "trec/IR/TrecAttrs.cpp.inc"
+      >();
+}
+
+LogicalResult
+RowLayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                      HeaderType header, int64_t align) {
+  if (align < 1) // C1
+    return emitError() << "expected a row alignment of at least 1 byte, got "
+                       << align;
+  return success();
+}
+
+LogicalResult BagAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              FlatSymbolRefAttr table, StringAttr feature,
+                              int64_t column) {
+  if (column < 0) // C1
+    return emitError() << "expected a column of at least 0, got " << column;
+  return success();
+}
+
+LogicalResult
+LoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                           int64_t vectorWidth, int64_t accumulators,
+                           int64_t prefetchDistance, FmaMode fma,
+                           HalfMode half) {
+  if (vectorWidth > 64 || vectorWidth < 1 ||
+      !llvm::isPowerOf2_64(vectorWidth)) // C1
+    return emitError() << "expected a vector width that is a power of two of "
+                          "at most 64, got "
+                       << vectorWidth;
+  if (accumulators < 1 || accumulators > 64) // C2
+    return emitError() << "expected 1 to 64 accumulators, got "
+                       << accumulators;
+  if (prefetchDistance < 0) // C3
+    return emitError() << "expected a prefetch distance of at least 0, got "
+                       << prefetchDistance;
+  return success();
+}

@@ -1,0 +1,66 @@
+//===- TrecTableOps.cpp - Tables and lookups ------------------------------===//
+//
+// Verifiers of the ops in TrecTableOps.td. The generated definitions of all ops
+// are here too: TableGen cannot split them by file.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OpHelpers.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+#define GET_OP_CLASSES
+#include "trec/IR/TrecOps.cpp.inc"
+
+LogicalResult ParameterOp::verify() {
+  auto type = dyn_cast<RankedTensorType>(getParameterType());
+  if (type && type.getRank() == 1 && type.hasStaticShape() &&
+      (type.getElementType().isF32() || type.getElementType().isInteger(32) ||
+       type.getElementType().isInteger(64))) // C1
+    return success();
+  return emitOpError() << "expected a static tensor of rank 1 of f32, i32 or "
+                          "i64, got "
+                       << getParameterType();
+}
+
+LogicalResult
+CheckBoundsOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return lookupSymbol<TableOp>(*this, getTableAttr(), symbolTable); // C1
+}
+
+LogicalResult RemapOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  auto map = lookupSymbol<ParameterOp>(*this, getMapAttr(), symbolTable);
+  if (failed(map))
+    return failure();
+  auto type = cast<RankedTensorType>(map->getParameterType());
+  if (!type.getElementType().isInteger()) // C1
+    return emitOpError() << "expected a map of integers, got " << type;
+  return success();
+}
+
+LogicalResult LookupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  auto table = lookupSymbol<TableOp>(*this, getTableAttr(), symbolTable);
+  if (failed(table)) // C1
+    return failure();
+  Type row = getRows().getType().getElement();
+  if (row != table->getType().getRowType()) // C2
+    return emitOpError() << "expected rows of type "
+                         << table->getType().getRowType() << ", got " << row;
+  return success();
+}
+
+LogicalResult DequantizeOp::inferReturnTypes(
+    MLIRContext *context, std::optional<Location>, ValueRange operands,
+    DictionaryAttr, OpaqueProperties, RegionRange,
+    SmallVectorImpl<Type> &types) {
+  auto rows = dyn_cast<JaggedType>(operands.front().getType());
+  auto row = rows ? dyn_cast<RowType>(rows.getElement()) : RowType();
+  if (!row)
+    return failure();
+  types.push_back(
+      JaggedType::get(context, DequantizedType::get(context, row.getDim())));
+  return success();
+}

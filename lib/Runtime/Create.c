@@ -1,0 +1,129 @@
+/* Making, asking and ending a model. */
+#include "Create.h"
+#include "CPUFeatures.h"
+#include "Error.h"
+#include "Model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int32_t check_options(const trec_create_options *options, trec_error *error) {
+  if (options->bounds_check < TREC_BOUNDS_AS_COMPILED || options->bounds_check > TREC_BOUNDS_NONE)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "bounds_check is %d, expected %d to %d", options->bounds_check,
+                     TREC_BOUNDS_AS_COMPILED, TREC_BOUNDS_NONE);
+  if (options->threads < 0)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "threads is %d, expected 0 or more", options->threads);
+  return TREC_OK;
+}
+
+/* An array of at least one element, so that NULL always means that memory has run out. */
+static void *allocate(int64_t count, size_t bytes) { return calloc((size_t)count + 1, bytes); }
+
+static trec_model *allocate_model(const struct trec_image *image, trec_error *error) {
+  trec_model *model = allocate(1, sizeof *model);
+  if (model) {
+    model->image = image;
+    model->tables = allocate(image->num_tables, sizeof *model->tables);
+    model->bags = allocate(image->num_bags, sizeof *model->bags);
+    if (model->tables && model->bags)
+      return model;
+    free(model->tables);
+    free(model->bags);
+    free(model);
+  }
+  trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a model of %" PRId64 " tables", image->num_tables);
+  return NULL;
+}
+
+static void apply_options(trec_model *model, const trec_create_options *options) {
+  model->bounds_check =
+      options->bounds_check ? options->bounds_check : (int32_t)model->image->bounds_check;
+  model->threads = options->threads ? options->threads : 1;
+  model->parallel_for = options->parallel_for;
+  model->parallel_for_user = options->parallel_for_user;
+  model->warning = options->warning;
+  model->warning_user = options->warning_user;
+  model->element_bytes = model->image->output_type == TREC_FLOAT32 ? 4 : 2;
+}
+
+static void prepare_bags(trec_model *model) {
+  const struct trec_image *image = model->image;
+  for (int64_t i = 0; i < image->num_bags; ++i) {
+    const struct trec_bag_desc *desc = &image->bags[i];
+    const trec_kernel *kernels = &model->level->kernels[desc->kernel * TREC_KERNEL_VARIANTS];
+    struct trec_bag *bag = &model->bags[i];
+    memcpy(bag->kernels, kernels, sizeof bag->kernels);
+    bag->rows = model->tables[desc->table].rows;
+    bag->num_rows = model->tables[desc->table].num_rows;
+    bag->feature = desc->feature;
+    bag->column_bytes = desc->column * model->element_bytes;
+  }
+}
+
+static int32_t create(const struct trec_image *image, uint64_t features, const trec_create_options *given,
+                      trec_model **model, trec_error *error) {
+  trec_create_options options;
+  if (!model)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "model is null");
+  *model = NULL;
+  if (!given)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "options is null");
+  if (!trec_read_struct(&options, sizeof options, given))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "options.size is %zu, expected sizeof(trec_create_options)",
+                     given->size);
+  int32_t status = check_options(&options, error);
+  if (status != TREC_OK)
+    return status;
+  const struct trec_level_desc *level = trec_choose_level(image, features, error);
+  trec_model *made = level ? allocate_model(image, error) : NULL;
+  if (!made)
+    return error->status;
+  made->level = level;
+  apply_options(made, &options);
+  status = trec_bind_weights(made, &options, error);
+  if (status != TREC_OK) {
+    trec_runtime_destroy(made);
+    return status;
+  }
+  prepare_bags(made);
+  *model = made;
+  return TREC_OK;
+}
+
+int32_t trec_create_from_image(const struct trec_image *image, uint64_t features, const trec_create_options *options,
+                               trec_model **model, trec_error *error) {
+  trec_error local;
+  trec_error_reset(&local);
+  int32_t status = create(image, features, options, model, &local);
+  trec_error_give(error, &local);
+  return status;
+}
+
+int32_t trec_runtime_create(const trec_create_options *options, trec_model **model, trec_error *error) {
+  return trec_create_from_image(&trec_image, trec_cpu_features(), options, model, error);
+}
+
+void trec_runtime_destroy(trec_model *model) {
+  if (!model)
+    return;
+  trec_pool_destroy(&model->pool);
+  trec_release_weights(model);
+  free(model->tables);
+  free(model->bags);
+  free(model);
+}
+
+int32_t trec_runtime_counters(const trec_model *model, trec_counters *counters) {
+  if (!model || !counters || counters->size < sizeof counters->size || counters->size > TREC_MAX_STRUCT_BYTES)
+    return TREC_INVALID_ARGUMENT;
+  const size_t size = counters->size;
+  const trec_counters now = {.size = size,
+                             .forwards = atomic_load(&model->forwards),
+                             .bad_ids = atomic_load(&model->bad_ids),
+                             .failed = atomic_load(&model->failed)};
+  memcpy(counters, &now, size < sizeof now ? size : sizeof now);
+  return TREC_OK;
+}
+
+const char *trec_runtime_cpu_level(const trec_model *model) { return model ? model->level->name : NULL; }

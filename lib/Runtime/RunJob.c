@@ -1,0 +1,83 @@
+/* Calling the kernels of one forward, here or on several threads, and gathering what they report. */
+#include "Model.h"
+
+#include <pthread.h>
+
+struct shared_job {
+  const struct trec_job *job;
+  const struct trec_cut *cuts;
+  struct trec_bad_ids bad; /* of all pieces so far */
+  pthread_mutex_t mutex;   /* guards bad; taken only by a piece that met bad ids */
+};
+
+static const struct trec_bad_ids none_bad = {0, INT64_MAX, INT64_MAX};
+
+/* The order of positions, then of output features, decides, so that the report does not depend on threads. */
+static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
+  into->count += from->count;
+  if (from->position < into->position || (from->position == into->position && from->bag < into->bag)) {
+    into->position = from->position;
+    into->bag = from->bag;
+  }
+}
+
+/* A feature's whole batch before the next feature: one kernel, one table, one stream of ids at a time. */
+static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut from, struct trec_cut to) {
+  const trec_forward_args *args = job->args;
+  const trec_model *model = job->model;
+  struct trec_bad_ids bad = none_bad;
+  int64_t report[2] = {0, INT64_MAX};
+  struct trec_bag_args call = {.indices = args->values,
+                               .weights = args->weights,
+                               .output_stride = job->row_stride,
+                               .report = report};
+  for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
+    const struct trec_bag *bag = &model->bags[i];
+    const int64_t begin = i == from.bag ? from.sample : 0, end = i == to.bag ? to.sample : args->batch_size;
+    if (begin >= end)
+      continue;
+    call.rows = bag->rows;
+    call.num_rows = bag->num_rows;
+    call.offsets = job->offsets + trec_slot(args, bag->feature) * args->batch_size;
+    call.output = (char *)args->output + bag->column_bytes;
+    bag->kernels[job->variant](&call, begin, end);
+    if (report[0]) {
+      merge(&bad, &(struct trec_bad_ids){report[0], report[1], i});
+      report[0] = 0;
+      report[1] = INT64_MAX;
+    }
+  }
+  return bad;
+}
+
+static void run_shared_piece(void *context, int64_t i) {
+  struct shared_job *shared = context;
+  struct trec_bad_ids bad = run_piece(shared->job, shared->cuts[i], shared->cuts[i + 1]);
+  if (!bad.count)
+    return;
+  pthread_mutex_lock(&shared->mutex);
+  merge(&shared->bad, &bad);
+  pthread_mutex_unlock(&shared->mutex);
+}
+
+/* Apart from the way of one thread, whose stack and time it would burden. */
+static __attribute__((noinline)) struct trec_bad_ids run_on_threads(trec_model *model, const struct trec_job *job) {
+  struct trec_cut cuts[TREC_MAX_TASKS + 1];
+  struct shared_job shared = {.job = job, .cuts = cuts, .bad = none_bad, .mutex = PTHREAD_MUTEX_INITIALIZER};
+  const int64_t pieces = trec_partition(job, model->threads, cuts);
+  if (pieces > 1 && model->parallel_for) {
+    model->parallel_for(model->parallel_for_user, pieces, run_shared_piece, &shared);
+    return shared.bad;
+  }
+  if (pieces > 1 && trec_pool_run(&model->pool, model->threads, pieces, run_shared_piece, &shared))
+    return shared.bad;
+  return run_piece(job, cuts[0], cuts[pieces]);
+}
+
+struct trec_bad_ids trec_run_job(trec_model *model, const struct trec_job *job) {
+  if (job->args->batch_size == 0)
+    return none_bad;
+  if (model->threads > 1)
+    return run_on_threads(model, job);
+  return run_piece(job, (struct trec_cut){0, 0}, (struct trec_cut){model->image->num_bags, 0});
+}

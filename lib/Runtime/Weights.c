@@ -1,0 +1,208 @@
+/* Binding a model's tables to bytes: a mapped file, a file in memory, embedded bytes, or the caller's own rows.
+ *
+ * Nothing is copied but for tables that a file holds at a bad alignment: the caller's memory is used where it lies, so
+ * that edits in place are seen.
+ */
+#include "Error.h"
+#include "Model.h"
+#include "Safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_ALIGNMENT = 16, COPY_ALIGNMENT = 64 };
+
+static int32_t io_error(trec_error *error, const char *origin, const char *what) {
+  const char *reason = strerrordesc_np(errno);
+  return trec_fail(error, TREC_IO_ERROR, "%s: cannot %s: %s", origin, what, reason ? reason : "unknown error");
+}
+
+/* Row 0 stands in for bad ids, so a table without rows gets one of zeros. */
+static int32_t bind_table(trec_model *model, int64_t i, const trec_table_data *data, trec_error *error) {
+  struct trec_table *table = &model->tables[i];
+  table->num_rows = data->rows;
+  table->rows = data->data;
+  if (data->rows > 0)
+    return TREC_OK;
+  table->rows = table->owned = calloc(1, (size_t)(data->row_bytes ? data->row_bytes : 1));
+  return table->rows ? TREC_OK : trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a row of zeros");
+}
+
+/* Notes which table and which number of it is wrong, and returns the table's name. */
+static struct trec_shown blame(const struct trec_image *image, int64_t table, int64_t value, trec_error *error) {
+  error->table = table;
+  error->value = value;
+  return trec_show(trec_table_name(image, table));
+}
+
+static int32_t wrong_rows(const struct trec_image *image, int64_t i, int64_t rows, const char *origin,
+                          trec_error *error) {
+  const struct trec_shown name = blame(image, i, rows, error);
+  error->limit = image->tables[i].rows;
+  if (error->limit < 0)
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\" has %" PRId64 " rows, expected 0 or more", origin,
+                     name.text, rows);
+  return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\" has %" PRId64 " rows, expected %" PRId64, origin,
+                   name.text, rows, error->limit);
+}
+
+/* Holds a table that was found against the model's; `origin` says where it was found. */
+static int32_t check_table(const struct trec_image *image, int64_t i, const trec_table_data *data, const char *origin,
+                           trec_error *error) {
+  const struct trec_table_desc *desc = &image->tables[i];
+  int64_t bytes;
+  if (data->rows < 0 || (desc->rows >= 0 && data->rows != desc->rows))
+    return wrong_rows(image, i, data->rows, origin, error);
+  if (data->row_bytes != desc->row_bytes) {
+    error->limit = desc->row_bytes;
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH,
+                     "%s: table \"%s\" has rows of %" PRId64 " bytes, expected %" PRId64, origin,
+                     blame(image, i, data->row_bytes, error).text, data->row_bytes, desc->row_bytes);
+  }
+  if (__builtin_mul_overflow(data->rows, data->row_bytes, &bytes))
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\": %" PRId64 " rows of %" PRId64 " bytes overflow",
+                     origin, blame(image, i, data->rows, error).text, data->rows, data->row_bytes);
+  return TREC_OK;
+}
+
+static int32_t bind_pointers(trec_model *model, const trec_create_options *options, trec_error *error) {
+  const struct trec_image *image = model->image;
+  if (options->num_tables != image->num_tables)
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%" PRId64 " tables given, expected %" PRId64, options->num_tables,
+                     image->num_tables);
+  for (int64_t i = 0; i < image->num_tables; ++i) {
+    const trec_table_data *data = &options->tables[i];
+    int32_t status = check_table(image, i, data, "caller's tables", error);
+    if (status == TREC_OK && data->rows > 0 && !data->data) {
+      status = trec_fail(error, TREC_INVALID_ARGUMENT, "caller's tables: table \"%s\" has %" PRId64 " rows at null",
+                         blame(image, i, data->rows, error).text, data->rows);
+    }
+    if (status == TREC_OK)
+      status = bind_table(model, i, data, error);
+    if (status != TREC_OK)
+      return status;
+  }
+  return TREC_OK;
+}
+
+static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file, trec_error *error) {
+  const struct trec_image *image = model->image;
+  int32_t status = trec_safetensors_open(file, error);
+  if (status != TREC_OK)
+    return status;
+  for (int64_t i = 0; i < image->num_tables && status == TREC_OK; ++i) {
+    trec_table_data data = {0};
+    status = trec_safetensors_table(file, trec_table_name(image, i), &data, error);
+    if (status != TREC_OK)
+      error->table = i;
+    else
+      status = check_table(image, i, &data, file->origin, error);
+    if (status == TREC_OK)
+      status = bind_table(model, i, &data, error);
+  }
+  trec_safetensors_close(file);
+  return status;
+}
+
+/* A descriptor of a regular file and its size; -1 and `error` else. Does not wait for the writer of a named pipe. */
+static int open_file(const char *path, const char *origin, uint64_t *size, trec_error *error) {
+  struct stat status;
+  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) {
+    io_error(error, origin, "open");
+    return -1;
+  }
+  if (!fstat(file, &status) && S_ISREG(status.st_mode)) {
+    *size = (uint64_t)status.st_size;
+    return file;
+  }
+  trec_fail(error, TREC_IO_ERROR, "%s: not a regular file", origin);
+  close(file);
+  return -1;
+}
+
+static int32_t map_file(trec_model *model, const char *path, struct trec_safetensors *file, trec_error *error) {
+  int descriptor = open_file(path, file->origin, &file->size, error);
+  if (descriptor < 0)
+    return error->status;
+  int32_t status = TREC_OK;
+  if (file->size) { /* an empty one cannot be mapped; the reader refuses it by its size */
+    void *bytes = mmap(NULL, file->size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (bytes == MAP_FAILED) {
+      status = io_error(error, file->origin, "map");
+    } else {
+      model->mapping = bytes;
+      model->mapping_bytes = file->size;
+      file->bytes = bytes;
+    }
+  }
+  close(descriptor);
+  return status;
+}
+
+/* Tables that a file holds at odd addresses would split cache lines on every row. */
+static int32_t align_tables(trec_model *model, trec_error *error) {
+  for (int64_t i = 0; i < model->image->num_tables; ++i) {
+    struct trec_table *table = &model->tables[i];
+    if (table->owned || (uintptr_t)table->rows % FILE_ALIGNMENT == 0)
+      continue;
+    const size_t bytes = (size_t)table->num_rows * (size_t)model->image->tables[i].row_bytes;
+    if (posix_memalign(&table->owned, COPY_ALIGNMENT, bytes ? bytes : 1)) {
+      table->owned = NULL;
+      error->table = i;
+      return trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for %zu bytes of table \"%s\"", bytes,
+                       trec_show(trec_table_name(model->image, i)).text);
+    }
+    table->rows = memcpy(table->owned, table->rows, bytes);
+  }
+  return TREC_OK;
+}
+
+static int32_t bind_path(trec_model *model, const char *path, trec_error *error) {
+  char origin[160];
+  snprintf(origin, sizeof origin, "weights file \"%s\"", trec_show(path).text);
+  struct trec_safetensors file = {.origin = origin};
+  int32_t status = map_file(model, path, &file, error);
+  if (status == TREC_OK)
+    status = bind_safetensors(model, &file, error);
+  return status == TREC_OK ? align_tables(model, error) : status;
+}
+
+int32_t trec_bind_weights(trec_model *model, const trec_create_options *options, trec_error *error) {
+  const struct trec_image *image = model->image;
+  const int sources = !!options->weights_path + !!options->weights_data + !!options->tables;
+  if (sources > 1)
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "more than one source of weights: expected one of weights_path, weights_data and tables");
+  if ((!options->weights_data && options->weights_bytes) || (!options->tables && options->num_tables))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but its size is not 0",
+                     options->tables || !options->num_tables ? "weights_data" : "tables");
+  if (options->weights_path)
+    return bind_path(model, options->weights_path, error);
+  if (options->tables)
+    return bind_pointers(model, options, error);
+  struct trec_safetensors file = {
+      .bytes = options->weights_data, .size = options->weights_bytes, .origin = "weights in memory"};
+  if (!sources && !image->weights)
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "no weights: model \"%s\" embeds none; expected weights_path, weights_data or tables",
+                     trec_show(image->name).text);
+  if (!sources)
+    file = (struct trec_safetensors){
+        .bytes = image->weights, .size = (uint64_t)image->weights_bytes, .origin = "embedded weights"};
+  return bind_safetensors(model, &file, error);
+}
+
+void trec_release_weights(trec_model *model) {
+  for (int64_t i = 0; i < model->image->num_tables; ++i)
+    free(model->tables[i].owned);
+  if (model->mapping)
+    munmap(model->mapping, model->mapping_bytes);
+}

@@ -1,0 +1,286 @@
+//===- EmitKernelEntries.cpp - C entries and descriptors of a model -------===//
+//
+// The last pass that knows trec: what is left are kernels with the C signature
+// that the runtime calls, and constant arrays that say which kernel pools which
+// feature through which table (include/trec/Runtime/KernelABI.h).
+//
+//   %1 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %0 [#trec.bag<@t, "f", 0>]
+//
+// becomes
+//
+//   llvm.func @trec_kernel_bag_i32(%args: !llvm.ptr, %begin: i64, %end: i64)
+//   llvm.func @trec_kernel_bag_i64(%args: !llvm.ptr, %begin: i64, %end: i64)
+//   llvm.mlir.global constant @trec_kernels() : !llvm.array<2 x ptr>
+//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0]]>)
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/IR/TrecDialect.h"
+#include "trec/Transforms/Passes.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/MapVector.h"
+
+namespace mlir::trec {
+#define GEN_PASS_DEF_EMITKERNELENTRIESPASS
+#include "trec/Transforms/Passes.h.inc"
+} // namespace mlir::trec
+
+using namespace mlir;
+using namespace mlir::trec;
+
+namespace {
+
+/// The parameters of a kernel function, in order (BagKernel.h).
+enum KernelParameter { rows, ids, offsets, weights, output, report, begin, end };
+
+/// The fields of struct trec_bag_args, in order.
+enum ArgsField {
+  fieldRows,
+  fieldNumRows,
+  fieldIndices,
+  fieldOffsets,
+  fieldWeights,
+  fieldOutput,
+  fieldOutputStride,
+  fieldReport
+};
+
+/// Builds the entry of one kernel.
+class EntryBuilder {
+public:
+  EntryBuilder(OpBuilder &builder, func::FuncOp kernel)
+      : b(kernel.getLoc(), builder), kernel(kernel),
+        pointer(LLVM::LLVMPointerType::get(b.getContext())),
+        i64(b.getI64Type()) {}
+
+  LLVM::LLVMFuncOp build(StringRef name);
+
+private:
+  Value load(ArgsField field, Type type) {
+    Value address =
+        LLVM::GEPOp::create(b, pointer, i64, args,
+                            ArrayRef<LLVM::GEPArg>{int32_t(field)});
+    return LLVM::LoadOp::create(b, type, address);
+  }
+  Value constant(int64_t value) {
+    return LLVM::ConstantOp::create(b, i64, b.getI64IntegerAttr(value));
+  }
+  Value makeMemRef(KernelParameter parameter, Value data, Value size0,
+                   Value stride0);
+
+  ImplicitLocOpBuilder b;
+  func::FuncOp kernel;
+  LLVM::LLVMPointerType pointer;
+  IntegerType i64;
+  Value args;
+};
+
+/// The descriptors of a model as they fill up.
+struct Descriptors {
+  std::string strings;
+  SmallVector<int64_t> features, tables;
+  SmallVector<std::array<int64_t, 4>> bags;
+  SmallVector<FlatSymbolRefAttr> kernels;
+
+  int64_t addString(StringRef text) {
+    int64_t offset = strings.size();
+    strings += text;
+    strings += '\0';
+    return offset;
+  }
+};
+
+struct EmitKernelEntriesPass
+    : public trec::impl::EmitKernelEntriesPassBase<EmitKernelEntriesPass> {
+  using EmitKernelEntriesPassBase::EmitKernelEntriesPassBase;
+
+  void runOnOperation() override;
+  void emitEntries(DispatchOp dispatch, Descriptors &descriptors);
+};
+
+} // namespace
+
+/// A memref value of a kernel's parameter, rank 1 or 2, from its data, its outer
+/// size and (rank 2) its outer stride.
+Value EntryBuilder::makeMemRef(KernelParameter parameter, Value data,
+                               Value size0, Value stride0) {
+  auto type = cast<MemRefType>(kernel.getArgumentTypes()[parameter]);
+  int64_t rank = type.getRank();
+  auto sizes = LLVM::LLVMArrayType::get(i64, rank);
+  Value descriptor = LLVM::PoisonOp::create(
+      b, LLVM::LLVMStructType::getLiteral(
+             b.getContext(), {pointer, pointer, i64, sizes, sizes}));
+  auto set = [&](Value value, ArrayRef<int64_t> place) {
+    descriptor = LLVM::InsertValueOp::create(b, descriptor, value, place);
+  };
+  set(data, {0});
+  set(data, {1});
+  set(constant(0), {2});
+  set(size0, {3, 0});
+  set(rank == 2 ? stride0 : constant(1), {4, 0});
+  if (rank == 2) {
+    set(constant(type.getDimSize(1)), {3, 1});
+    set(constant(1), {4, 1});
+  }
+  return UnrealizedConversionCastOp::create(b, type, descriptor).getResult(0);
+}
+
+LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
+  auto type = LLVM::LLVMFunctionType::get(
+      LLVM::LLVMVoidType::get(b.getContext()), {pointer, i64, i64});
+  auto entry = LLVM::LLVMFuncOp::create(b, name, type);
+  Block *block = entry.addEntryBlock(b);
+  b.setInsertionPointToStart(block);
+  args = block->getArgument(0);
+  // Sizes of arrays that only the caller knows: nothing reads them.
+  Value unknown = constant(std::numeric_limits<int64_t>::max());
+  auto rowsType = cast<MemRefType>(kernel.getArgumentTypes()[rows]);
+  Value operands[] = {
+      makeMemRef(rows, load(fieldRows, pointer), load(fieldNumRows, i64),
+                 constant(rowsType.getDimSize(1))),
+      makeMemRef(ids, load(fieldIndices, pointer), unknown, {}),
+      makeMemRef(offsets, load(fieldOffsets, pointer), unknown, {}),
+      makeMemRef(weights, load(fieldWeights, pointer), unknown, {}),
+      makeMemRef(output, load(fieldOutput, pointer), unknown,
+                 load(fieldOutputStride, i64)),
+      makeMemRef(report, load(fieldReport, pointer), constant(2), {}),
+      UnrealizedConversionCastOp::create(b, b.getIndexType(),
+                                         block->getArgument(1))
+          .getResult(0),
+      UnrealizedConversionCastOp::create(b, b.getIndexType(),
+                                         block->getArgument(2))
+          .getResult(0)};
+  func::CallOp::create(b, kernel, operands);
+  LLVM::ReturnOp::create(b, ValueRange{});
+  return entry;
+}
+
+void EmitKernelEntriesPass::emitEntries(DispatchOp dispatch,
+                                        Descriptors &descriptors) {
+  SymbolTable symbols(getOperation());
+  for (FlatSymbolRefAttr symbol :
+       {dispatch.getKernelI32Attr(), dispatch.getKernelI64Attr()}) {
+    auto kernel = symbols.lookup<func::FuncOp>(symbol.getValue());
+    // Internal, so that it is inlined into its entry and disappears.
+    kernel->setAttr("llvm.linkage",
+                    LLVM::LinkageAttr::get(&getContext(),
+                                           LLVM::Linkage::Internal));
+    OpBuilder builder(kernel);
+    std::string name = ("trec_kernel_" + symbol.getValue() + suffix).str();
+    descriptors.kernels.push_back(FlatSymbolRefAttr::get(
+        EntryBuilder(builder, kernel).build(name)));
+    ++numEntries;
+  }
+}
+
+static void describeTables(ModuleOp module, Descriptors &descriptors,
+                           llvm::StringMap<int64_t> &tableIndex) {
+  for (auto table : module.getOps<TableOp>()) {
+    TableType type = table.getType();
+    tableIndex[table.getSymName()] = tableIndex.size();
+    int64_t rows = type.hasDynamicRows() ? -1 : type.getRows();
+    descriptors.tables.append({descriptors.addString(table.getSymName()), rows,
+                               type.getRowType().getRowBytes(), type.getDim(),
+                               int64_t(type.getWeights())});
+  }
+}
+
+static void describeBags(DispatchOp dispatch, int64_t kernel,
+                         const llvm::StringMap<int64_t> &tableIndex,
+                         Descriptors &descriptors) {
+  llvm::StringMap<int64_t> featureIndex;
+  for (auto [index, key] : llvm::enumerate(dispatch.getKjt().getType().getKeys()))
+    featureIndex[key.getValue()] = index;
+  for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>())
+    descriptors.bags.push_back(
+        {kernel, tableIndex.lookup(bag.getTable().getValue()),
+         featureIndex.lookup(bag.getFeature().getValue()), bag.getColumn()});
+}
+
+/// Emits `values` as a constant array of arrays of `width` integers.
+static void emitIntegers(ImplicitLocOpBuilder &b, StringRef name,
+                         ArrayRef<int64_t> values, int64_t width) {
+  int64_t count = values.size() / width;
+  auto type = RankedTensorType::get({count, width}, b.getI64Type());
+  LLVM::GlobalOp::create(
+      b,
+      LLVM::LLVMArrayType::get(LLVM::LLVMArrayType::get(b.getI64Type(), width),
+                               count),
+      /*isConstant=*/true, LLVM::Linkage::External, name,
+      DenseElementsAttr::get(type, values));
+}
+
+static void emitStrings(ImplicitLocOpBuilder &b, StringRef strings) {
+  LLVM::GlobalOp::create(
+      b, LLVM::LLVMArrayType::get(b.getI8Type(), strings.size()),
+      /*isConstant=*/true, LLVM::Linkage::External, "trec_strings",
+      b.getStringAttr(strings));
+}
+
+static void emitKernelTable(ImplicitLocOpBuilder &b, const Twine &name,
+                            ArrayRef<FlatSymbolRefAttr> kernels) {
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+  auto type = LLVM::LLVMArrayType::get(pointer, kernels.size());
+  auto global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
+                                       LLVM::Linkage::External, name.str(),
+                                       Attribute());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
+  Value table = LLVM::PoisonOp::create(b, type);
+  for (auto [index, kernel] : llvm::enumerate(kernels)) {
+    Value address = LLVM::AddressOfOp::create(b, pointer, kernel);
+    table = LLVM::InsertValueOp::create(b, table, address, index);
+  }
+  LLVM::ReturnOp::create(b, table);
+}
+
+static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
+                            StringRef suffix) {
+  // The output's columns from left to right, whatever kernel makes them.
+  llvm::sort(descriptors.bags,
+             [](auto &a, auto &b) { return a.back() < b.back(); });
+  SmallVector<int64_t> bags;
+  for (const std::array<int64_t, 4> &bag : descriptors.bags)
+    llvm::append_range(bags, bag);
+  ImplicitLocOpBuilder b(module.getLoc(), module.getContext());
+  b.setInsertionPointToEnd(module.getBody());
+  emitIntegers(b, "trec_features", descriptors.features, 1);
+  emitIntegers(b, "trec_tables", descriptors.tables, 5);
+  emitIntegers(b, "trec_bags", bags, 4);
+  emitStrings(b, descriptors.strings);
+  emitKernelTable(b, "trec_kernels" + suffix, descriptors.kernels);
+}
+
+/// Erases what the descriptors now say: functions over batches, and tables.
+static void eraseModel(ModuleOp module, ArrayRef<DispatchOp> dispatches) {
+  llvm::SmallSetVector<Operation *, 1> functions;
+  for (DispatchOp dispatch : dispatches)
+    functions.insert(dispatch->getParentOfType<func::FuncOp>());
+  for (Operation *function : functions)
+    function->erase();
+  for (TableOp table : llvm::make_early_inc_range(module.getOps<TableOp>()))
+    table.erase();
+  module->removeAttr(TrecDialect::kContractAttrName);
+}
+
+void EmitKernelEntriesPass::runOnOperation() {
+  ModuleOp module = getOperation();
+  SmallVector<DispatchOp> dispatches;
+  module.walk([&](DispatchOp op) { dispatches.push_back(op); });
+  if (dispatches.empty())
+    return;
+
+  Descriptors descriptors;
+  for (StringAttr key : dispatches.front().getKjt().getType().getKeys())
+    descriptors.features.push_back(descriptors.addString(key.getValue()));
+  llvm::StringMap<int64_t> tableIndex;
+  describeTables(module, descriptors, tableIndex);
+  for (auto [kernel, dispatch] : llvm::enumerate(dispatches)) {
+    emitEntries(dispatch, descriptors);
+    describeBags(dispatch, kernel, tableIndex, descriptors);
+  }
+  eraseModel(module, dispatches);
+  emitDescriptors(module, descriptors, suffix);
+}
