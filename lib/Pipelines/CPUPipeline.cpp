@@ -22,21 +22,20 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-void mlir::trec::buildCPUKernelPipeline(OpPassManager &pm,
-                                        const CPUPipelineOptions &options) {
+static void buildImportStage(OpPassManager &pm) {
   // Nothing below has to expect what this refuses.
   pm.addPass(createVerifyImportContractPass());
   // Folds casts to f32, so that fusion sees one form.
   pm.addPass(createCanonicalizerPass());
-  pm.addPass(createFuseDequantizePass());
-  pm.addPass(createGroupTablesPass());
-  pm.addPass(createSelectLoweringPass({options.cpu}));
-  pm.addPass(createConvertTrecToVectorPass());
 }
 
-void mlir::trec::buildCPULLVMPipeline(OpPassManager &pm,
-                                      const CPUPipelineOptions &options) {
-  pm.addPass(createEmitKernelEntriesPass({options.suffix}));
+static void buildGroupStage(OpPassManager &pm, StringRef cpu) {
+  pm.addPass(createGroupTablesPass());
+  pm.addPass(createSelectLoweringPass({cpu.str()}));
+}
+
+static void buildLLVMStage(OpPassManager &pm, StringRef suffix) {
+  pm.addPass(createEmitKernelEntriesPass({suffix.str()}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   // scf has no direct way to LLVM.
@@ -53,11 +52,50 @@ void mlir::trec::buildCPULLVMPipeline(OpPassManager &pm,
   pm.addPass(createCSEPass());
 }
 
+ArrayRef<CPUStage> mlir::trec::getCPUStages() {
+  static constexpr CPUStage stages[] = {CPUStage::import, CPUStage::fuse,
+                                        CPUStage::group, CPUStage::kernels,
+                                        CPUStage::llvm};
+  return stages;
+}
+
+StringRef mlir::trec::stringifyCPUStage(CPUStage stage) {
+  switch (stage) {
+  case CPUStage::import:
+    return "import";
+  case CPUStage::fuse:
+    return "fuse";
+  case CPUStage::group:
+    return "group";
+  case CPUStage::kernels:
+    return "kernels";
+  case CPUStage::llvm:
+    return "llvm";
+  }
+  llvm_unreachable("all stages are listed");
+}
+
+void mlir::trec::buildCPUStage(OpPassManager &pm, CPUStage stage,
+                               const CPUPipelineOptions &options) {
+  switch (stage) {
+  case CPUStage::import:
+    return buildImportStage(pm);
+  case CPUStage::fuse:
+    return pm.addPass(createFuseDequantizePass());
+  case CPUStage::group:
+    return buildGroupStage(pm, options.cpu);
+  case CPUStage::kernels:
+    return pm.addPass(createConvertTrecToVectorPass());
+  case CPUStage::llvm:
+    return buildLLVMStage(pm, options.suffix);
+  }
+}
+
 void mlir::trec::registerCPUPipeline() {
   PassPipelineRegistration<CPUPipelineOptions>(
       "trec-cpu-pipeline", "an imported model to the LLVM dialect for CPUs",
       [](OpPassManager &pm, const CPUPipelineOptions &options) {
-        buildCPUKernelPipeline(pm, options);
-        buildCPULLVMPipeline(pm, options);
+        for (CPUStage stage : getCPUStages())
+          buildCPUStage(pm, stage, options);
       });
 }

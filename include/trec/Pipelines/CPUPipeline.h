@@ -1,10 +1,12 @@
 //===- CPUPipeline.h - From an imported model to LLVM for CPUs --*- C++ -*-===//
 //
-// `trec-cpu-pipeline` as two stages, for a driver that wants to look at the IR
+// `trec-cpu-pipeline` as named stages, for a driver that wants to look at the IR
 // between them:
 //
-//   buildCPUKernelPipeline(pm, options); // import layer to trec.dispatch
-//   buildCPULLVMPipeline(pm, options);   // trec.dispatch to the LLVM dialect
+//   for (CPUStage stage : getCPUStages()) {
+//     buildCPUStage(pm, stage, options);
+//     if (stage == CPUStage::group) inspect(module);
+//   }
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,15 +31,26 @@ struct CPUPipelineOptions : public PassPipelineOptions<CPUPipelineOptions> {
       llvm::cl::init("")};
 };
 
-/// From what an importer wrote to kernels and the dispatches that name them.
-void buildCPUKernelPipeline(OpPassManager &pm,
-                            const CPUPipelineOptions &options);
+/// The stages in order, named by what the IR is after each.
+enum class CPUStage {
+  import,  // accepted import-layer ops
+  fuse,    // one trec.embedding_bag per lookup
+  group,   // groups of tables, each with its lowering
+  kernels, // kernels in vector, scf and memref; trec.dispatch
+  llvm     // the LLVM dialect
+};
 
-/// From kernels and dispatches to the LLVM dialect.
-void buildCPULLVMPipeline(OpPassManager &pm,
-                          const CPUPipelineOptions &options);
+/// All stages, the first first.
+ArrayRef<CPUStage> getCPUStages();
 
-/// Registers `trec-cpu-pipeline`, the two after each other.
+/// The stage's name as it is written on a command line.
+StringRef stringifyCPUStage(CPUStage stage);
+
+/// Adds the passes of one stage.
+void buildCPUStage(OpPassManager &pm, CPUStage stage,
+                   const CPUPipelineOptions &options);
+
+/// Registers `trec-cpu-pipeline`, all stages after each other.
 void registerCPUPipeline();
 
 } // namespace mlir::trec

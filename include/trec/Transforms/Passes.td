@@ -14,6 +14,21 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
   let description = [{
     The border with the importers: what this pass accepts, the compiler compiles;
     what it refuses, it says why. It changes nothing.
+
+    Constraints:
+    * C1: the module has `trec.contract`, of the version that this compiler reads.
+    * C2: the module holds `trec.table` ops and one function, `@forward`.
+    * C3: `@forward` has one block, takes one `!trec.kjt` and returns one
+      `!trec.keyed_tensor`.
+    * C4: its ops are those that the compiler lowers.
+    * C5: the result of each op of a lookup is used once, by the next op of it.
+    * C6: a lookup reads ids that were checked against its own table.
+    * C7: ids are checked as they come from the batch.
+    * C8: rows are weighted once, by the sample weights of the key of their ids.
+    * C9: all checks have one policy.
+    * C10: with a weighted batch every lookup is weighted.
+    * C11: each table is used.
+    * C12: names hold no NUL.
   }];
 }
 

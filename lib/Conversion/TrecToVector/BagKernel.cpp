@@ -21,16 +21,6 @@ using namespace mlir::trec;
 
 static constexpr int64_t kCacheLineBytes = 64;
 
-std::string BagConfiguration::getName() const {
-  std::string name;
-  llvm::raw_string_ostream os(name);
-  os << "bag_" << (weighted ? "weighted_" : "") << stringifyPooling(pooling)
-     << '_' << stringifyWeightsType(row.getWeights()) << 'x' << row.getDim()
-     << "_align" << row.getLayout().getAlign() << '_' << outputElement << '_'
-     << idType;
-  return name;
-}
-
 namespace {
 
 /// What a row contributes besides its codes: its scale and bias, or the weight of
@@ -44,9 +34,9 @@ struct RowFactors {
 class BagKernelBuilder {
 public:
   BagKernelBuilder(OpBuilder &builder, Location loc,
-                   const BagConfiguration &configuration)
-      : b(loc, builder), c(configuration), row(configuration.row),
-        halfMode(configuration.lowering.getHalf()) {}
+                   const BagConfiguration &configuration, IntegerType idType)
+      : b(loc, builder), c(configuration), idType(idType),
+        row(configuration.row), halfMode(configuration.lowering.getHalf()) {}
 
   func::FuncOp build();
 
@@ -83,6 +73,7 @@ private:
 
   ImplicitLocOpBuilder b;
   const BagConfiguration &c;
+  IntegerType idType;
   RowType row;
   HalfMode halfMode;
   Value rows, ids, offsets, weights, output, report, begin, end;
@@ -98,15 +89,17 @@ func::FuncOp BagKernelBuilder::createFunction() {
   auto stridedRows = StridedLayoutAttr::get(b.getContext(), 0, {dynamic, 1});
   Type types[] = {
       MemRefType::get({dynamic, row.getRowBytes()}, b.getI8Type()),
-      MemRefType::get({dynamic}, c.idType),
+      MemRefType::get({dynamic}, idType),
       MemRefType::get({dynamic}, b.getI64Type()),
       MemRefType::get({dynamic}, b.getF32Type()),
       MemRefType::get({dynamic, row.getDim()}, c.outputElement, stridedRows),
       MemRefType::get({2}, b.getI64Type()),
       b.getIndexType(),
       b.getIndexType()};
-  auto function = func::FuncOp::create(b, c.getName(),
-                                       b.getFunctionType(types, {}));
+  std::string name =
+      c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
+  auto function =
+      func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
   Value *arguments[] = {&rows,   &ids,    &offsets, &weights,
@@ -327,7 +320,8 @@ void BagKernelBuilder::storePass(Value bag, ArrayRef<RowPiece> pieces,
 }
 
 func::FuncOp mlir::trec::buildBagKernel(OpBuilder &builder, Location loc,
-                                        const BagConfiguration &configuration) {
+                                        const BagConfiguration &configuration,
+                                        IntegerType idType) {
   OpBuilder::InsertionGuard guard(builder);
-  return BagKernelBuilder(builder, loc, configuration).build();
+  return BagKernelBuilder(builder, loc, configuration, idType).build();
 }

@@ -15,26 +15,14 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_BAGKERNEL_H
 #define TREC_LIB_CONVERSION_TRECTOVECTOR_BAGKERNEL_H
 
-#include "trec/IR/TrecDialect.h"
+#include "trec/Conversion/BagConfiguration.h"
 
 namespace mlir::trec {
 
-/// Everything that is constant in a kernel.
-struct BagConfiguration {
-  RowType row;
-  Pooling pooling;
-  bool weighted;
-  Type outputElement; // f32, f16 or bf16
-  IntegerType idType; // i32 or i64
-  LoweringConfigAttr lowering;
-
-  /// A name that says it all: "bag_sum_int8x128_align16_f32_i64".
-  std::string getName() const;
-};
-
-/// Builds the kernel of a configuration at the insertion point of `builder`.
+/// Builds the kernel of a configuration for ids of `idType` (i32 or i64).
 func::FuncOp buildBagKernel(OpBuilder &builder, Location loc,
-                            const BagConfiguration &configuration);
+                            const BagConfiguration &configuration,
+                            IntegerType idType);
 
 } // namespace mlir::trec
 

@@ -35,15 +35,10 @@ using namespace mlir::trec;
 static FlatSymbolRefAttr makeKernel(EmbeddingBagGroupOp group,
                                     unsigned idBits, SymbolTable &symbols) {
   MLIRContext *context = group.getContext();
-  BagConfiguration configuration{group.getRowType(),
-                                 group.getPooling(),
-                                 group.getWeighted(),
-                                 group.getDest().getType().getElement(),
-                                 IntegerType::get(context, idBits),
-                                 group.getLoweringAttr()};
   OpBuilder builder(context);
   func::FuncOp kernel =
-      buildBagKernel(builder, group.getLoc(), configuration);
+      buildBagKernel(builder, group.getLoc(), BagConfiguration::of(group),
+                     IntegerType::get(context, idBits));
   return FlatSymbolRefAttr::get(symbols.insert(kernel));
 }
 

@@ -1,0 +1,33 @@
+//===- BagConfiguration.h - What is constant in a kernel --------*- C++ -*-===//
+//
+// The configuration that a group of lookups shares, and the name of its kernel:
+//
+//   std::string name = BagConfiguration::of(group).getName();
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_CONVERSION_BAGCONFIGURATION_H
+#define TREC_CONVERSION_BAGCONFIGURATION_H
+
+#include "trec/IR/TrecDialect.h"
+
+namespace mlir::trec {
+
+/// Everything that is constant in a kernel but the integer type of its ids.
+struct BagConfiguration {
+  RowType row;
+  Pooling pooling;
+  bool weighted;
+  Type outputElement; // f32, f16 or bf16
+  LoweringConfigAttr lowering;
+
+  /// The configuration of a group.
+  static BagConfiguration of(EmbeddingBagGroupOp group);
+
+  /// A name that says it all: "bag_sum_int8x128_align16_f32".
+  std::string getName() const;
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_CONVERSION_BAGCONFIGURATION_H

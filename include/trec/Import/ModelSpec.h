@@ -1,0 +1,74 @@
+//===- ModelSpec.h - What a model is, as importers say it -------*- C++ -*-===//
+//
+// The JSON model spec in C++: tables, features, outputs. Every importer writes
+// this JSON; only this library reads it, and only BuildModel.h turns it into
+// IR.
+//
+//   Expected<ModelSpec> spec = parseModelSpec(text);
+//   if (!spec) // e.g. `tables[3].dtype: expected one of …, got "int7"`
+//     return spec.takeError();
+//
+// A spec that was parsed is complete and consistent: the features and outputs
+// that the JSON may leave out are filled in by TorchRec's rules, and building
+// IR from it cannot fail.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_IMPORT_MODELSPEC_H
+#define TREC_IMPORT_MODELSPEC_H
+
+#include "trec/IR/TrecDialect.h"
+
+#include "llvm/Support/Error.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mlir::trec {
+
+/// Element type of the output.
+enum class OutputType { float32, float16, bfloat16 };
+
+/// One embedding table. `features` may name a feature twice: TorchRec then
+/// pools it twice.
+struct TableSpec {
+  std::string name;
+  /// Missing: taken from the weights when the compiled model is loaded.
+  std::optional<int64_t> rows;
+  int64_t dim = 0;
+  WeightsType weights = WeightsType::fp32;
+  int64_t rowAlignment = 0;
+  Pooling pooling = Pooling::sum;
+  std::vector<std::string> features;
+};
+
+/// One block of output columns: a feature pooled through a table.
+struct OutputSpec {
+  std::string key;
+  /// Index into ModelSpec::tables.
+  size_t table = 0;
+  std::string feature;
+};
+
+/// One embedding bag collection.
+struct ModelSpec {
+  std::string name;
+  /// The keys of the batch, in the model's order.
+  std::vector<std::string> features;
+  bool weighted = false;
+  OutputType outputType = OutputType::float32;
+  BoundsPolicy boundsCheck = BoundsPolicy::warning;
+  std::vector<TableSpec> tables;
+  /// Every feature of every table, in the order of the output columns.
+  std::vector<OutputSpec> outputs;
+  /// Path of the weights, relative to the spec's file.
+  std::optional<std::string> weights;
+};
+
+/// Reads and checks a spec. An error starts with the place in the JSON.
+llvm::Expected<ModelSpec> parseModelSpec(llvm::StringRef text);
+
+} // namespace mlir::trec
+
+#endif // TREC_IMPORT_MODELSPEC_H

@@ -1,0 +1,59 @@
+//===- CompileModel.h - An imported model to files --------------*- C++ -*-===//
+//
+// What `trec-compile` does, as a function:
+//
+//   CompileOptions options;
+//   options.output = "model.so";
+//   options.cpus = {"x86-64-v3"};
+//   if (failed(compileModel(*module, options))) … // diagnostics were emitted
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_TARGET_COMPILEMODEL_H
+#define TREC_TARGET_COMPILEMODEL_H
+
+#include "trec/Pipelines/CPUPipeline.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <functional>
+#include <optional>
+
+namespace mlir::trec {
+
+/// The kind of file at `CompileOptions::output`.
+enum class EmitKind { mlir, llvm, assembly, object, sharedLibrary };
+
+/// What to compile for and what to write.
+struct CompileOptions {
+  /// File to write. A shared library `x.so` comes with its header `x.h` and its
+  /// manifest `x.json`.
+  std::string output;
+  /// Names of `--cpu`, at least one. Kinds other than object and shared library
+  /// take exactly one.
+  std::vector<std::string> cpus = {"native"};
+  EmitKind emit = EmitKind::sharedLibrary;
+  /// Stops after a stage and writes its IR, whatever `emit` says.
+  std::optional<CPUStage> stopAfter;
+  /// Name of the exported function.
+  std::string symbol = "trec_model_query";
+  /// A safetensors file to embed; empty: the weights stay outside.
+  std::string embeddedWeights;
+  /// Folder for the IR after each pass that changed it; empty: none.
+  std::string dumpFolder;
+  /// JSON file for the report; empty: none.
+  std::string report;
+  /// Told what is being done and how much of it, from any thread; may be empty.
+  std::function<void(StringRef what, size_t done, size_t total)> onProgress;
+};
+
+/// Compiles a module as an importer wrote it, which is left as it was. Emits
+/// diagnostics and fails where the input cannot be compiled.
+LogicalResult compileModel(ModuleOp module, const CompileOptions &options);
+
+/// True where `name` can be the name of a C function.
+bool isCIdentifier(StringRef name);
+
+} // namespace mlir::trec
+
+#endif // TREC_TARGET_COMPILEMODEL_H

@@ -1,0 +1,65 @@
+//===- Manifest.h - What a compiled model says of itself --------*- C++ -*-===//
+//
+// The facts about a model that its `.so`, its header and its report share. Read
+// off the module at the `group` stage, where all of them are in the IR:
+//
+//   FailureOr<Manifest> manifest = readManifest(module);
+//   std::string json = renderMetadata(*manifest, levels);
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_TARGET_MANIFEST_H
+#define TREC_TARGET_MANIFEST_H
+
+#include "trec/IR/TrecDialect.h"
+#include "trec/Target/CPUTarget.h"
+
+namespace mlir::trec {
+
+/// A table as the weights must have it.
+struct ManifestTable {
+  std::string name;
+  TableType type;
+  std::vector<std::string> kernels; // names without the type of id
+};
+
+/// One key of the output.
+struct ManifestOutput {
+  std::string key, feature, table;
+  int64_t column, dim;
+};
+
+/// A kernel and how it is run.
+struct ManifestKernel {
+  std::string name; // without the type of id
+  LoweringConfigAttr lowering;
+  int64_t numBags;
+};
+
+/// One compiled model.
+struct Manifest {
+  std::string name;
+  std::vector<std::string> features;
+  std::vector<ManifestTable> tables;
+  std::vector<ManifestOutput> outputs;
+  std::vector<ManifestKernel> kernels;
+  Type outputElement; // f32, f16 or bf16
+  int64_t totalDim;
+  bool weighted;
+  BoundsPolicy policy;
+};
+
+/// Reads the manifest of a module at the `group` stage. Emits an error and fails
+/// where the module has no groups.
+FailureOr<Manifest> readManifest(ModuleOp module);
+
+/// The JSON text that `trec_api.metadata` holds.
+std::string renderMetadata(const Manifest &manifest,
+                           ArrayRef<CPUTarget> levels);
+
+/// "float32", "float16" or "bfloat16".
+StringRef getDTypeName(Type element);
+
+} // namespace mlir::trec
+
+#endif // TREC_TARGET_MANIFEST_H

@@ -1,0 +1,11 @@
+# Writes INPUT as a C++ string constant to OUTPUT. Cut into pieces: compilers limit the length of one literal.
+file(READ ${INPUT} text)
+string(LENGTH "${text}" length)
+set(literal "")
+set(start 0)
+while(start LESS length)
+  string(SUBSTRING "${text}" ${start} 8000 piece)
+  string(APPEND literal "\n    R\"abi(${piece})abi\"")
+  math(EXPR start "${start} + 8000")
+endwhile()
+file(WRITE ${OUTPUT} "static constexpr char kModelABIText[] =${literal};\n")

@@ -1,0 +1,176 @@
+//===- trec-compile.cpp - The ahead-of-time compiler ----------------------===//
+//
+// Reads a model as `trec.export` or `trec-import` wrote it and compiles it to a
+// shared library with its header and manifest.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/IR/TrecDialect.h"
+#include "trec/Target/CompileModel.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/SourceMgr.h"
+
+#include <mutex>
+
+using namespace mlir;
+using namespace mlir::trec;
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("trec-compile options");
+
+static cl::opt<std::string> input(cl::Positional, cl::Required,
+                                  cl::desc("<model folder or .mlir file>"),
+                                  cl::cat(category));
+static cl::opt<std::string>
+    output("o", cl::value_desc("file"), cl::cat(category),
+           cl::desc("File to write; a shared library x.so comes with x.h and "
+                    "x.json. Default: model.so beside the model"));
+static cl::list<std::string>
+    cpus("cpu", cl::CommaSeparated, cl::value_desc("name,…"),
+         cl::cat(category),
+         cl::desc("CPUs to generate code for: native (default), x86-64-v2, "
+                  "x86-64-v3, x86-64-v4, or a name that LLVM knows. Several: "
+                  "one library, the best chosen when it is loaded"));
+static cl::opt<EmitKind> emit(
+    "emit", cl::desc("Kind of file to write:"), cl::cat(category),
+    cl::init(EmitKind::sharedLibrary),
+    cl::values(
+        clEnumValN(EmitKind::mlir, "mlir", "IR after the last stage"),
+        clEnumValN(EmitKind::llvm, "llvm", "optimized LLVM IR of the kernels"),
+        clEnumValN(EmitKind::assembly, "asm", "assembly of the kernels"),
+        clEnumValN(EmitKind::object, "obj",
+                   "relocatable object, without the runtime"),
+        clEnumValN(EmitKind::sharedLibrary, "so",
+                   "shared library (default)")));
+/// libLLVM has a -stop-after of its own, for passes of code generation, which this
+/// one replaces: hence made in `main` and not before it.
+static cl::opt<CPUStage> &getStopAfter() {
+  static bool removed = [] {
+    cl::getRegisteredOptions().lookup("stop-after")->removeArgument();
+    return true;
+  }();
+  (void)removed;
+  static cl::opt<CPUStage> stopAfter(
+      "stop-after", cl::desc("Write the IR after a stage and stop:"),
+      cl::cat(category),
+      cl::values(clEnumValN(CPUStage::import, "import", "checked input"),
+                 clEnumValN(CPUStage::fuse, "fuse", "one op per lookup"),
+                 clEnumValN(CPUStage::group, "group",
+                            "groups of tables with their lowering"),
+                 clEnumValN(CPUStage::kernels, "kernels",
+                            "kernels in vector, scf and memref"),
+                 clEnumValN(CPUStage::llvm, "llvm", "the LLVM dialect")));
+  return stopAfter;
+}
+enum class WeightsPlace { external, embed };
+static cl::opt<WeightsPlace> weights(
+    "weights", cl::desc("Where the weights are at run time:"),
+    cl::cat(category), cl::init(WeightsPlace::external),
+    cl::values(clEnumValN(WeightsPlace::external, "external",
+                          "in the safetensors file (default)"),
+               clEnumValN(WeightsPlace::embed, "embed",
+                          "inside the shared library, for small models")));
+enum class Numerics { fbgemm, cpu };
+static cl::opt<Numerics> numerics(
+    "numerics", cl::desc("Whose numbers the kernels compute, bit for bit:"),
+    cl::cat(category), cl::init(Numerics::fbgemm),
+    cl::values(clEnumValN(Numerics::fbgemm, "fbgemm",
+                          "FBGEMM's on the same kind of device (default)"),
+               clEnumValN(Numerics::cpu, "cpu",
+                          "FBGEMM's on a CPU; for CPU code the same")));
+static cl::opt<std::string>
+    symbol("symbol", cl::value_desc("name"), cl::init("trec_model_query"),
+           cl::cat(category), cl::desc("Name of the one exported function"));
+static cl::opt<std::string>
+    dumpFolder("dump-ir-to", cl::value_desc("folder"), cl::cat(category),
+               cl::desc("Write the IR after each pass that changed it"));
+static cl::opt<std::string>
+    report("report", cl::value_desc("file.json"), cl::cat(category),
+           cl::desc("Write what was chosen for each table and kernel"));
+
+static constexpr char kOverview[] =
+    "trec ahead-of-time compiler\n\n"
+    "  Compiles a model of quantized embedding tables to a shared library.\n\n"
+    "  Example: trec-compile model --cpu=x86-64-v3 -o model.so\n";
+
+/// The model's files: `model.mlir` of a folder, or the file and what is beside it.
+static std::string getModelFile() {
+  SmallString<128> path(StringRef{input});
+  if (llvm::sys::fs::is_directory(path))
+    llvm::sys::path::append(path, "model.mlir");
+  return path.str().str();
+}
+
+static std::string getSibling(StringRef file, StringRef extension) {
+  SmallString<128> path(file);
+  llvm::sys::path::replace_extension(path, extension);
+  return path.str().str();
+}
+
+/// Draws one line that is overwritten as the work goes on.
+static void showProgress(StringRef what, size_t done, size_t total) {
+  static std::mutex mutex;
+  std::lock_guard<std::mutex> lock(mutex);
+  llvm::errs() << "\r\x1b[K" << what;
+  if (total > 1)
+    llvm::errs() << ' ' << done << '/' << total;
+}
+
+static CompileOptions getOptions(StringRef modelFile) {
+  CompileOptions options;
+  options.output = output.empty() ? getSibling(modelFile, "so") : output;
+  if (!cpus.empty())
+    options.cpus.assign(cpus.begin(), cpus.end());
+  options.emit = emit;
+  if (getStopAfter().getNumOccurrences())
+    options.stopAfter = getStopAfter();
+  options.symbol = symbol;
+  if (weights == WeightsPlace::embed)
+    options.embeddedWeights = getSibling(modelFile, "safetensors");
+  options.dumpFolder = dumpFolder;
+  options.report = report;
+  if (llvm::sys::Process::StandardErrIsDisplayed())
+    options.onProgress = showProgress;
+  return options;
+}
+
+static LogicalResult compile() {
+  std::string modelFile = getModelFile();
+  CompileOptions options = getOptions(modelFile);
+  DialectRegistry registry;
+  registry.insert<TrecDialect>();
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  MLIRContext context(registry);
+  llvm::SourceMgr sources;
+  SourceMgrDiagnosticHandler handler(sources, &context);
+  OwningOpRef<ModuleOp> module =
+      parseSourceFile<ModuleOp>(modelFile, sources, &context);
+  LogicalResult result =
+      module ? compileModel(*module, options) : failure();
+  if (options.onProgress)
+    llvm::errs() << "\r\x1b[K";
+  return result;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  getStopAfter();
+  cl::HideUnrelatedOptions(category);
+  std::string errors;
+  llvm::raw_string_ostream errorStream(errors);
+  if (!cl::ParseCommandLineOptions(argc, argv, kOverview, &errorStream)) {
+    llvm::errs() << errors;
+    return 2;
+  }
+  return failed(compile()) ? 1 : 0;
+}
