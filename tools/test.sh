@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Sets up and runs all tests: GoogleTest (through ctest), lit, pytest. Ends with the number of tests that passed.
+#
+#   tools/test.sh                   everything
+#   tools/test.sh --without-torch   without the tests against TorchRec and FBGEMM
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools/setup.sh "$@"
+start=$SECONDS
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+printf '\n==> [1/3] GoogleTest\n'
+ctest --test-dir build --output-on-failure -j2 | tee "$logs/ctest" | grep -v -E '^ +(Start| *[0-9]+/[0-9]+ Test .*Passed)'
+printf '\n==> [2/3] lit\n'
+/usr/lib/llvm-22/bin/lit -sv build/test --time-tests 2>&1 | tee "$logs/lit" | grep -v -E '^(\[|\||-)' || true
+[ "${PIPESTATUS[0]}" = 0 ]
+printf '\n==> [3/3] pytest\n'
+.venv/bin/python -m pytest -q test/python | tee "$logs/pytest"
+
+count() { sed -n -E "$2" "$logs/$1" | tail -1; }
+from_ctest=$(count ctest 's/.* tests failed out of ([0-9]+).*/\1/p')
+from_lit=$(count lit 's/^ *Passed *: *([0-9]+).*/\1/p')
+from_pytest=$(count pytest 's/^([^0-9]*)([0-9]+) passed.*/\2/p')
+printf '\nGoogleTest %s, lit %s, pytest %s\n' "$from_ctest" "$from_lit" "$from_pytest"
+printf '===== %s passed in %ss =====\n' $((from_ctest + from_lit + from_pytest)) $((SECONDS - start))
