@@ -1,0 +1,28 @@
+"""lit configuration: which files are tests and which tools they may call."""
+
+import os
+
+import lit.formats
+from lit.llvm import llvm_config
+
+config.name = "trec"
+config.test_format = lit.formats.ShTest(not llvm_config.use_lit_shell)
+config.suffixes = [".mlir", ".test", ".td"]
+config.excludes = ["Inputs"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.trec_obj_root, "test")
+
+config.substitutions.append(("%trec_src", config.trec_src_root))
+config.substitutions.append(("%python", config.python_executable))
+config.substitutions.append(("%cc", config.host_cc))
+
+llvm_config.use_default_substitutions()
+llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
+llvm_config.add_tool_substitutions(
+    ["trec-opt", "trec-compile", "trec-import", "trec-run", "llvm-readelf", "llvm-nm"],
+    [os.path.join(config.trec_obj_root, "bin"), config.llvm_tools_dir],
+)
+
+# Tests that execute code of a level are skipped, visibly, where the machine lacks it.
+for level in config.cpu_levels.split():
+    config.available_features.add(level)
