@@ -1,0 +1,137 @@
+//===- BuildModel.cpp - The only writer of import-level IR ----------------===//
+//
+// One chain of ops per output, nothing shared between them and nothing fused:
+// the IR reads as the definition of the model.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/Import/BuildModel.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+namespace {
+
+class ModelBuilder {
+public:
+  ModelBuilder(const ModelSpec &spec, MLIRContext &context)
+      : spec(spec), b(UnknownLoc::get(&context), &context) {}
+
+  OwningOpRef<ModuleOp> build();
+
+private:
+  void buildTables();
+  void buildForward();
+  Value buildOutput(const OutputSpec &output, Value kjt);
+  SmallVector<StringAttr> getNames(ArrayRef<std::string> names);
+  Type getOutputElement();
+  KeyedTensorType getResultType();
+
+  const ModelSpec &spec;
+  ImplicitLocOpBuilder b;
+  /// Parallel to spec.tables.
+  SmallVector<TableOp> tables;
+};
+
+} // namespace
+
+static TableType getTableType(MLIRContext *context, const TableSpec &table) {
+  bool isFloat =
+      table.weights == WeightsType::fp32 || table.weights == WeightsType::fp16;
+  auto layout =
+      RowLayoutAttr::get(context, isFloat ? HeaderType::none : HeaderType::f16,
+                         table.rowAlignment);
+  return TableType::get(context, table.rows.value_or(ShapedType::kDynamic),
+                        table.dim, table.weights, layout);
+}
+
+SmallVector<StringAttr> ModelBuilder::getNames(ArrayRef<std::string> names) {
+  return llvm::map_to_vector(
+      names, [&](const std::string &name) { return b.getStringAttr(name); });
+}
+
+Type ModelBuilder::getOutputElement() {
+  switch (spec.outputType) {
+  case OutputType::float32:
+    return b.getF32Type();
+  case OutputType::float16:
+    return b.getF16Type();
+  case OutputType::bfloat16:
+    return b.getBF16Type();
+  }
+  llvm_unreachable("all output types are listed");
+}
+
+KeyedTensorType ModelBuilder::getResultType() {
+  SmallVector<StringAttr> keys;
+  SmallVector<int64_t> dims;
+  for (const OutputSpec &output : spec.outputs) {
+    keys.push_back(b.getStringAttr(output.key));
+    dims.push_back(spec.tables[output.table].dim);
+  }
+  return KeyedTensorType::get(b.getContext(), keys, dims, getOutputElement());
+}
+
+void ModelBuilder::buildTables() {
+  for (const TableSpec &table : spec.tables)
+    tables.push_back(
+        TableOp::create(b, b.getStringAttr(table.name),
+                        TypeAttr::get(getTableType(b.getContext(), table))));
+}
+
+Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
+  TableOp table = tables[output.table];
+  auto symbol = FlatSymbolRefAttr::get(table.getSymNameAttr());
+  StringAttr feature = b.getStringAttr(output.feature);
+  auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
+  auto pooling =
+      PoolingAttr::get(b.getContext(), spec.tables[output.table].pooling);
+
+  Value ids = FeatureOp::create(b, kjt, feature);
+  Value checked = CheckBoundsOp::create(b, policy, ids, symbol);
+  auto rowsType = JaggedType::get(b.getContext(), table.getType().getRowType());
+  Value rows = LookupOp::create(b, rowsType, symbol, checked);
+  Value values = DequantizeOp::create(b, rows);
+  if (spec.weighted) {
+    Value weights = SampleWeightsOp::create(b, kjt, feature);
+    values = WeightOp::create(b, values, weights);
+  }
+  Value pooled = PoolOp::create(b, pooling, values);
+  if (spec.outputType == OutputType::float32)
+    return pooled;
+  auto type = cast<RankedTensorType>(pooled.getType());
+  return CastOutputOp::create(b, type.clone(getOutputElement()), pooled);
+}
+
+void ModelBuilder::buildForward() {
+  auto batchType =
+      KJTType::get(b.getContext(), getNames(spec.features), spec.weighted);
+  KeyedTensorType resultType = getResultType();
+  auto forward = func::FuncOp::create(
+      b, "forward", b.getFunctionType({batchType}, {resultType}));
+  b.setInsertionPointToStart(forward.addEntryBlock());
+  SmallVector<Value> pooled;
+  for (const OutputSpec &output : spec.outputs)
+    pooled.push_back(buildOutput(output, forward.getArgument(0)));
+  Value keyed = KeyedTensorOp::create(b, resultType, pooled);
+  func::ReturnOp::create(b, keyed);
+}
+
+OwningOpRef<ModuleOp> ModelBuilder::build() {
+  OwningOpRef<ModuleOp> model = ModuleOp::create(b, StringRef(spec.name));
+  (*model)->setAttr(TrecDialect::kContractAttrName,
+                    b.getI32IntegerAttr(TrecDialect::kContractVersion));
+  b.setInsertionPointToStart(model->getBody());
+  buildTables();
+  buildForward();
+  return model;
+}
+
+OwningOpRef<ModuleOp> mlir::trec::buildModel(const ModelSpec &spec,
+                                             MLIRContext &context) {
+  context.loadDialect<TrecDialect, func::FuncDialect>();
+  return ModelBuilder(spec, context).build();
+}

@@ -1,0 +1,84 @@
+//===- ImportModel.cpp - From a JSON spec to a model directory ------------===//
+
+#include "trec/Import/ImportModel.h"
+
+#include "trec/Import/AtomicFile.h"
+#include "trec/Import/BuildModel.h"
+#include "trec/Import/WeightsFile.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+using namespace llvm;
+
+static Expected<ModelSpec> readSpec(StringRef path) {
+  auto buffer = MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!buffer)
+    return createStringError(
+        path + ": cannot be read: " + buffer.getError().message());
+  Expected<ModelSpec> spec = parseModelSpec((*buffer)->getBuffer());
+  if (!spec)
+    return createStringError(path + ": " + toString(spec.takeError()));
+  return spec;
+}
+
+/// The weights that a spec names, relative to its own place.
+static Expected<TensorFile> openWeights(const ImportOptions &options,
+                                        const ModelSpec &spec) {
+  if (!spec.weights)
+    return createStringError(
+        options.specPath +
+        ": weights: expected the path of a safetensors file, got nothing; "
+        "name one, or pass --no-weights");
+  if (sys::path::is_absolute(*spec.weights))
+    return TensorFile::open(*spec.weights);
+  SmallString<256> path = sys::path::parent_path(options.specPath);
+  sys::path::append(path, *spec.weights);
+  return TensorFile::open(path);
+}
+
+static std::string inside(StringRef directory, StringRef name) {
+  SmallString<256> path(directory);
+  sys::path::append(path, name);
+  return path.str().str();
+}
+
+static Error makeDirectory(StringRef path) {
+  if (std::error_code code = sys::fs::create_directories(
+          path, /*IgnoreExisting=*/true, sys::fs::all_all))
+    return createStringError(path + ": cannot be made: " + code.message());
+  return Error::success();
+}
+
+static Error writeModelWeights(const ImportOptions &options,
+                               const ModelSpec &spec, ModuleOp module) {
+  Expected<TensorFile> weights = openWeights(options, spec);
+  if (!weights)
+    return weights.takeError();
+  // Before the directory is made: wrong weights leave nothing behind.
+  if (Error error = findTables(*weights, module).takeError())
+    return error;
+  if (Error error = makeDirectory(options.outputDir))
+    return error;
+  return writeWeights(*weights, module,
+                      inside(options.outputDir, "model.safetensors"));
+}
+
+Error mlir::trec::importModel(const ImportOptions &options) {
+  Expected<ModelSpec> spec = readSpec(options.specPath);
+  if (!spec)
+    return spec.takeError();
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  OwningOpRef<ModuleOp> module = buildModel(*spec, context);
+
+  if (options.withWeights)
+    if (Error error = writeModelWeights(options, *spec, *module))
+      return error;
+  if (Error error = makeDirectory(options.outputDir))
+    return error;
+  return writeFileAtomically(inside(options.outputDir, "model.mlir"),
+                             [&](raw_ostream &os) { module->print(os); });
+}

@@ -1,0 +1,137 @@
+//===- ModelSpec.cpp - Reads the JSON model spec --------------------------===//
+//
+// The fields one by one: types, ranges and defaults. What one field says about
+// another is in ResolveSpec.cpp.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/Import/ModelSpec.h"
+
+#include "JsonFields.h"
+#include "ResolveSpec.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir::trec;
+using llvm::Error;
+using llvm::Expected;
+using llvm::StringRef;
+using llvm::Twine;
+namespace json = llvm::json;
+
+/// The version of the spec that is read here.
+static constexpr int64_t specVersion = 1;
+/// With these, rows * bytes per row stays far below 2^63.
+static constexpr int64_t maxRows = int64_t(1) << 36;
+static constexpr int64_t maxDim = int64_t(1) << 24;
+static constexpr int64_t maxAlignment = int64_t(1) << 20;
+/// TorchRec's default for quantized modules.
+static constexpr int64_t defaultAlignment = 16;
+
+/// Rows of floats are read element by element, so no row may start inside one.
+static void checkAlignment(const TableSpec &table, const JsonFields &fields,
+                           FirstError &error) {
+  int64_t elementBytes = table.weights == WeightsType::fp32   ? 4
+                         : table.weights == WeightsType::fp16 ? 2
+                                                              : 1;
+  int64_t rowBytes =
+      llvm::alignTo(table.dim * elementBytes, table.rowAlignment);
+  if (rowBytes % elementBytes == 0)
+    return;
+  error.report(fields.at("row_alignment"),
+               "expected rows of a multiple of " + Twine(elementBytes) +
+                   " bytes for " + stringifyWeightsType(table.weights) +
+                   ", got " + Twine(rowBytes) + " with alignment " +
+                   Twine(table.rowAlignment) + "; use a multiple of " +
+                   Twine(elementBytes));
+}
+
+static TableSpec readTable(const json::Value &value, std::string place,
+                           FirstError &error) {
+  JsonFields fields(value, std::move(place), error);
+  fields.refuseUnknown({"name", "num_embeddings", "embedding_dim", "dtype",
+                        "row_alignment", "pooling", "features"});
+  TableSpec table;
+  table.name = fields.readString("name");
+  table.rows = fields.readIntegerOrNull("num_embeddings", {0, maxRows});
+  table.dim = fields.readInteger("embedding_dim", {1, maxDim});
+  // In the order of WeightsType's codes.
+  table.weights = WeightsType(
+      fields.readChoice("dtype", {"fp32", "fp16", "int8", "int4", "int2"}));
+  table.rowAlignment =
+      fields.has("row_alignment")
+          ? fields.readInteger("row_alignment", {1, maxAlignment})
+          : defaultAlignment;
+  if (fields.has("pooling"))
+    table.pooling = Pooling(fields.readChoice("pooling", {"sum", "mean"}));
+  table.features = fields.readStrings("features");
+  if (!error)
+    checkAlignment(table, fields, error);
+  return table;
+}
+
+/// An output as the JSON names it; ResolveSpec.cpp looks the table up.
+static NamedOutput readOutput(const json::Value &value, std::string place,
+                              FirstError &error) {
+  JsonFields fields(value, std::move(place), error);
+  fields.refuseUnknown({"key", "table", "feature"});
+  return {fields.readString("key"), fields.readString("table"),
+          fields.readString("feature")};
+}
+
+template <typename T>
+static std::vector<T>
+readObjects(JsonFields &fields, StringRef field, FirstError &error,
+            T (*read)(const json::Value &, std::string, FirstError &)) {
+  std::vector<T> result;
+  if (const json::Array *array = fields.readArray(field))
+    for (const auto &[index, value] : llvm::enumerate(*array))
+      result.push_back(
+          read(value, (field + "[" + Twine(index) + "]").str(), error));
+  return result;
+}
+
+static void readOptions(JsonFields &fields, ModelSpec &spec) {
+  spec.name = fields.has("name") ? fields.readString("name") : "model";
+  if (fields.has("weighted"))
+    spec.weighted = fields.readBool("weighted");
+  if (fields.has("output_dtype"))
+    spec.outputType = OutputType(
+        fields.readChoice("output_dtype", {"float32", "float16", "bfloat16"}));
+  if (fields.has("bounds_check"))
+    // The codes of BoundsPolicy start at 1.
+    spec.boundsCheck =
+        BoundsPolicy(1 + fields.readChoice("bounds_check", {"fatal", "warning",
+                                                            "ignore", "none"}));
+  if (fields.has("weights"))
+    spec.weights = fields.readString("weights");
+}
+
+Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
+  Expected<json::Value> document = json::parse(text);
+  if (!document)
+    return llvm::createStringError("not JSON: " +
+                                   llvm::toString(document.takeError()));
+  FirstError error;
+  JsonFields fields(*document, "", error);
+  fields.refuseUnknown({"trec_spec", "kind", "name", "features", "weighted",
+                        "output_dtype", "bounds_check", "tables", "outputs",
+                        "weights"});
+  fields.readInteger("trec_spec", {specVersion, specVersion});
+  fields.readChoice("kind", {"embedding_bag_collection"});
+  ModelSpec spec;
+  readOptions(fields, spec);
+  spec.tables = readObjects(fields, "tables", error, readTable);
+  if (fields.has("features"))
+    spec.features = fields.readStrings("features");
+  std::optional<std::vector<NamedOutput>> outputs;
+  if (fields.has("outputs"))
+    outputs = readObjects(fields, "outputs", error, readOutput);
+  // Cross-checks of fields that were not read would mislead.
+  if (!error)
+    resolveSpec(spec, fields.has("features"), outputs, error);
+  if (error)
+    return error.take();
+  return spec;
+}

@@ -1,0 +1,201 @@
+//===- ResolveSpec.cpp - What fields of a spec say about each other -------===//
+//
+// Names that must differ or must exist, and TorchRec's rules for the order of
+// features and outputs.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ResolveSpec.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <map>
+
+using namespace mlir::trec;
+using llvm::StringMap;
+using llvm::StringRef;
+using llvm::StringSet;
+using llvm::Twine;
+
+/// How often a table, by its index, has a feature.
+using PairCounts = std::map<std::pair<size_t, StringRef>, int64_t>;
+
+static std::string element(StringRef array, size_t index) {
+  return (array + "[" + Twine(index) + "]").str();
+}
+
+/// Names end up as C strings in the compiled model.
+static void checkName(const Twine &place, StringRef name, FirstError &error) {
+  if (name.empty())
+    error.report(place, "expected a name that is not empty");
+  if (name.contains('\0'))
+    error.report(place, "expected a name without NUL, got " + quote(name));
+}
+
+static void checkTableName(const Twine &place, StringRef name,
+                           FirstError &error) {
+  checkName(place, name, error);
+  if (name == "__metadata__")
+    error.report(place, "\"__metadata__\" cannot name a table: safetensors "
+                        "files reserve it; rename the table");
+  if (name == "forward")
+    error.report(place, "\"forward\" cannot name a table: the model's function "
+                        "has this name; rename the table");
+}
+
+static void checkTables(const ModelSpec &spec, FirstError &error) {
+  if (spec.tables.empty())
+    error.report("tables", "expected at least one table, got none");
+  StringMap<size_t> places;
+  for (const auto &[index, table] : llvm::enumerate(spec.tables)) {
+    std::string place = element("tables", index);
+    checkTableName(place + ".name", table.name, error);
+    auto [other, isNew] = places.try_emplace(table.name, index);
+    if (!isNew)
+      error.report(place + ".name", quote(table.name) +
+                                        " is also the name of " +
+                                        element("tables", other->second) +
+                                        "; rename one of them");
+    if (table.features.empty())
+      error.report(place + ".features",
+                   "expected at least one feature, got none; remove table " +
+                       quote(table.name) + " if nothing uses it");
+    for (const auto &[i, feature] : llvm::enumerate(table.features))
+      checkName(element(place + ".features", i), feature, error);
+  }
+}
+
+/// The features of all tables, in order of first appearance.
+static std::vector<std::string> listFeatures(const ModelSpec &spec) {
+  std::vector<std::string> features;
+  StringSet<> seen;
+  for (const TableSpec &table : spec.tables)
+    for (const std::string &feature : table.features)
+      if (seen.insert(feature).second)
+        features.push_back(feature);
+  return features;
+}
+
+static void checkFeatures(const ModelSpec &spec, FirstError &error) {
+  StringMap<size_t> places;
+  for (const auto &[index, feature] : llvm::enumerate(spec.features)) {
+    auto [other, isNew] = places.try_emplace(feature, index);
+    if (!isNew)
+      error.report(element("features", index),
+                   quote(feature) + " is also " +
+                       element("features", other->second) +
+                       "; list each feature once");
+  }
+  StringSet<> used;
+  for (const TableSpec &table : spec.tables)
+    for (const std::string &feature : table.features) {
+      used.insert(feature);
+      if (!places.count(feature))
+        error.report("features", "expected all features of the tables, but " +
+                                     quote(feature) + " of table " +
+                                     quote(table.name) + " is missing; add it");
+    }
+  for (const auto &[index, feature] : llvm::enumerate(spec.features))
+    if (!used.contains(feature))
+      error.report(element("features", index),
+                   quote(feature) + " is a feature of no table; remove it or "
+                                    "add it to the features of a table");
+}
+
+/// TorchRec's rule: tables grouped by pooling, groups in order of first
+/// appearance; a feature that is used more than once is named with its table.
+static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
+  StringMap<int64_t> uses;
+  llvm::SmallVector<Pooling, 2> poolings;
+  for (const TableSpec &table : spec.tables) {
+    if (!llvm::is_contained(poolings, table.pooling))
+      poolings.push_back(table.pooling);
+    for (const std::string &feature : table.features)
+      ++uses[feature];
+  }
+  std::vector<OutputSpec> outputs;
+  for (Pooling pooling : poolings)
+    for (const auto &[index, table] : llvm::enumerate(spec.tables)) {
+      if (table.pooling != pooling)
+        continue;
+      for (const std::string &feature : table.features) {
+        bool isShared = uses[feature] > 1;
+        outputs.push_back(
+            {isShared ? feature + "@" + table.name : feature, index, feature});
+      }
+    }
+  return outputs;
+}
+
+static PairCounts countPairs(const ModelSpec &spec) {
+  PairCounts counts;
+  for (const auto &[index, table] : llvm::enumerate(spec.tables))
+    for (const std::string &feature : table.features)
+      ++counts[{index, feature}];
+  return counts;
+}
+
+/// Looks up the table of one output; its feature is checked against `left`, the
+/// pairs that no output before it has used.
+static OutputSpec resolveOutput(const NamedOutput &output, StringRef place,
+                                const StringMap<size_t> &tables,
+                                PairCounts &left, FirstError &error) {
+  checkName(place + ".key", output.key, error);
+  auto table = tables.find(output.table);
+  if (table == tables.end()) {
+    error.report(place + ".table", quote(output.table) +
+                                       " is no table of this model; use the "
+                                       "name of one of \"tables\"");
+    return {};
+  }
+  auto pair = left.find({table->second, output.feature});
+  if (pair == left.end())
+    error.report(place + ".feature",
+                 "table " + quote(output.table) + " has no feature " +
+                     quote(output.feature) + "; use one of its \"features\"");
+  else if (pair->second-- == 0)
+    error.report(place, "feature " + quote(output.feature) + " of table " +
+                            quote(output.table) +
+                            " is listed more often than the table has it; "
+                            "remove this output");
+  return {output.key, table->second, output.feature};
+}
+
+static void resolveOutputs(ModelSpec &spec,
+                           const std::vector<NamedOutput> &outputs,
+                           FirstError &error) {
+  StringMap<size_t> tables;
+  for (const auto &[index, table] : llvm::enumerate(spec.tables))
+    tables[table.name] = index;
+  PairCounts left = countPairs(spec);
+  for (const auto &[index, output] : llvm::enumerate(outputs))
+    spec.outputs.push_back(
+        resolveOutput(output, element("outputs", index), tables, left, error));
+  for (const auto &[pair, count] : left)
+    if (count > 0)
+      error.report("outputs", "expected every feature of every table, but " +
+                                  quote(pair.second) + " of table " +
+                                  quote(spec.tables[pair.first].name) +
+                                  " is missing; add it");
+}
+
+void mlir::trec::resolveSpec(
+    ModelSpec &spec, bool hasFeatures,
+    const std::optional<std::vector<NamedOutput>> &outputs, FirstError &error) {
+  checkName("name", spec.name, error);
+  checkTables(spec, error);
+  // What follows relies on the names of tables.
+  if (error)
+    return;
+  if (hasFeatures)
+    checkFeatures(spec, error);
+  else
+    spec.features = listFeatures(spec);
+  if (outputs)
+    resolveOutputs(spec, *outputs, error);
+  else
+    spec.outputs = listOutputs(spec);
+}

@@ -1,0 +1,29 @@
+//===- ResolveSpec.h - What fields of a spec say about each other -*- C++ -*-=//
+//
+// Private to lib/Import: the second half of parseModelSpec.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_IMPORT_RESOLVESPEC_H
+#define TREC_LIB_IMPORT_RESOLVESPEC_H
+
+#include "JsonFields.h"
+#include "trec/Import/ModelSpec.h"
+
+namespace mlir::trec {
+
+/// An entry of `outputs` as the JSON holds it.
+struct NamedOutput {
+  std::string key;
+  std::string table;
+  std::string feature;
+};
+
+/// Checks names and fills in the features and outputs that the JSON leaves out.
+void resolveSpec(ModelSpec &spec, bool hasFeatures,
+                 const std::optional<std::vector<NamedOutput>> &outputs,
+                 FirstError &error);
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_IMPORT_RESOLVESPEC_H

@@ -1,0 +1,295 @@
+//===- VerifyImportContract.cpp - What the compiler compiles --------------===//
+//
+// The ops' own verifiers say what has a meaning; this pass says what has code.
+// Passes after it rely on it and check nothing again. Accepted are modules of
+//
+//   module @m attributes {trec.contract = 1 : i32} {
+//     trec.table @t : …
+//     func.func @forward(%kjt: !trec.kjt<["f"]>) -> !trec.keyed_tensor<…> {
+//       %ids = trec.feature %kjt "f" : …
+//       %checked = trec.check_bounds warning %ids in @t
+//       %rows = trec.lookup @t[%checked] : …
+//       %values = trec.dequantize %rows : …
+//       %pooled = trec.pool sum %values : …
+//       %out = trec.keyed_tensor %pooled : …
+//       return %out : …
+//
+// with any number of tables and lookups, weights between dequantize and pool,
+// and a cast of the output behind pool. Labels C1, C2 … are those of Passes.td.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/IR/TrecDialect.h"
+#include "trec/Transforms/Passes.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace mlir::trec {
+#define GEN_PASS_DEF_VERIFYIMPORTCONTRACTPASS
+#include "trec/Transforms/Passes.h.inc"
+} // namespace mlir::trec
+
+using namespace mlir;
+using namespace mlir::trec;
+
+namespace {
+
+struct VerifyImportContractPass
+    : public trec::impl::VerifyImportContractPassBase<
+          VerifyImportContractPass> {
+  using VerifyImportContractPassBase::VerifyImportContractPassBase;
+
+  void runOnOperation() override;
+};
+
+} // namespace
+
+/// C1.
+static LogicalResult verifyVersion(ModuleOp module) {
+  constexpr StringLiteral name = TrecDialect::kContractAttrName;
+  constexpr int32_t version = TrecDialect::kContractVersion;
+  Attribute found = module->getAttr(name);
+  auto integer = dyn_cast_or_null<IntegerAttr>(found);
+  if (integer && integer.getType().isInteger(32) && integer.getInt() == version)
+    return success();
+  InFlightDiagnostic diagnostic = module.emitOpError()
+                                  << "expected " << name << " = " << version
+                                  << " : i32, got ";
+  if (found)
+    return diagnostic << found
+                      << "; import the model with the tools of this "
+                         "version of trec";
+  return diagnostic << "none; only an imported model can be compiled";
+}
+
+/// C2: finds the function.
+static FailureOr<func::FuncOp> findForward(ModuleOp module) {
+  func::FuncOp forward;
+  for (Operation &op : *module.getBody()) {
+    if (isa<TableOp>(op))
+      continue;
+    if (isa<ParameterOp>(op))
+      return op.emitOpError("is not compiled: this compiler lowers neither "
+                            "position weights nor remapped ids; remove it");
+    auto function = dyn_cast<func::FuncOp>(op);
+    if (!function)
+      return op.emitOpError(
+          "is not compiled: expected trec.table ops and one function");
+    if (function.getSymName() != "forward")
+      return op.emitOpError("is not compiled: expected one function @forward, "
+                            "got @")
+             << function.getSymName();
+    forward = function;
+  }
+  if (!forward)
+    return module.emitOpError("expected a function @forward, got none");
+  return forward;
+}
+
+/// C3.
+static LogicalResult verifySignature(func::FuncOp forward) {
+  FunctionType type = forward.getFunctionType();
+  if (type.getNumInputs() != 1 || !isa<KJTType>(type.getInput(0)) ||
+      type.getNumResults() != 1 || !isa<KeyedTensorType>(type.getResult(0)))
+    return forward.emitOpError("expected one !trec.kjt argument and one "
+                               "!trec.keyed_tensor result, got ")
+           << type;
+  if (!forward.getBody().hasOneBlock())
+    return forward.emitOpError("expected a body of one block, got ")
+           << forward.getBody().getBlocks().size() << " blocks";
+  return success();
+}
+
+/// C4.
+static LogicalResult verifyIsLowered(Operation &op) {
+  StringRef reason =
+      TypeSwitch<Operation *, StringRef>(&op)
+          .Case<FeatureOp, SampleWeightsOp, CheckBoundsOp, LookupOp,
+                DequantizeOp, WeightOp, PoolOp, CastOutputOp, KeyedTensorOp,
+                func::ReturnOp>([](auto) { return ""; })
+          .Case([](PositionWeightsOp) {
+            return "weights by position have no kernel; give the weights as "
+                   "sample weights of the batch";
+          })
+          .Case([](RemapOp) {
+            return "remapped ids have no kernel; remap the ids of the batch "
+                   "before the model";
+          })
+          .Case<MaterializeOp, JaggedDictOp>([](auto) {
+            return "rows that are not pooled have no kernel; pool them";
+          })
+          .Case<EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
+                DispatchOp>([](auto) {
+            return "it is made by the compiler itself; write the ops that it "
+                   "stands for";
+          })
+          .Default([](Operation *) {
+            return "it is no op of the import layer; remove it";
+          });
+  if (reason.empty())
+    return success();
+  return op.emitOpError("is not compiled: ") << reason;
+}
+
+/// C5. Ids and weights of the batch may serve several lookups.
+static LogicalResult verifyUses(Operation &op) {
+  if (isa<FeatureOp, SampleWeightsOp, func::ReturnOp>(op) || op.hasOneUse())
+    return success();
+  InFlightDiagnostic diagnostic =
+      op.emitOpError("expected one use of its result, got ")
+      << std::distance(op.use_begin(), op.use_end());
+  for (Operation *user : op.getUsers())
+    diagnostic.attachNote(user->getLoc()) << "used here";
+  return diagnostic;
+}
+
+/// C6 and C7.
+static LogicalResult verifyIds(LookupOp lookup) {
+  auto check = lookup.getIds().getDefiningOp<CheckBoundsOp>();
+  if (!check) // C6
+    return lookup.emitOpError(
+               "expected ids checked by trec.check_bounds against ")
+           << lookup.getTableAttr() << ", got ids that are not checked";
+  if (check.getTableAttr() != lookup.getTableAttr()) { // C6
+    InFlightDiagnostic diagnostic =
+        lookup.emitOpError("expected ids checked against ")
+        << lookup.getTableAttr() << ", got ids checked against "
+        << check.getTableAttr();
+    diagnostic.attachNote(check.getLoc()) << "checked here";
+    return diagnostic;
+  }
+  if (check.getIds().getDefiningOp<FeatureOp>()) // C7
+    return success();
+  InFlightDiagnostic diagnostic = check.emitOpError(
+      "expected ids of a trec.feature, got ids that were checked before");
+  diagnostic.attachNote(check.getIds().getLoc()) << "checked here";
+  return diagnostic;
+}
+
+/// The feature whose ids became these rows.
+static FeatureOp getFeature(DequantizeOp dequantize) {
+  auto lookup = dequantize.getRows().getDefiningOp<LookupOp>();
+  auto check = lookup.getIds().getDefiningOp<CheckBoundsOp>();
+  return check.getIds().getDefiningOp<FeatureOp>();
+}
+
+/// C8.
+static LogicalResult verifyWeight(WeightOp weight) {
+  auto dequantize = weight.getValues().getDefiningOp<DequantizeOp>();
+  if (!dequantize) {
+    InFlightDiagnostic diagnostic = weight.emitOpError(
+        "expected dequantized rows, got rows that are weighted already");
+    diagnostic.attachNote(weight.getValues().getLoc()) << "weighted here";
+    return diagnostic;
+  }
+  FeatureOp feature = getFeature(dequantize);
+  auto weights = weight.getWeights().getDefiningOp<SampleWeightsOp>();
+  if (weights.getKey() == feature.getKey())
+    return success();
+  InFlightDiagnostic diagnostic =
+      weight.emitOpError("expected sample weights of key ")
+      << feature.getKeyAttr() << ", got those of " << weights.getKeyAttr();
+  diagnostic.attachNote(feature.getLoc()) << "the ids are taken here";
+  return diagnostic;
+}
+
+/// C9: the interface of a compiled model has one policy.
+static LogicalResult verifyPolicies(func::FuncOp forward) {
+  CheckBoundsOp first;
+  for (auto check : forward.getOps<CheckBoundsOp>()) {
+    if (!first)
+      first = check;
+    if (check.getPolicy() == first.getPolicy())
+      continue;
+    InFlightDiagnostic diagnostic = check.emitOpError("expected policy '")
+                                    << stringifyBoundsPolicy(first.getPolicy())
+                                    << "', as all checks of a model, got '"
+                                    << stringifyBoundsPolicy(check.getPolicy())
+                                    << "'";
+    diagnostic.attachNote(first.getLoc()) << "the first check is here";
+    return diagnostic;
+  }
+  return success();
+}
+
+/// C10: a call either brings weights for all ids or for none. Without a
+/// weighted batch there is nothing to weight with, as trec.sample_weights
+/// verifies.
+static LogicalResult verifyAllWeighted(func::FuncOp forward) {
+  if (!cast<KJTType>(forward.getFunctionType().getInput(0)).getWeighted())
+    return success();
+  for (auto pool : forward.getOps<PoolOp>()) {
+    if (pool.getValues().getDefiningOp<WeightOp>())
+      continue;
+    InFlightDiagnostic diagnostic =
+        pool.emitOpError("expected weighted rows, as the batch is weighted, "
+                         "got rows without weights");
+    diagnostic.attachNote(forward.getLoc()) << "the batch is declared here";
+    return diagnostic;
+  }
+  return success();
+}
+
+/// C11: a table that nothing reads would still have to be in the weights.
+static LogicalResult verifyTablesAreUsed(ModuleOp module,
+                                         func::FuncOp forward) {
+  DenseSet<Attribute> used;
+  for (auto lookup : forward.getOps<LookupOp>())
+    used.insert(lookup.getTableAttr());
+  for (auto table : module.getOps<TableOp>())
+    if (!used.contains(FlatSymbolRefAttr::get(table.getSymNameAttr())))
+      return table.emitOpError("expected a lookup of the table, got none; "
+                               "remove the table");
+  return success();
+}
+
+static LogicalResult verifyName(Operation *op, StringRef what, StringRef name) {
+  if (!name.contains('\0'))
+    return success();
+  return op->emitOpError("expected a name of a ")
+         << what << " without NUL, got "
+         << StringAttr::get(op->getContext(), name);
+}
+
+/// C12: names are C strings in the compiled model.
+static LogicalResult verifyNames(ModuleOp module, func::FuncOp forward) {
+  FunctionType type = forward.getFunctionType();
+  for (auto table : module.getOps<TableOp>())
+    if (failed(verifyName(table, "table", table.getSymName())))
+      return failure();
+  for (StringAttr key : cast<KJTType>(type.getInput(0)).getKeys())
+    if (failed(verifyName(forward, "feature", key)))
+      return failure();
+  for (StringAttr key : cast<KeyedTensorType>(type.getResult(0)).getKeys())
+    if (failed(verifyName(forward, "key", key)))
+      return failure();
+  return success();
+}
+
+static LogicalResult verifyBody(func::FuncOp forward) {
+  Block &body = forward.getBody().front();
+  for (Operation &op : body)
+    if (failed(verifyIsLowered(op)) || failed(verifyUses(op)))
+      return failure();
+  for (auto lookup : body.getOps<LookupOp>())
+    if (failed(verifyIds(lookup)))
+      return failure();
+  for (auto weight : body.getOps<WeightOp>())
+    if (failed(verifyWeight(weight)))
+      return failure();
+  return success();
+}
+
+void VerifyImportContractPass::runOnOperation() {
+  ModuleOp module = getOperation();
+  if (failed(verifyVersion(module)))
+    return signalPassFailure();
+  FailureOr<func::FuncOp> forward = findForward(module);
+  if (failed(forward) || failed(verifySignature(*forward)) ||
+      failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
+      failed(verifyAllWeighted(*forward)) ||
+      failed(verifyTablesAreUsed(module, *forward)) ||
+      failed(verifyNames(module, *forward)))
+    return signalPassFailure();
+  markAllAnalysesPreserved();
+}
