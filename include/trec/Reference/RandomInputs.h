@@ -1,0 +1,69 @@
+//===- RandomInputs.h - Seeded weights and batches --------------*- C++ -*-===//
+//
+// Inputs for comparing a compiled model with the interpreter. The same seed
+// gives the same bytes on every machine:
+//
+//   RandomTables tables(module, /*seed=*/1);
+//   BatchShape shape;
+//   shape.batchSize = 64;
+//   Batch batch = makeRandomBatch(module, tables.getTables(), shape, 2);
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_REFERENCE_RANDOMINPUTS_H
+#define TREC_REFERENCE_RANDOMINPUTS_H
+
+#include "trec/Reference/Interpreter.h"
+
+#include "llvm/Support/Memory.h"
+
+namespace mlir::trec {
+
+/// Rows for the tables of a module. Of tables that would fill memory only every
+/// n-th row is written; the others are zeros and take no memory.
+class RandomTables {
+public:
+  /// Tables without a number of rows in the IR get some hundreds.
+  RandomTables(ModuleOp module, uint64_t seed);
+  ~RandomTables();
+  RandomTables(const RandomTables &) = delete;
+  RandomTables &operator=(const RandomTables &) = delete;
+
+  /// False where the system would not reserve the memory.
+  bool isComplete() const { return complete; }
+  const TableMap &getTables() const { return tables; }
+  /// Rows whose numbers are multiples of this have content.
+  int64_t getStride() const { return stride; }
+
+private:
+  llvm::SmallVector<llvm::sys::MemoryBlock> blocks;
+  TableMap tables;
+  int64_t stride = 1;
+  bool complete = true;
+};
+
+/// Bytes of all tables of a module, those without a number of rows left out.
+int64_t countTableBytes(ModuleOp module);
+
+struct BatchShape {
+  int64_t batchSize = 1;
+  /// Four bags in five have from `minBagLength` to `maxBagLength` ids, the
+  /// others `minBagLength`.
+  int64_t minBagLength = 0;
+  int64_t maxBagLength = 20;
+  /// Most ids are multiples of this.
+  int64_t stride = 1;
+  /// Ids of -1, per thousand.
+  int64_t skippedPerMille = 50;
+  /// Ids outside their tables, per thousand.
+  int64_t badPerMille = 0;
+};
+
+/// A batch of the keys of `@forward`, weighted where it is. Good ids lie in
+/// every table that their key is looked up in.
+Batch makeRandomBatch(ModuleOp module, const TableMap &tables,
+                      const BatchShape &shape, uint64_t seed);
+
+} // namespace mlir::trec
+
+#endif // TREC_REFERENCE_RANDOMINPUTS_H

@@ -1,0 +1,335 @@
+//===- Interpreter.cpp - The executable meaning of trec IR ----------------===//
+//
+// Walks `@forward` and gives each result the value that its op computes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/Reference/Interpreter.h"
+
+#include "OpMeanings.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <cstring>
+
+using namespace mlir;
+using namespace mlir::trec;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+
+namespace {
+
+class Interpreter {
+public:
+  Interpreter(ModuleOp module, const Batch &batch, const TableMap &tables)
+      : symbols(module), batch(batch), tables(tables) {}
+
+  Expected<Outputs> run(func::FuncOp forward);
+
+private:
+  Expected<RuntimeValue> evaluate(Operation &op);
+  Expected<RuntimeValue> evaluateOp(FeatureOp op);
+  Expected<RuntimeValue> evaluateOp(SampleWeightsOp op);
+  Expected<RuntimeValue> evaluateOp(PositionWeightsOp op);
+  Expected<RuntimeValue> evaluateOp(CheckBoundsOp op);
+  Expected<RuntimeValue> evaluateOp(RemapOp op);
+  Expected<RuntimeValue> evaluateOp(LookupOp op);
+  Expected<RuntimeValue> evaluateOp(DequantizeOp op);
+  Expected<RuntimeValue> evaluateOp(WeightOp op);
+  Expected<RuntimeValue> evaluateOp(PoolOp op);
+  Expected<RuntimeValue> evaluateOp(MaterializeOp op);
+  Expected<RuntimeValue> evaluateOp(CastOutputOp op);
+  Expected<RuntimeValue> evaluateOp(KeyedTensorOp op);
+  Expected<RuntimeValue> evaluateOp(JaggedDictOp op);
+  Expected<RuntimeValue> evaluateOp(EmbeddingBagOp op);
+  Expected<RuntimeValue> evaluateOp(EmbeddingOp op);
+  Expected<RuntimeValue> evaluateOp(EmptyOp op);
+  Expected<RuntimeValue> evaluateOp(EmbeddingBagGroupOp op);
+
+  Expected<BoundTable> bindTable(StringRef name);
+  Expected<ArrayRef<uint8_t>> bindParameter(StringRef name);
+  Expected<DequantizedRows> readRows(const Ids &ids, BoundsPolicy policy,
+                                     StringRef table);
+  Expected<Matrix> runBag(EmbeddingBagGroupOp group, BagAttr bag);
+  Outputs collect(func::ReturnOp op);
+
+  template <typename T> const T &get(Value value) {
+    return std::get<T>(values.find(value)->second);
+  }
+
+  SymbolTable symbols;
+  const Batch &batch;
+  const TableMap &tables;
+  DenseMap<Value, RuntimeValue> values;
+  /// Rows of zeros for tables that have no row 0 for a bad id.
+  std::vector<std::vector<uint8_t>> zeroRows;
+  std::vector<BadId> badIds;
+};
+
+} // namespace
+
+template <typename T> static Expected<RuntimeValue> lift(Expected<T> value) {
+  if (!value)
+    return value.takeError();
+  return RuntimeValue(std::move(*value));
+}
+
+Expected<BoundTable> Interpreter::bindTable(StringRef name) {
+  TableType type = symbols.lookup<TableOp>(name).getType();
+  int64_t rowBytes = type.getRowType().getRowBytes();
+  auto found = tables.find(name);
+  if (found == tables.end())
+    return createStringError("expected rows for table \"" + name +
+                             "\", got none");
+  const TableData &data = found->second;
+  if (!type.hasDynamicRows() && data.rows != type.getRows())
+    return createStringError("expected " + Twine(type.getRows()) +
+                             " rows of table \"" + name + "\", got " +
+                             Twine(data.rows));
+  if (int64_t(data.bytes.size()) != data.rows * rowBytes)
+    return createStringError("expected " + Twine(data.rows * rowBytes) +
+                             " bytes of table \"" + name + "\", got " +
+                             Twine(data.bytes.size()));
+  if (data.rows > 0)
+    return BoundTable{name, type.getRowType(), data.bytes.data(), data.rows};
+  zeroRows.emplace_back(rowBytes, 0);
+  return BoundTable{name, type.getRowType(), zeroRows.back().data(), 0};
+}
+
+Expected<ArrayRef<uint8_t>> Interpreter::bindParameter(StringRef name) {
+  auto type = cast<RankedTensorType>(
+      symbols.lookup<ParameterOp>(name).getParameterType());
+  size_t size = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  auto found = tables.find(name);
+  if (found == tables.end() || found->second.bytes.size() != size)
+    return createStringError(
+        "expected " + Twine(size) + " bytes of parameter \"" + name +
+        "\", got " +
+        (found == tables.end() ? "none" : Twine(found->second.bytes.size())));
+  return found->second.bytes;
+}
+
+template <typename To, typename From = To>
+static std::vector<To> convert(ArrayRef<uint8_t> bytes) {
+  std::vector<From> elements(bytes.size() / sizeof(From));
+  std::memcpy(elements.data(), bytes.data(), bytes.size());
+  return std::vector<To>(elements.begin(), elements.end());
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(FeatureOp op) {
+  return lift(takeFeature(batch, op.getKey()));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(SampleWeightsOp op) {
+  return lift(takeSampleWeights(batch, op.getKey()));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(PositionWeightsOp op) {
+  Expected<ArrayRef<uint8_t>> bytes = bindParameter(op.getParameter());
+  if (!bytes)
+    return bytes.takeError();
+  return lift(weightByPosition(get<Ids>(op.getIds()), convert<float>(*bytes)));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(CheckBoundsOp op) {
+  Expected<BoundTable> table = bindTable(op.getTable());
+  if (!table)
+    return table.takeError();
+  return lift(
+      checkBounds(get<Ids>(op.getIds()), op.getPolicy(), *table, badIds));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(RemapOp op) {
+  Expected<ArrayRef<uint8_t>> bytes = bindParameter(op.getMap());
+  if (!bytes)
+    return bytes.takeError();
+  auto type = cast<RankedTensorType>(
+      symbols.lookup<ParameterOp>(op.getMap()).getParameterType());
+  return lift(
+      remapIds(get<Ids>(op.getIds()), type.getElementType().isInteger(32)
+                                          ? convert<int64_t, int32_t>(*bytes)
+                                          : convert<int64_t>(*bytes)));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(LookupOp op) {
+  Expected<BoundTable> table = bindTable(op.getTable());
+  if (!table)
+    return table.takeError();
+  return lookupRows(get<Ids>(op.getIds()), *table);
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(DequantizeOp op) {
+  auto type = cast<RowType>(op.getRows().getType().getElement());
+  return dequantizeRows(get<Rows>(op.getRows()), type);
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(WeightOp op) {
+  return weightRows(get<DequantizedRows>(op.getValues()),
+                    get<Weights>(op.getWeights()));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(PoolOp op) {
+  return poolRows(get<DequantizedRows>(op.getValues()), op.getPooling());
+}
+
+static Type getElementOfRows(Value rows) {
+  return cast<VectorType>(cast<JaggedType>(rows.getType()).getElement())
+      .getElementType();
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(MaterializeOp op) {
+  return materializeRows(get<DequantizedRows>(op.getValues()),
+                         getElementOfRows(op.getRows()));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(CastOutputOp op) {
+  return castMatrix(
+      get<Matrix>(op.getPooled()),
+      cast<RankedTensorType>(op.getResult().getType()).getElementType());
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(KeyedTensorOp op) {
+  Matrix output = makeOutput(op.getKeyed().getType(), batch.batchSize);
+  int64_t column = 0;
+  for (Value operand : op.getPooled()) {
+    const Matrix &pooled = get<Matrix>(operand);
+    writeColumns(output, column, pooled);
+    column += pooled.columns;
+  }
+  return output;
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(JaggedDictOp op) {
+  JaggedDict dict;
+  for (Value operand : op.getRows())
+    dict.rows.push_back(get<FloatRows>(operand));
+  return dict;
+}
+
+/// What the fused ops begin with: trec.check_bounds, trec.lookup and
+/// trec.dequantize.
+Expected<DequantizedRows>
+Interpreter::readRows(const Ids &ids, BoundsPolicy policy, StringRef name) {
+  Expected<BoundTable> table = bindTable(name);
+  if (!table)
+    return table.takeError();
+  Expected<Ids> checked = checkBounds(ids, policy, *table, badIds);
+  if (!checked)
+    return checked.takeError();
+  return dequantizeRows(lookupRows(*checked, *table), table->row);
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
+  Expected<DequantizedRows> rows =
+      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable());
+  if (!rows)
+    return rows.takeError();
+  if (op.getWeights())
+    *rows = weightRows(*rows, get<Weights>(op.getWeights()));
+  auto type = cast<RankedTensorType>(op.getPooled().getType());
+  return castMatrix(poolRows(*rows, op.getPooling()), type.getElementType());
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingOp op) {
+  Expected<DequantizedRows> rows =
+      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable());
+  if (!rows)
+    return rows.takeError();
+  return materializeRows(*rows, getElementOfRows(op.getRows()));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(EmptyOp op) {
+  return makeOutput(op.getKeyed().getType(), batch.batchSize);
+}
+
+Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
+  Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
+  if (!ids)
+    return ids.takeError();
+  Expected<DequantizedRows> rows =
+      readRows(*ids, group.getPolicy(), bag.getTable().getValue());
+  if (!rows)
+    return rows.takeError();
+  if (group.getWeighted()) {
+    Expected<Weights> weights =
+        takeSampleWeights(batch, bag.getFeature().getValue());
+    if (!weights)
+      return weights.takeError();
+    *rows = weightRows(*rows, *weights);
+  }
+  return castMatrix(poolRows(*rows, group.getPooling()),
+                    group.getResult().getType().getElement());
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagGroupOp op) {
+  Matrix output = get<Matrix>(op.getDest());
+  for (auto bag : op.getBags().getAsRange<BagAttr>()) {
+    Expected<Matrix> pooled = runBag(op, bag);
+    if (!pooled)
+      return pooled.takeError();
+    writeColumns(output, bag.getColumn(), *pooled);
+  }
+  return output;
+}
+
+Expected<RuntimeValue> Interpreter::evaluate(Operation &op) {
+  return TypeSwitch<Operation *, Expected<RuntimeValue>>(&op)
+      .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
+            RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
+            CastOutputOp, KeyedTensorOp, JaggedDictOp, EmbeddingBagOp,
+            EmbeddingOp, EmptyOp, EmbeddingBagGroupOp>(
+          [&](auto op) { return evaluateOp(op); })
+      .Default([](Operation *op) {
+        return createStringError("op '" + op->getName().getStringRef() +
+                                 "' has no meaning outside compiled code");
+      });
+}
+
+Outputs Interpreter::collect(func::ReturnOp op) {
+  Outputs outputs;
+  outputs.badIds = std::move(badIds);
+  Value result = op.getOperand(0);
+  if (auto type = dyn_cast<JaggedDictType>(result.getType())) {
+    JaggedDict &dict = std::get<JaggedDict>(values[result]);
+    for (auto [key, rows] : llvm::zip(type.getKeys(), dict.rows)) {
+      JaggedOutput output{key.str(), std::move(rows.bytes), {}};
+      for (size_t i = 1; i < rows.offsets.size(); ++i)
+        output.lengths.push_back(rows.offsets[i] - rows.offsets[i - 1]);
+      outputs.jagged.push_back(std::move(output));
+    }
+    return outputs;
+  }
+  outputs.bytes = std::move(std::get<Matrix>(values[result]).bytes);
+  return outputs;
+}
+
+Expected<Outputs> Interpreter::run(func::FuncOp forward) {
+  Block &body = forward.getBody().front();
+  for (Operation &op : body.without_terminator()) {
+    Expected<RuntimeValue> value = evaluate(op);
+    if (!value)
+      return value.takeError();
+    values[op.getResult(0)] = std::move(*value);
+  }
+  return collect(cast<func::ReturnOp>(body.getTerminator()));
+}
+
+static bool hasMeaning(func::FuncOp forward) {
+  FunctionType type = forward.getFunctionType();
+  return forward.getBody().hasOneBlock() && type.getNumInputs() == 1 &&
+         isa<KJTType>(type.getInput(0)) && type.getNumResults() == 1 &&
+         isa<KeyedTensorType, JaggedDictType>(type.getResult(0));
+}
+
+Expected<Outputs> mlir::trec::interpret(ModuleOp module, const Batch &batch,
+                                        const TableMap &tables) {
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  if (!forward || !hasMeaning(forward))
+    return createStringError("expected a function @forward of one block that "
+                             "takes a batch and returns an output");
+  if (Error error = checkBatch(batch))
+    return error;
+  return Interpreter(module, batch, tables).run(forward);
+}

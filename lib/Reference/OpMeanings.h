@@ -1,0 +1,51 @@
+//===- OpMeanings.h - What each op computes ---------------------*- C++ -*-===//
+//
+// One function per op of the import layer, from values to a value. The fused
+// ops are defined by these, one after the other.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_REFERENCE_OPMEANINGS_H
+#define TREC_LIB_REFERENCE_OPMEANINGS_H
+
+#include "Values.h"
+#include "trec/Reference/Interpreter.h"
+
+namespace mlir::trec {
+
+/// A table as ops see it: where its rows are and how many.
+struct BoundTable {
+  StringRef name;
+  RowType row;
+  const uint8_t *bytes;
+  int64_t rows;
+};
+
+// The batch.
+llvm::Error checkBatch(const Batch &batch);
+llvm::Expected<Ids> takeFeature(const Batch &batch, StringRef key);
+llvm::Expected<Weights> takeSampleWeights(const Batch &batch, StringRef key);
+llvm::Expected<Weights> weightByPosition(const Ids &ids,
+                                         ArrayRef<float> weights);
+
+// Ids.
+llvm::Expected<Ids> checkBounds(const Ids &ids, BoundsPolicy policy,
+                                const BoundTable &table,
+                                std::vector<BadId> &badIds);
+llvm::Expected<Ids> remapIds(const Ids &ids, ArrayRef<int64_t> map);
+
+// Rows.
+Rows lookupRows(const Ids &ids, const BoundTable &table);
+DequantizedRows dequantizeRows(const Rows &rows, RowType type);
+DequantizedRows weightRows(const DequantizedRows &rows, const Weights &weights);
+
+// Outputs.
+Matrix poolRows(const DequantizedRows &rows, Pooling pooling);
+Matrix castMatrix(const Matrix &matrix, Type element);
+FloatRows materializeRows(const DequantizedRows &rows, Type element);
+Matrix makeOutput(KeyedTensorType type, int64_t batchSize);
+void writeColumns(Matrix &output, int64_t column, const Matrix &pooled);
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_REFERENCE_OPMEANINGS_H

@@ -1,0 +1,199 @@
+//===- RandomInputs.cpp - Seeded weights and batches ----------------------===//
+
+#include "trec/Reference/RandomInputs.h"
+
+#include "trec/Reference/Numerics.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
+
+#include <cstring>
+#include <random>
+
+using namespace mlir;
+using namespace mlir::trec;
+
+namespace {
+
+/// The engine is the same everywhere; the standard's distributions are not.
+class Random {
+public:
+  explicit Random(uint64_t seed) : engine(seed) {}
+
+  /// From 0 to `limit` (exclusive).
+  int64_t below(int64_t limit) { return int64_t(engine() % uint64_t(limit)); }
+  /// From -1 to 1.
+  float symmetric() { return float(below(1 << 24)) / (1 << 23) - 1.0f; }
+
+private:
+  std::mt19937_64 engine;
+};
+
+} // namespace
+
+/// Above this, tables are written in part.
+static constexpr int64_t fullBytes = int64_t(64) << 20;
+/// Rows written of partly written tables, all together. Each may touch a page.
+static constexpr int64_t maxSparseRows = 16384;
+
+template <typename T> static void store(uint8_t *bytes, T value) {
+  std::memcpy(bytes, &value, sizeof(T));
+}
+
+/// Scales of 2^-10 to 2^-4 and biases of -1 to 1: what quantized tables of
+/// embeddings have, and sums that stay far from infinity in fp16.
+static void fillCodes(RowType type, uint8_t *row, Random &random) {
+  float scale = (1.0f + 63.0f * (random.symmetric() + 1.0f) / 2) / 1024;
+  store(row, floatToHalf(scale));
+  store(row + 2, floatToHalf(random.symmetric()));
+  uint8_t *codes = row + type.getHeaderBytes();
+  for (int64_t i = 0; i < type.getDataBytes(); ++i)
+    codes[i] = uint8_t(random.below(256));
+  // Bits that no element has are zero.
+  if (int64_t rest = type.getDim() * type.getBits() % 8)
+    codes[type.getDataBytes() - 1] &= (1 << rest) - 1;
+}
+
+static void fillRow(RowType type, uint8_t *row, Random &random) {
+  if (type.isQuantized())
+    return fillCodes(type, row, random);
+  for (int64_t column = 0; column < type.getDim(); ++column) {
+    float value = 4 * random.symmetric();
+    if (type.getWeights() == WeightsType::fp16)
+      store(row + 2 * column, floatToHalf(value));
+    else
+      store(row + 4 * column, value);
+  }
+}
+
+int64_t mlir::trec::countTableBytes(ModuleOp module) {
+  int64_t bytes = 0;
+  for (auto table : module.getOps<TableOp>())
+    if (TableType type = table.getType(); !type.hasDynamicRows())
+      bytes += type.getRows() * type.getRowType().getRowBytes();
+  return bytes;
+}
+
+static int64_t chooseStride(ModuleOp module) {
+  if (countTableBytes(module) <= fullBytes)
+    return 1;
+  int64_t rows = 0;
+  for (auto table : module.getOps<TableOp>())
+    if (!table.getType().hasDynamicRows())
+      rows += table.getType().getRows();
+  return llvm::divideCeil(rows, maxSparseRows);
+}
+
+RandomTables::RandomTables(ModuleOp module, uint64_t seed)
+    : stride(chooseStride(module)) {
+  Random random(seed);
+  for (auto table : module.getOps<TableOp>()) {
+    TableType type = table.getType();
+    int64_t rowBytes = type.getRowType().getRowBytes();
+    int64_t rows =
+        type.hasDynamicRows() ? 100 + random.below(900) : type.getRows();
+    // Fresh pages are zeros, and are there only once they are touched.
+    std::error_code code;
+    auto block = llvm::sys::Memory::allocateMappedMemory(
+        std::max<int64_t>(rows * rowBytes, 1), nullptr,
+        llvm::sys::Memory::MF_READ | llvm::sys::Memory::MF_WRITE, code);
+    complete &= !code;
+    if (code)
+      return;
+    auto *bytes = static_cast<uint8_t *>(block.base());
+    for (int64_t row = 0; row < rows; row += stride)
+      fillRow(type.getRowType(), bytes + row * rowBytes, random);
+    tables[table.getSymName()] = {{bytes, size_t(rows * rowBytes)}, rows};
+    blocks.push_back(block);
+  }
+}
+
+RandomTables::~RandomTables() {
+  for (llvm::sys::MemoryBlock &block : blocks)
+    (void)llvm::sys::Memory::releaseMappedMemory(block);
+}
+
+/// The rows that every table of a key has, and the rows that any has.
+struct KeyRows {
+  int64_t fewest = INT32_MAX;
+  int64_t most = 0;
+};
+
+static llvm::StringMap<KeyRows> findRows(ModuleOp module,
+                                         const TableMap &tables) {
+  llvm::StringMap<KeyRows> rows;
+  auto note = [&](StringRef key, StringRef table) {
+    KeyRows &entry = rows[key];
+    int64_t found = tables.lookup(table).rows;
+    entry.fewest = std::min(entry.fewest, found);
+    entry.most = std::max(entry.most, found);
+  };
+  module.walk([&](CheckBoundsOp op) {
+    if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
+      note(feature.getKey(), op.getTable());
+  });
+  module.walk([&](EmbeddingBagOp op) {
+    if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
+      note(feature.getKey(), op.getTable());
+  });
+  module.walk([&](EmbeddingBagGroupOp op) {
+    for (auto bag : op.getBags().getAsRange<BagAttr>())
+      note(bag.getFeature().getValue(), bag.getTable().getValue());
+  });
+  return rows;
+}
+
+static int64_t chooseBadId(int64_t rows, Random &random) {
+  const int64_t choices[] = {rows,      rows + 1 + random.below(1000),
+                             -2,        -2 - random.below(1000),
+                             INT32_MAX, INT32_MIN};
+  // INT32_MAX is a good id of a table of 2^31 rows.
+  return std::clamp<int64_t>(choices[random.below(6)], INT32_MIN,
+                             std::max<int64_t>(rows, INT32_MAX));
+}
+
+static int64_t chooseId(const KeyRows &rows, const BatchShape &shape,
+                        Random &random) {
+  if (random.below(1000) < shape.badPerMille)
+    return chooseBadId(rows.most, random);
+  if (rows.fewest == 0 || random.below(1000) < shape.skippedPerMille)
+    return -1;
+  switch (random.below(8)) {
+  case 0:
+    return rows.fewest - 1;
+  case 1:
+    return random.below(rows.fewest);
+  default:
+    return shape.stride *
+           random.below(llvm::divideCeil(rows.fewest, shape.stride));
+  }
+}
+
+static int64_t chooseLength(const BatchShape &shape, Random &random) {
+  int64_t choices = shape.maxBagLength - shape.minBagLength + 1;
+  return shape.minBagLength +
+         (random.below(5) == 0 ? 0 : random.below(choices));
+}
+
+Batch mlir::trec::makeRandomBatch(ModuleOp module, const TableMap &tables,
+                                  const BatchShape &shape, uint64_t seed) {
+  Random random(seed);
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  auto type = cast<KJTType>(forward.getFunctionType().getInput(0));
+  llvm::StringMap<KeyRows> rows = findRows(module, tables);
+  Batch batch;
+  batch.batchSize = shape.batchSize;
+  for (StringAttr key : type.getKeys()) {
+    batch.keys.push_back(key.str());
+    for (int64_t sample = 0; sample < shape.batchSize; ++sample) {
+      int64_t length = chooseLength(shape, random);
+      batch.lengths.push_back(length);
+      for (int64_t i = 0; i < length; ++i)
+        batch.values.push_back(chooseId(rows[key.getValue()], shape, random));
+    }
+  }
+  if (type.getWeighted())
+    for (size_t i = 0; i < batch.values.size(); ++i)
+      batch.weights.push_back(2 * random.symmetric());
+  return batch;
+}

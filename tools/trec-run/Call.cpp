@@ -1,0 +1,70 @@
+//===- Call.cpp - One call of forward, ready to be made -------------------===//
+
+#include "Call.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <cstring>
+
+using namespace mlir;
+using namespace mlir::trec;
+
+static const char *getName(int32_t type) {
+  return type == TREC_INT32 ? "int32" : "int64";
+}
+
+std::string CallForm::describe() const {
+  return std::string(getName(valuesType)) + " values, " + getName(bagsType) +
+         (withOffsets ? " offsets" : " lengths");
+}
+
+template <typename T>
+static std::vector<uint8_t> convert(ArrayRef<int64_t> elements) {
+  std::vector<T> converted(elements.begin(), elements.end());
+  // One byte more, so that an empty array has an address too.
+  std::vector<uint8_t> bytes(converted.size() * sizeof(T) + 1);
+  std::memcpy(bytes.data(), converted.data(), converted.size() * sizeof(T));
+  return bytes;
+}
+
+IntegerArray::IntegerArray(ArrayRef<int64_t> elements, int32_t type)
+    : bytes(type == TREC_INT32 ? convert<int32_t>(elements)
+                               : convert<int64_t>(elements)) {}
+
+static std::vector<int64_t> getBags(const Batch &batch, bool withOffsets) {
+  if (!withOffsets)
+    return batch.lengths;
+  std::vector<int64_t> offsets{0};
+  for (int64_t length : batch.lengths)
+    offsets.push_back(offsets.back() + length);
+  return offsets;
+}
+
+Call::Call(const ModelIR &ir, const Batch &batch, const CallForm &form)
+    : values(batch.values, form.valuesType),
+      bags(getBags(batch, form.withOffsets), form.bagsType),
+      weights(batch.weights) {
+  for (StringAttr key : ir.getBatchType().getKeys())
+    slots.push_back(llvm::find(batch.keys, key.getValue()) -
+                    batch.keys.begin());
+  KeyedTensorType type = ir.getOutputType();
+  output.resize(batch.batchSize * type.getTotalDim() *
+                type.getElement().getIntOrFloatBitWidth() / 8);
+  // An unweighted model refuses weights, a weighted one their absence.
+  weights.reserve(1);
+  args.size = sizeof(args);
+  args.batch_size = batch.batchSize;
+  args.num_keys = int64_t(batch.keys.size());
+  args.slots = slots.data();
+  args.values = values.data();
+  args.num_values = int64_t(batch.values.size());
+  args.values_type = form.valuesType;
+  (form.withOffsets ? args.offsets : args.lengths) = bags.data();
+  (form.withOffsets ? args.offsets_type : args.lengths_type) = form.bagsType;
+  if (ir.getBatchType().getWeighted()) {
+    args.weights = weights.data();
+    args.num_weights = int64_t(weights.size());
+  }
+  args.output = output.data();
+  args.output_bytes = output.size();
+}

@@ -1,0 +1,56 @@
+//===- Call.h - One call of forward, ready to be made -----------*- C++ -*-===//
+//
+// Holds a batch in one of the forms that the C interface takes, and the output.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_TOOLS_TREC_RUN_CALL_H
+#define TREC_TOOLS_TREC_RUN_CALL_H
+
+#include "Model.h"
+
+namespace mlir::trec {
+
+/// How ids and bags are passed.
+struct CallForm {
+  int32_t valuesType = TREC_INT64;
+  bool withOffsets = false;
+  /// Of lengths or offsets.
+  int32_t bagsType = TREC_INT64;
+
+  /// "int32 values, int64 offsets".
+  std::string describe() const;
+};
+
+/// Elements of one of the C interface's integer types.
+class IntegerArray {
+public:
+  IntegerArray(ArrayRef<int64_t> elements, int32_t type);
+  const void *data() const { return bytes.data(); }
+
+private:
+  std::vector<uint8_t> bytes;
+};
+
+class Call {
+public:
+  Call(const ModelIR &ir, const Batch &batch, const CallForm &form);
+  Call(const Call &) = delete;
+
+  int32_t run(const Model &model, trec_error &error) {
+    return model.forward(args, error);
+  }
+  ArrayRef<uint8_t> getOutput() const { return output; }
+
+private:
+  IntegerArray values;
+  IntegerArray bags;
+  std::vector<float> weights;
+  std::vector<int32_t> slots;
+  std::vector<uint8_t> output;
+  trec_forward_args args{};
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_TOOLS_TREC_RUN_CALL_H

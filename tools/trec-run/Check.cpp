@@ -1,0 +1,306 @@
+//===- Check.cpp - trec-run --check ---------------------------------------===//
+//
+// Runs seeded batches through the compiled model, in every form that the C
+// interface takes, and compares each bit of the output with what the
+// interpreter makes of the IR that the library carries.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Call.h"
+#include "Commands.h"
+#include "trec/Import/WeightsFile.h"
+#include "trec/Reference/Numerics.h"
+#include "trec/Reference/RandomInputs.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/bit.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+
+#include <cmath>
+#include <cstring>
+
+using namespace mlir;
+using namespace mlir::trec;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+
+namespace {
+
+/// The tables of a check, and what keeps their bytes.
+struct CheckedWeights {
+  std::unique_ptr<RandomTables> random;
+  std::unique_ptr<TensorFile> file;
+  TableMap fromFile;
+
+  const TableMap &getTables() const {
+    return random ? random->getTables() : fromFile;
+  }
+};
+
+class Checker {
+public:
+  Checker(const ModelIR &ir, const Model &model, const TableMap &tables,
+          int64_t stride)
+      : ir(ir), model(model), tables(tables), stride(stride) {}
+
+  /// Compares one batch in all forms.
+  Error check(const BatchShape &shape, uint64_t seed);
+  /// Where bad ids are errors: that they are.
+  Error checkRefusal(uint64_t seed);
+  bool refusesBadIds() const {
+    return ir.getPolicy() == BoundsPolicy::fatal ||
+           ir.getPolicy() == BoundsPolicy::none;
+  }
+  int64_t getStride() const { return stride; }
+
+  int64_t numCalls = 0;
+  int64_t numElements = 0;
+
+private:
+  Error compareForm(const Batch &batch, const Outputs &expected,
+                    const CallForm &form);
+  Error compareOutput(ArrayRef<uint8_t> expected, ArrayRef<uint8_t> got,
+                      StringRef form);
+
+  const ModelIR &ir;
+  const Model &model;
+  const TableMap &tables;
+  int64_t stride;
+};
+
+} // namespace
+
+/// Above this random tables would be mostly zeros, so a file is preferred.
+static constexpr int64_t largeBytes = int64_t(64) << 20;
+
+static Error openWeights(const std::string &path, ModuleOp module,
+                         CheckedWeights &weights) {
+  Expected<TensorFile> file = TensorFile::open(path);
+  if (!file)
+    return file.takeError();
+  weights.file = std::make_unique<TensorFile>(std::move(*file));
+  Expected<std::vector<Tensor>> tensors = findTables(*weights.file, module);
+  if (!tensors)
+    return tensors.takeError();
+  for (const Tensor &tensor : *tensors)
+    weights.fromFile[tensor.name] = {tensor.bytes, tensor.shape.front()};
+  return Error::success();
+}
+
+static Error chooseWeights(const ModelLibrary &library, const ModelIR &ir,
+                           const RunOptions &options, CheckedWeights &weights) {
+  std::string path = options.weights;
+  std::string sibling = library.getSiblingWeights();
+  if (path.empty() && countTableBytes(ir.getModule()) > largeBytes &&
+      llvm::sys::fs::exists(sibling))
+    path = sibling;
+  if (!path.empty())
+    return openWeights(path, ir.getModule(), weights);
+  weights.random = std::make_unique<RandomTables>(ir.getModule(), options.seed);
+  if (!weights.random->isComplete())
+    return createStringError("no memory for random tables of " +
+                             Twine(countTableBytes(ir.getModule())) +
+                             " bytes; pass --weights=FILE");
+  return Error::success();
+}
+
+/// One element as bits and as a number.
+struct Element {
+  uint32_t bits;
+  float value;
+};
+
+static Element readElement(ArrayRef<uint8_t> bytes, Type type, int64_t index) {
+  if (type.isF32()) {
+    uint32_t bits;
+    std::memcpy(&bits, &bytes[index * sizeof(bits)], sizeof(bits));
+    return {bits, llvm::bit_cast<float>(bits)};
+  }
+  uint16_t bits;
+  std::memcpy(&bits, &bytes[index * sizeof(bits)], sizeof(bits));
+  return {bits, type.isF16() ? halfToFloat(bits)
+                             : llvm::bit_cast<float>(uint32_t(bits) << 16)};
+}
+
+/// Which NaN a CPU makes depends on the order of operands, not on the numbers.
+static bool isSame(Element expected, Element got) {
+  return expected.bits == got.bits ||
+         (std::isnan(expected.value) && std::isnan(got.value));
+}
+
+static void describePlace(raw_ostream &os, KeyedTensorType type,
+                          int64_t index) {
+  int64_t column = index % type.getTotalDim();
+  size_t key = 0;
+  while (column >= type.getDims()[key])
+    column -= type.getDims()[key++];
+  os << "sample " << index / type.getTotalDim() << ", key "
+     << type.getKeys()[key] << ", column " << column;
+}
+
+Error Checker::compareOutput(ArrayRef<uint8_t> expected, ArrayRef<uint8_t> got,
+                             StringRef form) {
+  KeyedTensorType type = ir.getOutputType();
+  int64_t width = type.getElement().getIntOrFloatBitWidth() / 8;
+  int64_t count = int64_t(expected.size()) / width;
+  numElements += count;
+  if (expected == got)
+    return Error::success();
+  int64_t differing = 0, first = -1;
+  for (int64_t i = 0; i < count; ++i)
+    if (!isSame(readElement(expected, type.getElement(), i),
+                readElement(got, type.getElement(), i)) &&
+        differing++ == 0)
+      first = i;
+  if (differing == 0)
+    return Error::success();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  Element wanted = readElement(expected, type.getElement(), first);
+  Element found = readElement(got, type.getElement(), first);
+  os << "mismatch with " << form << ": ";
+  describePlace(os, type, first);
+  os << ": expected " << llvm::format_hex(wanted.bits, 2 + 2 * width) << " ("
+     << llvm::format("%.9g", wanted.value) << "), got "
+     << llvm::format_hex(found.bits, 2 + 2 * width) << " ("
+     << llvm::format("%.9g", found.value) << "); " << differing << " of "
+     << count << " elements differ";
+  return createStringError(text);
+}
+
+Error Checker::compareForm(const Batch &batch, const Outputs &expected,
+                           const CallForm &form) {
+  std::string description =
+      "batch size " + std::to_string(batch.batchSize) + ", " + form.describe();
+  Call call(ir, batch, form);
+  trec_error error;
+  int64_t badBefore = model.countBadIds();
+  if (call.run(model, error) != TREC_OK)
+    return createStringError("call with " + description +
+                             " failed: " + error.message);
+  ++numCalls;
+  int64_t badIds = model.countBadIds() - badBefore;
+  if (badIds != int64_t(expected.badIds.size()))
+    return createStringError("mismatch with " + description + ": expected " +
+                             Twine(expected.badIds.size()) +
+                             " bad ids counted, got " + Twine(badIds));
+  return compareOutput(expected.bytes, call.getOutput(), description);
+}
+
+/// The batch as a caller with other features may hold it: keys backwards, and
+/// one more that the model does not know.
+static Batch reorder(const Batch &batch) {
+  Batch result;
+  result.batchSize = batch.batchSize;
+  result.keys.push_back("");
+  result.lengths.assign(batch.batchSize, 1);
+  result.values.assign(batch.batchSize, INT32_MAX);
+  if (!batch.weights.empty())
+    result.weights.assign(batch.batchSize, 1.0f);
+  size_t end = batch.values.size();
+  for (size_t key = batch.keys.size(); key-- > 0;) {
+    result.keys.push_back(batch.keys[key]);
+    auto lengths =
+        ArrayRef(batch.lengths).slice(key * batch.batchSize, batch.batchSize);
+    llvm::append_range(result.lengths, lengths);
+    size_t begin = end;
+    for (int64_t length : lengths)
+      begin -= length;
+    llvm::append_range(result.values,
+                       ArrayRef(batch.values).slice(begin, end - begin));
+    if (!batch.weights.empty())
+      llvm::append_range(result.weights,
+                         ArrayRef(batch.weights).slice(begin, end - begin));
+    end = begin;
+  }
+  return result;
+}
+
+/// Every combination of types; int32 ids only where the ids fit.
+static std::vector<CallForm> listForms(const Batch &batch) {
+  bool fits = llvm::all_of(batch.values, [](int64_t id) {
+    return id >= INT32_MIN && id <= INT32_MAX;
+  });
+  std::vector<CallForm> forms;
+  for (int32_t valuesType : {TREC_INT64, TREC_INT32})
+    for (bool withOffsets : {false, true})
+      for (int32_t bagsType : {TREC_INT64, TREC_INT32})
+        if (valuesType == TREC_INT64 || fits)
+          forms.push_back({valuesType, withOffsets, bagsType});
+  return forms;
+}
+
+Error Checker::check(const BatchShape &shape, uint64_t seed) {
+  Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed);
+  Expected<Outputs> expected = interpret(ir.getModule(), batch, tables);
+  if (!expected)
+    return expected.takeError();
+  for (const CallForm &form : listForms(batch))
+    if (Error error = compareForm(batch, *expected, form))
+      return error;
+  return compareForm(reorder(batch), *expected, CallForm());
+}
+
+Error Checker::checkRefusal(uint64_t seed) {
+  BatchShape shape;
+  shape.batchSize = 8;
+  shape.badPerMille = 1000;
+  Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed);
+  Call call(ir, batch, CallForm());
+  trec_error error;
+  int32_t status = call.run(model, error);
+  ++numCalls;
+  if (batch.values.empty() || status == TREC_OUT_OF_BOUNDS)
+    return Error::success();
+  return createStringError("mismatch with bad ids: expected status " +
+                           Twine(TREC_OUT_OF_BOUNDS) + ", got " +
+                           Twine(status));
+}
+
+static Error checkBatches(Checker &checker, const RunOptions &options) {
+  std::vector<int64_t> sizes = options.batchSizes;
+  if (sizes.empty())
+    sizes = {0, 1, 2, 7, 33};
+  for (auto [index, size] : llvm::enumerate(sizes)) {
+    BatchShape shape;
+    shape.batchSize = size;
+    shape.maxBagLength = options.bagLength;
+    shape.stride = checker.getStride();
+    // Bad ids in every other batch: both paths of a kernel are run.
+    shape.badPerMille = checker.refusesBadIds() || index % 2 == 0 ? 0 : 30;
+    if (Error error = checker.check(shape, options.seed + index))
+      return error;
+  }
+  return checker.refusesBadIds() ? checker.checkRefusal(options.seed)
+                                 : Error::success();
+}
+
+Error mlir::trec::checkModel(const ModelLibrary &library,
+                             const RunOptions &options, raw_ostream &os) {
+  Expected<ModelIR> ir = ModelIR::parse(library);
+  if (!ir)
+    return ir.takeError();
+  CheckedWeights weights;
+  if (Error error = chooseWeights(library, *ir, options, weights))
+    return error;
+  WeightsSource source;
+  if (weights.random)
+    source.tables = &weights.getTables();
+  else
+    source.path = weights.file->getPath();
+  Expected<Model> model = Model::create(library, *ir, source, options.threads);
+  if (!model)
+    return model.takeError();
+  Checker checker(*ir, *model, weights.getTables(),
+                  weights.random ? weights.random->getStride() : 1);
+  if (Error error = checkBatches(checker, options))
+    return createStringError(library.getPath() + ": " +
+                             llvm::toString(std::move(error)));
+  os << "check: " << checker.numCalls << " calls, " << checker.numElements
+     << " elements compared, 0 differ (level " << model->getLevel()
+     << ", weights " << (weights.random ? "random" : weights.file->getPath())
+     << ", seed " << options.seed << ")\n";
+  return Error::success();
+}

@@ -1,0 +1,41 @@
+//===- Commands.h - What trec-run does --------------------------*- C++ -*-===//
+
+#ifndef TREC_TOOLS_TREC_RUN_COMMANDS_H
+#define TREC_TOOLS_TREC_RUN_COMMANDS_H
+
+#include "Model.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+namespace mlir::trec {
+
+/// The values of the options, copied out of the command line.
+struct RunOptions {
+  std::string weights;
+  std::string inputs;
+  std::string outputs;
+  uint64_t seed = 0;
+  /// Empty: the command's own.
+  std::vector<int64_t> batchSizes;
+  int64_t bagLength = 20;
+  int threads = 1;
+  bool json = false;
+};
+
+/// --info: prints what the library says of itself.
+llvm::Error printInfo(const ModelLibrary &library, raw_ostream &os);
+
+/// --inputs and --outputs: runs one batch from file to file.
+llvm::Error runFile(const ModelLibrary &library, const RunOptions &options);
+
+/// --check: compares random batches with the interpreter, bit by bit.
+llvm::Error checkModel(const ModelLibrary &library, const RunOptions &options,
+                       raw_ostream &os);
+
+/// --bench: times random batches.
+llvm::Error benchModel(const ModelLibrary &library, const RunOptions &options,
+                       raw_ostream &os);
+
+} // namespace mlir::trec
+
+#endif // TREC_TOOLS_TREC_RUN_COMMANDS_H

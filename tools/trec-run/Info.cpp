@@ -1,0 +1,28 @@
+//===- Info.cpp - trec-run --info -----------------------------------------===//
+
+#include "Commands.h"
+
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+llvm::Error mlir::trec::printInfo(const ModelLibrary &library,
+                                  raw_ostream &os) {
+  const trec_api &api = library.getAPI();
+  auto metadata =
+      llvm::json::parse(StringRef(api.metadata, api.metadata_bytes));
+  if (!metadata)
+    return llvm::createStringError(
+        library.getPath() +
+        ": metadata is not JSON: " + llvm::toString(metadata.takeError()));
+  os << "library:  " << library.getPath() << '\n'
+     << "abi:      version " << api.abi_version << ", " << api.size
+     << " bytes of functions\n"
+     << "ir:       " << api.ir_bytes << " bytes of bytecode\n"
+     << "weights:  " << library.getSiblingWeights()
+     << ", unless others are given or embedded\n"
+     << "metadata: " << llvm::formatv("{0:2}", *metadata) << '\n';
+  return llvm::Error::success();
+}

@@ -1,0 +1,137 @@
+//===- Model.cpp - A compiled model and calls of it -----------------------===//
+
+#include "Model.h"
+
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+#include <dlfcn.h>
+
+using namespace mlir;
+using namespace mlir::trec;
+using llvm::createStringError;
+using llvm::Expected;
+
+Expected<ModelLibrary> ModelLibrary::open(StringRef path,
+                                          const std::string &symbol) {
+  // A bare name would be searched for in the system's directories.
+  llvm::SmallString<256> absolute(path);
+  llvm::sys::fs::make_absolute(absolute);
+  void *handle = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle)
+    return createStringError(path + ": cannot be loaded: " + dlerror());
+  auto query = reinterpret_cast<trec_query>(dlsym(handle, symbol.c_str()));
+  if (!query)
+    return createStringError(path + ": no function " + symbol +
+                             "; pass --symbol with the name that the model "
+                             "was compiled with");
+  trec_error error{};
+  error.size = sizeof(error);
+  ModelLibrary library;
+  library.path = path.str();
+  library.api = query(TREC_ABI_VERSION, &error);
+  if (!library.api)
+    return createStringError(path + ": " + error.message);
+  return library;
+}
+
+std::string ModelLibrary::getSiblingWeights() const {
+  llvm::SmallString<256> sibling(path);
+  llvm::sys::path::replace_extension(sibling, "safetensors");
+  return sibling.str().str();
+}
+
+Expected<ModelIR> ModelIR::parse(const ModelLibrary &library) {
+  ModelIR ir;
+  ir.context = std::make_unique<MLIRContext>(MLIRContext::Threading::DISABLED);
+  ir.context->loadDialect<TrecDialect, func::FuncDialect>();
+  const trec_api &api = library.getAPI();
+  StringRef text(static_cast<const char *>(api.ir), api.ir_bytes);
+  ir.module = parseSourceString<ModuleOp>(text, ir.context.get());
+  if (!ir.module || !ir.module->lookupSymbol<func::FuncOp>("forward"))
+    return createStringError(library.getPath() +
+                             ": holds no IR that this version of trec reads");
+  return ir;
+}
+
+static FunctionType getSignature(ModuleOp module) {
+  return module.lookupSymbol<func::FuncOp>("forward").getFunctionType();
+}
+
+KJTType ModelIR::getBatchType() const {
+  return cast<KJTType>(getSignature(*module).getInput(0));
+}
+
+KeyedTensorType ModelIR::getOutputType() const {
+  return cast<KeyedTensorType>(getSignature(*module).getResult(0));
+}
+
+BoundsPolicy ModelIR::getPolicy() const {
+  BoundsPolicy policy = BoundsPolicy::warning;
+  getModule().walk([&](CheckBoundsOp op) { policy = op.getPolicy(); });
+  return policy;
+}
+
+/// Bad ids are counted and compared; a line for each call would say no more.
+static void ignoreWarning(void *, const trec_error *) {}
+
+Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
+                              const WeightsSource &weights, int threads) {
+  std::vector<trec_table_data> tables;
+  if (weights.tables)
+    for (auto table : ir.getModule().getOps<TableOp>()) {
+      TableData data = weights.tables->lookup(table.getSymName());
+      tables.push_back({data.bytes.data(), data.rows,
+                        table.getType().getRowType().getRowBytes()});
+    }
+  trec_create_options options{};
+  options.size = sizeof(options);
+  options.weights_path = weights.path.empty() ? nullptr : weights.path.c_str();
+  options.tables = tables.empty() ? nullptr : tables.data();
+  options.num_tables = int64_t(tables.size());
+  options.threads = threads;
+  options.warning = ignoreWarning;
+  trec_error error{};
+  error.size = sizeof(error);
+  Model model(&library.getAPI());
+  if (model.api->create(&options, &model.model, &error) != TREC_OK)
+    return createStringError(library.getPath() + ": " + error.message);
+  return model;
+}
+
+Model::~Model() {
+  if (model)
+    api->destroy(model);
+}
+
+int32_t Model::forward(const trec_forward_args &args, trec_error &error) const {
+  error = {};
+  error.size = sizeof(error);
+  return api->forward(model, &args, &error);
+}
+
+int64_t Model::countBadIds() const {
+  trec_counters counters{};
+  counters.size = sizeof(counters);
+  api->counters(model, &counters);
+  return counters.bad_ids;
+}
+
+Expected<Model>
+mlir::trec::createWithAnyWeights(const ModelLibrary &library, const ModelIR &ir,
+                                 const std::string &givenWeights, int threads) {
+  if (!givenWeights.empty())
+    return Model::create(library, ir, {givenWeights}, threads);
+  Expected<Model> embedded = Model::create(library, ir, {}, threads);
+  if (embedded)
+    return embedded;
+  std::string sibling = library.getSiblingWeights();
+  if (!llvm::sys::fs::exists(sibling))
+    return createStringError(llvm::toString(embedded.takeError()) + "; " +
+                             sibling +
+                             " does not exist either; pass --weights=FILE");
+  llvm::consumeError(embedded.takeError());
+  return Model::create(library, ir, {sibling}, threads);
+}

@@ -1,0 +1,90 @@
+//===- Model.h - A compiled model and calls of it ---------------*- C++ -*-===//
+//
+// Loads a `.so` through its one exported function and calls it through the C
+// interface of ModelABI.h, as any program would.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_TOOLS_TREC_RUN_MODEL_H
+#define TREC_TOOLS_TREC_RUN_MODEL_H
+
+#include "trec/Reference/Interpreter.h"
+#include "trec/Runtime/ModelABI.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace mlir::trec {
+
+/// A loaded library; it stays loaded until the process ends.
+class ModelLibrary {
+public:
+  static llvm::Expected<ModelLibrary> open(llvm::StringRef path,
+                                           const std::string &symbol);
+
+  const trec_api &getAPI() const { return *api; }
+  const std::string &getPath() const { return path; }
+  /// Where the weights are by default: `<stem>.safetensors` beside the library.
+  std::string getSiblingWeights() const;
+
+private:
+  std::string path;
+  const trec_api *api = nullptr;
+};
+
+/// The import-level IR that a library carries, and what its types say.
+class ModelIR {
+public:
+  static llvm::Expected<ModelIR> parse(const ModelLibrary &library);
+
+  ModuleOp getModule() const { return *module; }
+  KJTType getBatchType() const;
+  KeyedTensorType getOutputType() const;
+  /// The policy of the model's checks.
+  BoundsPolicy getPolicy() const;
+
+private:
+  std::unique_ptr<MLIRContext> context;
+  OwningOpRef<ModuleOp> module;
+};
+
+/// Weights for a model: a file, tables in memory, or neither (embedded).
+struct WeightsSource {
+  std::string path;
+  const TableMap *tables = nullptr;
+};
+
+/// A created model.
+class Model {
+public:
+  static llvm::Expected<Model> create(const ModelLibrary &library,
+                                      const ModelIR &ir,
+                                      const WeightsSource &weights,
+                                      int threads);
+  Model(Model &&other) : api(other.api), model(other.model) {
+    other.model = nullptr;
+  }
+  ~Model();
+
+  /// Returns the status; `error` says more where it is not TREC_OK.
+  int32_t forward(const trec_forward_args &args, trec_error &error) const;
+  int64_t countBadIds() const;
+  StringRef getLevel() const { return api->cpu_level(model); }
+
+private:
+  explicit Model(const trec_api *api) : api(api) {}
+
+  const trec_api *api;
+  trec_model *model = nullptr;
+};
+
+/// The weights to run with: those given, those embedded, those beside the
+/// library; else an error that names where weights were looked for.
+llvm::Expected<Model> createWithAnyWeights(const ModelLibrary &library,
+                                           const ModelIR &ir,
+                                           const std::string &givenWeights,
+                                           int threads);
+
+} // namespace mlir::trec
+
+#endif // TREC_TOOLS_TREC_RUN_MODEL_H

@@ -1,0 +1,128 @@
+//===- trec-run.cpp - Runs, checks and times a compiled model -------------===//
+//
+// The command line; what each command does is in a file of its own.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Commands.h"
+
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/WithColor.h"
+
+using namespace llvm;
+using namespace mlir::trec;
+
+static const char overview[] = R"(runs, checks and times a compiled model
+
+Give one of --info, --inputs with --outputs, --check and --bench. Examples:
+
+  trec-run model.so --check
+  trec-run model.so --inputs=batch.safetensors --outputs=pooled.safetensors
+  trec-run model.so --bench --batch=1,512 --threads=2 --json
+)";
+
+namespace {
+
+/// libLLVM registers options for tools of its own; ours take their names.
+struct FreedNames {
+  FreedNames() {
+    for (StringRef name : {"threads"})
+      if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
+        other->removeArgument();
+  }
+};
+
+struct Options : FreedNames {
+  cl::OptionCategory commands{"Commands"};
+  cl::OptionCategory settings{"Settings"};
+
+  cl::opt<std::string> library{cl::Positional, cl::Required, cl::desc("OUT.so"),
+                               cl::cat(commands)};
+  cl::opt<bool> info{"info", cl::cat(commands),
+                     cl::desc("print what the model says of itself")};
+  cl::opt<std::string> inputs{
+      "inputs", cl::cat(commands), cl::value_desc("F.safetensors"),
+      cl::desc("run a batch: values, lengths or offsets, weights")};
+  cl::opt<std::string> outputs{"outputs", cl::cat(commands),
+                               cl::value_desc("F.safetensors"),
+                               cl::desc("where to write one tensor per key")};
+  cl::opt<bool> check{"check", cl::cat(commands),
+                      cl::desc("compare random batches with the interpreter")};
+  cl::opt<bool> bench{"bench", cl::cat(commands),
+                      cl::desc("time random batches")};
+
+  cl::opt<std::string> symbol{
+      "symbol", cl::cat(settings), cl::value_desc("NAME"),
+      cl::init("trec_model_query"), cl::desc("name of the exported function")};
+  cl::opt<std::string> weights{
+      "weights", cl::cat(settings), cl::value_desc("F.safetensors"),
+      cl::desc("weights, instead of embedded ones or OUT.safetensors")};
+  cl::list<int64_t> batch{"batch", cl::cat(settings), cl::CommaSeparated,
+                          cl::value_desc("N,..."),
+                          cl::desc("batch sizes to check or time")};
+  cl::opt<int64_t> bagLength{"bag-length", cl::cat(settings), cl::init(20),
+                             cl::desc("ids per bag; --check: at most")};
+  cl::opt<uint64_t> seed{"seed", cl::cat(settings), cl::init(1),
+                         cl::desc("of random batches and weights")};
+  cl::opt<int> threads{"threads", cl::cat(settings), cl::init(1),
+                       cl::desc("threads that one call may use")};
+  cl::opt<bool> json{"json", cl::cat(settings),
+                     cl::desc("print the times as JSON")};
+
+  const char *findMisuse() const;
+  Error run() const;
+};
+
+} // namespace
+
+/// Null where the options go together, else why not.
+const char *Options::findMisuse() const {
+  bool run = !inputs.empty() || !outputs.empty();
+  if (info + check + bench + run != 1)
+    return "expected one of --info, --inputs with --outputs, --check and "
+           "--bench";
+  if (inputs.empty() != outputs.empty())
+    return "expected --inputs and --outputs together";
+  if (any_of(batch, [](int64_t size) { return size < 0; }) || bagLength < 0 ||
+      threads < 1)
+    return "expected --batch and --bag-length of at least 0 and --threads of "
+           "at least 1";
+  return nullptr;
+}
+
+Error Options::run() const {
+  Expected<ModelLibrary> model = ModelLibrary::open(library, symbol);
+  if (!model)
+    return model.takeError();
+  RunOptions options{
+      weights,   inputs,  outputs, seed, {batch.begin(), batch.end()},
+      bagLength, threads, json};
+  if (info)
+    return printInfo(*model, outs());
+  if (check)
+    return checkModel(*model, options, outs());
+  if (bench)
+    return benchModel(*model, options, outs());
+  return runFile(*model, options);
+}
+
+int main(int argc, char **argv) {
+  InitLLVM init(argc, argv);
+  Options options;
+  cl::HideUnrelatedOptions({&options.commands, &options.settings});
+  cl::SetVersionPrinter(
+      [](raw_ostream &os) { os << "trec " TREC_VERSION "\n"; });
+  // With a stream for its errors the parser returns instead of exiting with 1.
+  if (!cl::ParseCommandLineOptions(argc, argv, overview, &errs()))
+    return 2;
+  if (const char *misuse = options.findMisuse()) {
+    WithColor::error(errs(), "trec-run") << misuse << '\n';
+    return 2;
+  }
+  Error error = options.run();
+  if (!error)
+    return 0;
+  WithColor::error(errs(), "trec-run") << toString(std::move(error)) << '\n';
+  return 1;
+}
