@@ -37,8 +37,7 @@ static trec_model *allocate_model(const struct trec_image *image, trec_error *er
 }
 
 static void apply_options(trec_model *model, const trec_create_options *options) {
-  model->bounds_check =
-      options->bounds_check ? options->bounds_check : (int32_t)model->image->bounds_check;
+  model->bounds_check = options->bounds_check ? options->bounds_check : (int32_t)model->image->bounds_check;
   model->threads = options->threads ? options->threads : 1;
   model->parallel_for = options->parallel_for;
   model->parallel_for_user = options->parallel_for_user;

@@ -72,12 +72,11 @@ static int32_t run_in_own_workspace(trec_model *model, const trec_forward_args *
 static int32_t forward(trec_model *model, const trec_forward_args *given, trec_error *error) {
   trec_forward_args args;
   int64_t small[STACK_OFFSETS];
-  uint64_t bytes;
+  uint64_t bytes = 0;
   if (!given)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "args is null");
   if (!trec_read_struct(&args, sizeof args, given))
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "args.size is %zu, expected sizeof(trec_forward_args)",
-                     given->size);
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "args.size is %zu, expected sizeof(trec_forward_args)", given->size);
   int32_t status = trec_check_arguments(model, &args, error);
   if (status == TREC_OK)
     status = offsets_bytes(args.num_keys, args.batch_size, &bytes, error);

@@ -27,10 +27,8 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
   const trec_model *model = job->model;
   struct trec_bad_ids bad = none_bad;
   int64_t report[2] = {0, INT64_MAX};
-  struct trec_bag_args call = {.indices = args->values,
-                               .weights = args->weights,
-                               .output_stride = job->row_stride,
-                               .report = report};
+  struct trec_bag_args call = {
+      .indices = args->values, .weights = args->weights, .output_stride = job->row_stride, .report = report};
   for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
     const struct trec_bag *bag = &model->bags[i];
     const int64_t begin = i == from.bag ? from.sample : 0, end = i == to.bag ? to.sample : args->batch_size;

@@ -17,7 +17,7 @@ struct trec_tensor {
 struct trec_safetensors {
   const uint8_t *bytes;
   uint64_t size;
-  uint64_t data; /* where the header ends */
+  uint64_t data;      /* where the header ends */
   const char *origin; /* for messages: which file, or "weights in memory" */
   struct trec_json json;
   char *names;

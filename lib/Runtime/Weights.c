@@ -62,9 +62,8 @@ static int32_t check_table(const struct trec_image *image, int64_t i, const trec
     return wrong_rows(image, i, data->rows, origin, error);
   if (data->row_bytes != desc->row_bytes) {
     error->limit = desc->row_bytes;
-    return trec_fail(error, TREC_WEIGHTS_MISMATCH,
-                     "%s: table \"%s\" has rows of %" PRId64 " bytes, expected %" PRId64, origin,
-                     blame(image, i, data->row_bytes, error).text, data->row_bytes, desc->row_bytes);
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\" has rows of %" PRId64 " bytes, expected %" PRId64,
+                     origin, blame(image, i, data->row_bytes, error).text, data->row_bytes, desc->row_bytes);
   }
   if (__builtin_mul_overflow(data->rows, data->row_bytes, &bytes))
     return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\": %" PRId64 " rows of %" PRId64 " bytes overflow",

@@ -98,7 +98,8 @@ typedef void (*trec_warning)(void *user, const trec_error *error);
  * Memory that the caller passes must outlive the model and may be changed in place between calls of forward. */
 typedef struct trec_create_options {
   size_t size;
-  const char *weights_path; /* mapped read-only and shared between processes */
+  const char *weights_path; /* mapped read-only and shared between processes; tables that do not lie at a multiple of
+                             * 16 bytes in the file are copied */
   const void *weights_data;
   uint64_t weights_bytes;
   const trec_table_data *tables;
