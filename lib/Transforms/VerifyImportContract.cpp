@@ -66,11 +66,9 @@ static LogicalResult verifyVersion(ModuleOp module) {
 static FailureOr<func::FuncOp> findForward(ModuleOp module) {
   func::FuncOp forward;
   for (Operation &op : *module.getBody()) {
-    if (isa<TableOp>(op))
+    // What reads a parameter is refused with a better reason (C4).
+    if (isa<TableOp, ParameterOp>(op))
       continue;
-    if (isa<ParameterOp>(op))
-      return op.emitOpError("is not compiled: this compiler lowers neither "
-                            "position weights nor remapped ids; remove it");
     auto function = dyn_cast<func::FuncOp>(op);
     if (!function)
       return op.emitOpError(
@@ -230,7 +228,7 @@ static LogicalResult verifyAllWeighted(func::FuncOp forward) {
   return success();
 }
 
-/// C11: a table that nothing reads would still have to be in the weights.
+/// C11: what nothing reads would still have to be in the weights.
 static LogicalResult verifyTablesAreUsed(ModuleOp module,
                                          func::FuncOp forward) {
   DenseSet<Attribute> used;
@@ -240,6 +238,9 @@ static LogicalResult verifyTablesAreUsed(ModuleOp module,
     if (!used.contains(FlatSymbolRefAttr::get(table.getSymNameAttr())))
       return table.emitOpError("expected a lookup of the table, got none; "
                                "remove the table");
+  for (auto parameter : module.getOps<ParameterOp>())
+    return parameter.emitOpError("is read by nothing that is compiled; remove "
+                                 "the parameter");
   return success();
 }
 
@@ -269,7 +270,10 @@ static LogicalResult verifyNames(ModuleOp module, func::FuncOp forward) {
 static LogicalResult verifyBody(func::FuncOp forward) {
   Block &body = forward.getBody().front();
   for (Operation &op : body)
-    if (failed(verifyIsLowered(op)) || failed(verifyUses(op)))
+    if (failed(verifyIsLowered(op)))
+      return failure();
+  for (Operation &op : body)
+    if (failed(verifyUses(op)))
       return failure();
   for (auto lookup : body.getOps<LookupOp>())
     if (failed(verifyIds(lookup)))

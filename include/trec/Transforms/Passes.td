@@ -17,7 +17,7 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
 
     Constraints:
     * C1: the module has `trec.contract`, of the version that this compiler reads.
-    * C2: the module holds `trec.table` ops and one function, `@forward`.
+    * C2: the module holds tables, parameters and one function, `@forward`.
     * C3: `@forward` has one block, takes one `!trec.kjt` and returns one
       `!trec.keyed_tensor`.
     * C4: its ops are those that the compiler lowers.
@@ -27,7 +27,7 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C8: rows are weighted once, by the sample weights of the key of their ids.
     * C9: all checks have one policy.
     * C10: with a weighted batch every lookup is weighted.
-    * C11: each table is used.
+    * C11: each table is used, and there is no `trec.parameter`.
     * C12: names hold no NUL.
   }];
 }
