@@ -17,10 +17,12 @@ config.substitutions.append(("%python", config.python_executable))
 config.substitutions.append(("%cc", config.host_cc))
 
 llvm_config.use_default_substitutions()
-llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
+# Scripts of tests call tools by name.
+tools_dir = os.path.join(config.trec_obj_root, "bin")
+llvm_config.with_environment("PATH", [tools_dir, config.llvm_tools_dir], append_path=True)
 llvm_config.add_tool_substitutions(
     ["trec-opt", "trec-compile", "trec-import", "trec-run", "llvm-readelf", "llvm-nm"],
-    [os.path.join(config.trec_obj_root, "bin"), config.llvm_tools_dir],
+    [tools_dir, config.llvm_tools_dir],
 )
 
 # Tests that execute code of a level are skipped, visibly, where the machine lacks it.

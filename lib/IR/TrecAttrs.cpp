@@ -28,9 +28,10 @@ void TrecDialect::registerAttributes() {
 LogicalResult
 RowLayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                       HeaderType header, int64_t align) {
-  if (align < 1) // C1
-    return emitError() << "expected a row alignment of at least 1 byte, got "
-                       << align;
+  constexpr int64_t maxAlign = 1 << 16;
+  if (align < 1 || align > maxAlign) // C1
+    return emitError() << "expected a row alignment of 1 to " << maxAlign
+                       << " bytes, got " << align;
   return success();
 }
 

@@ -84,14 +84,38 @@ EmbeddingBagGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
 
 LogicalResult DispatchOp::verify() { return verifyBags(*this); }
 
+/// True for the type that `convert-trec-to-vector` gives its functions.
+static bool isKernelType(FunctionType type) {
+  constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1};
+  size_t numMemRefs = std::size(ranks);
+  if (type.getNumInputs() != numMemRefs + 2 || type.getNumResults())
+    return false;
+  for (auto [input, rank] : llvm::zip(type.getInputs(), ranks)) {
+    auto memref = dyn_cast<MemRefType>(input);
+    if (!memref || memref.getRank() != rank)
+      return false;
+  }
+  return llvm::all_of(type.getInputs().drop_front(numMemRefs),
+                      [](Type input) { return input.isIndex(); });
+}
+
 LogicalResult
 DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   for (BagAttr bag : getBags().getAsRange<BagAttr>())
     if (failed(lookupSymbol<TableOp>(*this, bag.getTable(), symbolTable))) // C2
       return failure();
-  for (FlatSymbolRefAttr kernel : {getKernelI32Attr(), getKernelI64Attr()})
-    if (failed(
-            lookupSymbol<func::FuncOp>(*this, kernel, symbolTable))) // C4
+  for (FlatSymbolRefAttr kernel : {getKernelI32Attr(), getKernelI64Attr()}) {
+    auto function = lookupSymbol<func::FuncOp>(*this, kernel, symbolTable);
+    if (failed(function)) // C4
       return failure();
+    if (isKernelType(function->getFunctionType())) // C4
+      continue;
+    InFlightDiagnostic diagnostic =
+        emitOpError() << "expected " << kernel
+                      << " to take six memrefs and two indexes, got "
+                      << function->getFunctionType();
+    diagnostic.attachNote(function->getLoc()) << "declared here";
+    return diagnostic;
+  }
   return success();
 }

@@ -10,7 +10,7 @@ using namespace mlir;
 using namespace mlir::trec;
 
 LogicalResult PoolOp::inferReturnTypes(MLIRContext *context,
-                                       std::optional<Location>,
+                                       std::optional<Location> loc,
                                        ValueRange operands, DictionaryAttr,
                                        OpaqueProperties, RegionRange,
                                        SmallVectorImpl<Type> &types) {
@@ -18,7 +18,8 @@ LogicalResult PoolOp::inferReturnTypes(MLIRContext *context,
   auto row = values ? dyn_cast<DequantizedType>(values.getElement())
                     : DequantizedType();
   if (!row)
-    return failure();
+    return emitOptionalError(loc, "expected jagged dequantized rows, got ",
+                             operands.front().getType());
   types.push_back(RankedTensorType::get({ShapedType::kDynamic, row.getDim()},
                                         Float32Type::get(context)));
   return success();

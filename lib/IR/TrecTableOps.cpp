@@ -53,13 +53,14 @@ LogicalResult LookupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
 }
 
 LogicalResult DequantizeOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location>, ValueRange operands,
+    MLIRContext *context, std::optional<Location> loc, ValueRange operands,
     DictionaryAttr, OpaqueProperties, RegionRange,
     SmallVectorImpl<Type> &types) {
   auto rows = dyn_cast<JaggedType>(operands.front().getType());
   auto row = rows ? dyn_cast<RowType>(rows.getElement()) : RowType();
   if (!row)
-    return failure();
+    return emitOptionalError(loc, "expected jagged stored rows, got ",
+                             operands.front().getType());
   types.push_back(
       JaggedType::get(context, DequantizedType::get(context, row.getDim())));
   return success();

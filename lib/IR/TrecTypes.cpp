@@ -65,6 +65,9 @@ void TrecDialect::registerTypes() {
 
 using EmitError = function_ref<InFlightDiagnostic()>;
 
+/// Wider rows would overflow the arithmetic of addresses.
+static constexpr int64_t kMaxDim = int64_t(1) << 24;
+
 LogicalResult KJTType::verify(EmitError emitError, ArrayRef<StringAttr> keys,
                               bool weighted) {
   if (keys.empty()) // C1
@@ -122,10 +125,8 @@ int64_t RowType::getRowBytes() const {
 
 LogicalResult RowType::verify(EmitError emitError, int64_t dim,
                               WeightsType weights, RowLayoutAttr layout) {
-  // A row wider than this would overflow the arithmetic of addresses.
-  constexpr int64_t maxDim = int64_t(1) << 24;
-  if (dim < 1 || dim > maxDim) // C1
-    return emitError() << "expected a dim from 1 to " << maxDim << ", got "
+  if (dim < 1 || dim > kMaxDim) // C1
+    return emitError() << "expected a dim from 1 to " << kMaxDim << ", got "
                        << dim;
   bool isFloat = weights == WeightsType::fp32 || weights == WeightsType::fp16;
   if (isFloat != (layout.getHeader() == HeaderType::none)) // C2
@@ -150,7 +151,14 @@ LogicalResult TableType::verify(EmitError emitError, int64_t rows, int64_t dim,
   if (rows < 0 && !ShapedType::isDynamic(rows)) // C1
     return emitError() << "expected a number of rows of at least 0, got "
                        << rows;
-  return RowType::verify(emitError, dim, weights, layout); // C2
+  if (failed(RowType::verify(emitError, dim, weights, layout))) // C2
+    return failure();
+  auto row = RowType::get(layout.getContext(), dim, weights, layout);
+  int64_t maxRows = std::numeric_limits<int64_t>::max() / row.getRowBytes();
+  if (rows > maxRows) // C3
+    return emitError() << "expected at most " << maxRows << " rows of "
+                       << row.getRowBytes() << " bytes, got " << rows;
+  return success();
 }
 
 RowType TableType::getRowType() const {
@@ -188,9 +196,9 @@ static LogicalResult verifyOutput(EmitError emitError,
                        << keys.size() << " keys and " << dims.size()
                        << " dims";
   for (auto [key, dim] : llvm::zip(keys, dims))
-    if (dim < 1) // C2
-      return emitError() << "expected a dim of at least 1 for key " << key
-                         << ", got " << dim;
+    if (dim < 1 || dim > kMaxDim) // C2
+      return emitError() << "expected a dim from 1 to " << kMaxDim
+                         << " for key " << key << ", got " << dim;
   if (!isOutputElement(element)) // C3
     return emitError() << "expected elements of f32, f16 or bf16, got "
                        << element;

@@ -115,7 +115,7 @@ mlir::trec::compileModule(llvm::Module &module, const CPUTarget &target,
   return output;
 }
 
-/// Bytes of code of a symbol in an object file.
+/// Bytes of code of a function in an object file.
 static int64_t measureSymbol(StringRef object, StringRef name) {
   auto file = llvm::object::ObjectFile::createObjectFile(
       llvm::MemoryBufferRef(object, name));
@@ -124,6 +124,9 @@ static int64_t measureSymbol(StringRef object, StringRef name) {
     return 0;
   }
   for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols()) {
+    // The name of the source file, a symbol too, is that of the function.
+    if (symbol.getELFType() != llvm::ELF::STT_FUNC)
+      continue;
     llvm::Expected<StringRef> symbolName = symbol.getName();
     if (symbolName && *symbolName == name)
       return symbol.getSize();

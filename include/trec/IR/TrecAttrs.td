@@ -46,6 +46,11 @@ def Trec_PoolingAttr : EnumAttr<Trec_Dialect, Trec_Pooling, "pooling"> {
   let description = [{
     `sum` adds the rows; `mean` adds them and multiplies by `1.0f / n`, where `n`
     counts all ids of the bag, also the skipped -1. An empty bag gives zeros.
+
+    ```mlir
+    module attributes {trec.example = #trec.pooling<mean>} {
+    }
+    ```
   }];
   let assemblyFormat = "`<` $value `>`";
 }
@@ -57,6 +62,11 @@ def Trec_BoundsPolicyAttr : EnumAttr<Trec_Dialect, Trec_BoundsPolicy, "bounds"> 
     not below the rows of the table is bad: `warning` and `ignore` use row 0
     instead (and count it; `warning` also reports the lowest one), `fatal` and
     `none` make the call fail. No policy ever reads outside a table.
+
+    ```mlir
+    module attributes {trec.example = #trec.bounds<fatal>} {
+    }
+    ```
   }];
   let assemblyFormat = "`<` $value `>`";
 }
@@ -73,7 +83,7 @@ def Trec_RowLayoutAttr : Trec_Attr<"RowLayout", "row_layout"> {
     ```
 
     Constraints:
-    * C1: `align` is at least 1.
+    * C1: `align` is from 1 to 65536.
   }];
   let parameters = (ins EnumParameter<Trec_HeaderType>:$header,
                         DefaultValuedParameter<"int64_t", "1">:$align);
@@ -86,6 +96,11 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
   let description = [{
     The bags of `feature` are pooled through `table` into the columns of the
     output that start at `column`.
+
+    ```mlir
+    module attributes {trec.example = #trec.bag<@ads, "ad_id", 128>} {
+    }
+    ```
 
     Constraints:
     * C1: `column` is not negative.
@@ -112,6 +127,12 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       `fmaf`;
     * `half`: `hardware` converts half floats with the CPU's instructions,
       `integer` with integer arithmetic of the same result.
+
+    ```mlir
+    module attributes {trec.example = #trec.lowering_config<
+        vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library, half = integer>} {
+    }
+    ```
 
     Constraints:
     * C1: `vector_width` is a power of two, at most 64.

@@ -18,6 +18,14 @@ def Trec_EmbeddingBagOp : Trec_Op<"embedding_bag", [
     `trec.weight` (where there are weights), `trec.pool` and `trec.cast_output`
     one after the other, without a row in between.
 
+    ```mlir
+    trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
+    func.func @f(%ids: !trec.jagged<index>, %weights: !trec.jagged<f32>) -> tensor<?x16xf16> {
+      %ad = trec.embedding_bag sum @ads[%ids] weights %weights bounds warning : tensor<?x16xf16>
+      return %ad : tensor<?x16xf16>
+    }
+    ```
+
     Constraints:
     * C1: the symbol names a `trec.table`.
     * C2: the columns of the result are the dim of the table.
@@ -39,6 +47,14 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
     The same bits as `trec.check_bounds`, `trec.lookup`, `trec.dequantize` and
     `trec.materialize` one after the other.
 
+    ```mlir
+    trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
+    func.func @f(%ids: !trec.jagged<index>) -> !trec.jagged<vector<16xf32>> {
+      %rows = trec.embedding @ads[%ids] bounds warning : !trec.jagged<vector<16xf32>>
+      return %rows : !trec.jagged<vector<16xf32>>
+    }
+    ```
+
     Constraints:
     * C1: the symbol names a `trec.table`.
     * C2: the result is a vector of the dim of the table.
@@ -55,6 +71,14 @@ def Trec_EmptyOp : Trec_Op<"empty", [Pure]> {
   let description = [{
     The destination of groups. Reading a column that no group has written gives an
     unspecified value.
+
+    ```mlir
+    !keyed = !trec.keyed_tensor<["ad_id"], [16], f32>
+    func.func @f() -> !keyed {
+      %out = trec.empty : !keyed
+      return %out : !keyed
+    }
+    ```
   }];
   let results = (outs Trec_KeyedTensorType:$keyed);
   let assemblyFormat = "attr-dict `:` type($keyed)";
@@ -74,6 +98,21 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", []> {
     columns of `dest`. What the entries share is the configuration: type of row,
     pooling, weighted or not, policy, element of the output. One kernel serves
     the group; `lowering` says how it is run.
+
+    ```mlir
+    #layout = #trec.row_layout<header = f16>
+    !kjt = !trec.kjt<["ad_id", "page_id"]>
+    !keyed = !trec.keyed_tensor<["ad_id", "page_id"], [16, 16], f32>
+    trec.table @ads : !trec.table<1000x16, int8, #layout>
+    trec.table @pages : !trec.table<50x16, int8, #layout>
+    func.func @f(%kjt: !kjt, %empty: !keyed) -> !keyed {
+      %out = trec.embedding_bag_group sum %kjt into %empty
+          [#trec.bag<@ads, "ad_id", 0>, #trec.bag<@pages, "page_id", 16>]
+          rows !trec.row<16, int8, #layout> bounds warning
+          lowering <vector_width = 8, accumulators = 2, prefetch_distance = 16> : !kjt, !keyed
+      return %out : !keyed
+    }
+    ```
 
     Constraints:
     * C1: there is at least one bag.
@@ -105,11 +144,29 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     type of the ids. `trec-emit-kernel-entries` turns all dispatches of a model
     into constant arrays of descriptors.
 
+    ```mlir
+    !kjt = !trec.kjt<["ad_id"]>
+    !keyed = !trec.keyed_tensor<["ad_id"], [16], f32>
+    !rows = memref<?x20xi8>
+    !output = memref<?x16xf32, strided<[?, 1]>>
+    trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
+    func.func private @bag_i32(!rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !output,
+                               memref<2xi64>, index, index)
+    func.func private @bag_i64(!rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !output,
+                               memref<2xi64>, index, index)
+    func.func @f(%kjt: !kjt, %empty: !keyed) -> !keyed {
+      %out = trec.dispatch @bag_i32, @bag_i64(%kjt) into %empty [#trec.bag<@ads, "ad_id", 0>]
+          bounds warning : !kjt, !keyed
+      return %out : !keyed
+    }
+    ```
+
     Constraints:
     * C1: there is at least one bag.
     * C2: each table symbol names a `trec.table`.
     * C3: the batch has each feature.
-    * C4: both kernels name a `func.func`.
+    * C4: both kernels name a `func.func` with the arguments of a kernel: memrefs
+      of rank 2, 1, 1, 1, 2 and 1, then two indexes; and without results.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel_i32, FlatSymbolRefAttr:$kernel_i64,
                        Trec_KJTType:$kjt, Trec_KeyedTensorType:$dest,

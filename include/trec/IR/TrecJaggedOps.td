@@ -34,6 +34,13 @@ def Trec_SampleWeightsOp : Trec_Op<"sample_weights", [Pure]> {
   let description = [{
     One fp32 weight per id, those of skipped ids included.
 
+    ```mlir
+    func.func @f(%kjt: !trec.kjt<["ad_id"], weighted>) -> !trec.jagged<f32> {
+      %weights = trec.sample_weights %kjt "ad_id" : !trec.kjt<["ad_id"], weighted>
+      return %weights : !trec.jagged<f32>
+    }
+    ```
+
     Constraints:
     * C1: the batch has the key.
     * C2: the batch is weighted.
@@ -51,6 +58,14 @@ def Trec_PositionWeightsOp : Trec_Op<"position_weights", [
     The id at position p of its bag has weight `parameter[p]`. A bag longer than
     the parameter is an error when the model runs.
 
+    ```mlir
+    trec.parameter @decay : tensor<100xf32>
+    func.func @f(%ids: !trec.jagged<index>) -> !trec.jagged<f32> {
+      %weights = trec.position_weights %ids from @decay
+      return %weights : !trec.jagged<f32>
+    }
+    ```
+
     Constraints:
     * C1: the symbol names a `trec.parameter` of f32.
   }];
@@ -66,6 +81,14 @@ def Trec_WeightOp : Trec_Op<"weight", [
     For rows of codes the scale and the bias are each multiplied by the weight and
     rounded to fp32; a row of floats keeps its weight beside it, for `trec.pool`
     to use in a fused multiply-add.
+
+    ```mlir
+    !rows = !trec.jagged<!trec.dequantized<16>>
+    func.func @f(%values: !rows, %weights: !trec.jagged<f32>) -> !rows {
+      %weighted = trec.weight %values by %weights : !rows
+      return %weighted : !rows
+    }
+    ```
   }];
   let arguments = (ins Trec_DequantizedRows:$values, Trec_Weights:$weights);
   let results = (outs Trec_DequantizedRows:$weighted);
@@ -79,6 +102,14 @@ def Trec_MaterializeOp : Trec_Op<"materialize", [Pure]> {
     rounded to the element type as `trec.cast_output` does. The row of a skipped
     id is zeros.
 
+    ```mlir
+    !values = !trec.jagged<!trec.dequantized<16>>
+    func.func @f(%values: !values) -> !trec.jagged<vector<16xf16>> {
+      %rows = trec.materialize %values : !values -> !trec.jagged<vector<16xf16>>
+      return %rows : !trec.jagged<vector<16xf16>>
+    }
+    ```
+
     Constraints:
     * C1: the result is a vector of the rows' dim.
   }];
@@ -91,6 +122,15 @@ def Trec_MaterializeOp : Trec_Op<"materialize", [Pure]> {
 def Trec_JaggedDictOp : Trec_Op<"jagged_dict", [Pure]> {
   let summary = "assemble a dict of JaggedTensors";
   let description = [{
+    ```mlir
+    !rows = !trec.jagged<vector<16xf32>>
+    !dict = !trec.jagged_dict<["ad_id", "page_id"], [16, 16], f32>
+    func.func @f(%ads: !rows, %pages: !rows) -> !dict {
+      %dict = trec.jagged_dict %ads, %pages : (!rows, !rows) -> !dict
+      return %dict : !dict
+    }
+    ```
+
     Constraints:
     * C1: there is one operand per key of the result.
     * C2: each operand's vector has the dim and the element of its key.

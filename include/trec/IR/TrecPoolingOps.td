@@ -20,6 +20,14 @@ def Trec_PoolOp : Trec_Op<"pool", [
 
     `mean` then multiplies by `1.0f / n`, n being the number of ids of the bag. An
     empty bag gives +0. These are FBGEMM's CPU numbers, bit for bit.
+
+    ```mlir
+    !values = !trec.jagged<!trec.dequantized<16>>
+    func.func @f(%values: !values) -> tensor<?x16xf32> {
+      %pooled = trec.pool sum %values : !values
+      return %pooled : tensor<?x16xf32>
+    }
+    ```
   }];
   let arguments = (ins Trec_PoolingAttr:$pooling, Trec_DequantizedRows:$values);
   let results = (outs 2DTensorOf<[F32]>:$pooled);
@@ -31,6 +39,13 @@ def Trec_CastOutputOp : Trec_Op<"cast_output", [Pure]> {
   let description = [{
     To f16: nearest, ties to even, too large gives infinity. To bf16: as FBGEMM,
     `(bits + 0x8000) >> 16`. To f32: nothing, and the op folds away.
+
+    ```mlir
+    func.func @f(%pooled: tensor<?x16xf32>) -> tensor<?x16xf16> {
+      %half = trec.cast_output %pooled : tensor<?x16xf32> -> tensor<?x16xf16>
+      return %half : tensor<?x16xf16>
+    }
+    ```
 
     Constraints:
     * C1: the result has the shape of the operand.
@@ -46,6 +61,14 @@ def Trec_KeyedTensorOp : Trec_Op<"keyed_tensor", [Pure]> {
   let summary = "put pooled features side by side";
   let description = [{
     Operand i fills the columns of key i.
+
+    ```mlir
+    !keyed = !trec.keyed_tensor<["ad_id", "user_id"], [16, 8], f32>
+    func.func @f(%ad: tensor<?x16xf32>, %user: tensor<?x8xf32>) -> !keyed {
+      %out = trec.keyed_tensor %ad, %user : (tensor<?x16xf32>, tensor<?x8xf32>) -> !keyed
+      return %out : !keyed
+    }
+    ```
 
     Constraints:
     * C1: there is one operand per key of the result.

@@ -80,6 +80,14 @@ def Trec_RemapOp : Trec_Op<"remap", [
     Id i becomes `map[i]`, which is -1 for a pruned row; -1 stays -1. The ids
     must be within the map, as `trec.check_bounds` would see it.
 
+    ```mlir
+    trec.parameter @map : tensor<1000xi32>
+    func.func @f(%ids: !trec.jagged<index>) -> !trec.jagged<index> {
+      %stored = trec.remap %ids by @map
+      return %stored : !trec.jagged<index>
+    }
+    ```
+
     Constraints:
     * C1: the symbol names a `trec.parameter` of integers.
   }];
@@ -95,6 +103,16 @@ def Trec_LookupOp : Trec_Op<"lookup", [
     One stored row per id, in the order of the ids; an id of -1 gives no row, but
     is still counted in the length of its bag. The ids are in bounds: they come
     from `trec.check_bounds`.
+
+    ```mlir
+    #layout = #trec.row_layout<header = f16>
+    !rows = !trec.jagged<!trec.row<16, int8, #layout>>
+    trec.table @ads : !trec.table<1000x16, int8, #layout>
+    func.func @f(%checked: !trec.jagged<index>) -> !rows {
+      %rows = trec.lookup @ads[%checked] : !rows
+      return %rows : !rows
+    }
+    ```
 
     Constraints:
     * C1: the symbol names a `trec.table`.
@@ -112,6 +130,14 @@ def Trec_DequantizeOp : Trec_Op<"dequantize", [
     A row of codes q with scale s and bias b (half floats widened to fp32) stands
     for `q * s + b`; fp16 elements are widened, fp32 elements stay. Nothing is
     rounded here.
+
+    ```mlir
+    !rows = !trec.jagged<!trec.row<16, int8, #trec.row_layout<header = f16>>>
+    func.func @f(%rows: !rows) -> !trec.jagged<!trec.dequantized<16>> {
+      %values = trec.dequantize %rows : !rows
+      return %values : !trec.jagged<!trec.dequantized<16>>
+    }
+    ```
   }];
   let arguments = (ins Trec_Rows:$rows);
   let results = (outs Trec_DequantizedRows:$values);

@@ -49,7 +49,7 @@ def Trec_RowType : Trec_Type<"Row", "row"> {
     ```
 
     Constraints:
-    * C1: `dim` is at least 1.
+    * C1: `dim` is from 1 to 16777216.
     * C2: integer rows have an `f16` header; fp32 and fp16 rows have none.
     * C3: the bytes of a padded row are a multiple of the element's size.
   }];
@@ -83,6 +83,7 @@ def Trec_TableType : Trec_Type<"Table", "table"> {
     Constraints:
     * C1: the number of rows is not negative.
     * C2: the row is a legal `!trec.row`.
+    * C3: the number of bytes of all rows fits into an `int64_t`.
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$dim,
                         EnumParameter<Trec_WeightsType>:$weights,
@@ -104,6 +105,10 @@ def Trec_DequantizedType : Trec_Type<"Dequantized", "dequantized"> {
     (`trec.pool`) or stored (`trec.materialize`). A row of floats stands for
     itself.
 
+    ```mlir
+    func.func private @values() -> !trec.jagged<!trec.dequantized<128>>
+    ```
+
     Constraints:
     * C1: `dim` is at least 1.
   }];
@@ -117,6 +122,10 @@ def Trec_JaggedType : Trec_Type<"Jagged", "jagged"> {
     What a bag holds: `index` (ids), `f32` (weights), `!trec.row` (stored rows),
     `!trec.dequantized` or a vector of floats (rows that an EmbeddingCollection
     returns).
+
+    ```mlir
+    func.func private @bags(!trec.jagged<index>, !trec.jagged<f32>) -> !trec.jagged<vector<128xf32>>
+    ```
 
     Constraints:
     * C1: the element is `index`, `f32`, `!trec.row`, `!trec.dequantized`, or a
@@ -139,7 +148,7 @@ def Trec_KeyedTensorType : Trec_Type<"KeyedTensor", "keyed_tensor"> {
 
     Constraints:
     * C1: there is at least one key, and as many dims as keys.
-    * C2: dims are at least 1.
+    * C2: dims are from 1 to 16777216.
     * C3: the element is f32, f16 or bf16.
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys,
@@ -154,9 +163,13 @@ def Trec_KeyedTensorType : Trec_Type<"KeyedTensor", "keyed_tensor"> {
 def Trec_JaggedDictType : Trec_Type<"JaggedDict", "jagged_dict"> {
   let summary = "a dict of JaggedTensors, the output of an EmbeddingCollection";
   let description = [{
+    ```mlir
+    func.func private @output() -> !trec.jagged_dict<["ad_id", "user_id"], [128, 64], f32>
+    ```
+
     Constraints:
     * C1: there is at least one key, and as many dims as keys.
-    * C2: dims are at least 1.
+    * C2: dims are from 1 to 16777216.
     * C3: the element is f32, f16 or bf16.
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys,

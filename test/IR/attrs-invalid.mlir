@@ -1,0 +1,76 @@
+// RUN: trec-opt %s --split-input-file --verify-diagnostics
+
+// #trec.row_layout C1: no alignment.
+// expected-error @below {{expected a row alignment of 1 to 65536 bytes, got 0}}
+module attributes {trec.bad = #trec.row_layout<header = f16, align = 0>} {}
+
+// -----
+
+// #trec.row_layout C1: too much of it.
+// expected-error @below {{expected a row alignment of 1 to 65536 bytes, got 65537}}
+module attributes {trec.bad = #trec.row_layout<header = f16, align = 65537>} {}
+
+// -----
+
+// expected-error @below {{expected ::mlir::trec::HeaderType to be one of: none, f16}}
+// expected-error @below {{failed to parse Trec_RowLayoutAttr parameter 'header'}}
+module attributes {trec.bad = #trec.row_layout<header = f32>} {}
+
+// -----
+
+// expected-error @below {{expected ::mlir::trec::Pooling to be one of: sum, mean}}
+// expected-error @below {{failed to parse}}
+module attributes {trec.bad = #trec.pooling<max>} {}
+
+// -----
+
+// expected-error @below {{expected ::mlir::trec::BoundsPolicy to be one of: fatal, warning, ignore, none}}
+// expected-error @below {{failed to parse}}
+module attributes {trec.bad = #trec.bounds<clamp>} {}
+
+// -----
+
+// #trec.bag C1: before the first column.
+// expected-error @below {{expected a column of at least 0, got -1}}
+module attributes {trec.bad = #trec.bag<@t, "f", -1>} {}
+
+// -----
+
+// #trec.lowering_config C1: not a power of two.
+// expected-error @below {{expected a vector width that is a power of two of at most 64, got 12}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 12, accumulators = 1, prefetch_distance = 0>} {}
+
+// -----
+
+// #trec.lowering_config C1: too wide.
+// expected-error @below {{expected a vector width that is a power of two of at most 64, got 128}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 128, accumulators = 1, prefetch_distance = 0>} {}
+
+// -----
+
+// #trec.lowering_config C1: no lanes.
+// expected-error @below {{expected a vector width that is a power of two of at most 64, got 0}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 0, accumulators = 1, prefetch_distance = 0>} {}
+
+// -----
+
+// #trec.lowering_config C2: no accumulators.
+// expected-error @below {{expected 1 to 64 accumulators, got 0}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 0, prefetch_distance = 0>} {}
+
+// -----
+
+// #trec.lowering_config C2: too many.
+// expected-error @below {{expected 1 to 64 accumulators, got 65}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 65, prefetch_distance = 0>} {}
+
+// -----
+
+// #trec.lowering_config C3: back in time.
+// expected-error @below {{expected a prefetch distance of at least 0, got -1}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = -1>} {}
+
+// -----
+
+// expected-error @below {{struct is missing required parameter: prefetch_distance}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1>} {}

@@ -1,0 +1,31 @@
+// RUN: trec-opt %s --verify-roundtrip | FileCheck %s
+
+// Every attribute in all its forms.
+
+// CHECK-DAG: #[[PACKED:layout[0-9]*]] = #trec.row_layout<header = f16>
+// CHECK-DAG: #[[PADDED:layout[0-9]*]] = #trec.row_layout<header = none, align = 65536>
+
+// CHECK-LABEL: module @pooling attributes {trec.all = [#trec.pooling<sum>, #trec.pooling<mean>]}
+module @pooling attributes {trec.all = [#trec.pooling<sum>, #trec.pooling<mean>]} {}
+
+// CHECK-LABEL: module @bounds
+// CHECK-SAME: [#trec.bounds<fatal>, #trec.bounds<warning>, #trec.bounds<ignore>, #trec.bounds<none>]
+module @bounds attributes {trec.all = [
+  #trec.bounds<fatal>, #trec.bounds<warning>, #trec.bounds<ignore>, #trec.bounds<none>]} {}
+
+// The default alignment is not printed.
+// CHECK-LABEL: module @row_layout
+// CHECK-SAME: [#[[PACKED]], #[[PADDED]]]
+module @row_layout attributes {trec.all = [
+  #trec.row_layout<header = f16, align = 1>, #trec.row_layout<header = none, align = 65536>]} {}
+
+// CHECK-LABEL: module @bag attributes {trec.all = [#trec.bag<@t, "f", 0>, #trec.bag<@"odd name", "", 1000>]}
+module @bag attributes {trec.all = [#trec.bag<@t, "f", 0>, #trec.bag<@"odd name", "", 1000>]} {}
+
+// Parameters may be in any order; the defaults are not printed.
+// CHECK-LABEL: module @lowering_config
+// CHECK-SAME: #trec.lowering_config<vector_width = 64, accumulators = 1, prefetch_distance = 0>
+// CHECK-SAME: #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, fma = library, half = integer>
+module @lowering_config attributes {trec.all = [
+  #trec.lowering_config<half = hardware, vector_width = 64, accumulators = 1, prefetch_distance = 0>,
+  #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, fma = library, half = integer>]} {}

@@ -1,0 +1,63 @@
+// RUN: trec-opt %s --verify-roundtrip | FileCheck %s
+
+#layout = #trec.row_layout<header = f16, align = 16>
+!ids = !trec.jagged<index>
+!row = !trec.row<16, int8, #layout>
+!kjt = !trec.kjt<["a", "b"], weighted>
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!kernel_rows = memref<?x32xi8>
+!kernel_out = memref<?x16xf32, strided<[?, 1]>>
+
+trec.table @t : !trec.table<1000x16, int8, #layout>
+trec.table @u : !trec.table<?x16, int8, #layout>
+
+// CHECK-LABEL: func.func @embedding_bag(
+func.func @embedding_bag(%ids: !ids, %weights: !trec.jagged<f32>) {
+  // CHECK: trec.embedding_bag sum @t[%{{.*}}] bounds fatal : tensor<?x16xf32>
+  %0 = trec.embedding_bag sum @t[%ids] bounds fatal : tensor<?x16xf32>
+  // CHECK: trec.embedding_bag mean @t[%{{.*}}] bounds warning : tensor<?x16xf16>
+  %1 = trec.embedding_bag mean @t[%ids] bounds warning : tensor<?x16xf16>
+  // CHECK: trec.embedding_bag sum @u[%{{.*}}] weights %{{.*}} bounds ignore {tag} : tensor<?x16xbf16>
+  %2 = trec.embedding_bag sum @u[%ids] weights %weights bounds ignore {tag} : tensor<?x16xbf16>
+  return
+}
+
+// CHECK-LABEL: func.func @embedding(
+func.func @embedding(%ids: !ids) {
+  // CHECK: trec.embedding @t[%{{.*}}] bounds none : <vector<16xf32>>
+  %0 = trec.embedding @t[%ids] bounds none : !trec.jagged<vector<16xf32>>
+  // CHECK: trec.embedding @t[%{{.*}}] bounds warning {tag} : <vector<16xf16>>
+  %1 = trec.embedding @t[%ids] bounds warning {tag} : !trec.jagged<vector<16xf16>>
+  return
+}
+
+// CHECK-LABEL: func.func @embedding_bag_group(
+func.func @embedding_bag_group(%kjt: !kjt) -> !keyed {
+  // CHECK: %[[EMPTY:.*]] = trec.empty : !keyed
+  %0 = trec.empty : !keyed
+  // CHECK: trec.empty {tag} : !keyed
+  %1 = trec.empty {tag} : !keyed
+  // CHECK: trec.embedding_bag_group sum %{{.*}} into %[[EMPTY]] [#trec.bag<@t, "a", 0>]
+  // CHECK-SAME: rows !trec.row<16, int8, #layout> bounds warning : !kjt, !keyed
+  %2 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@t, "a", 0>] rows !row bounds warning : !kjt, !keyed
+  // CHECK: trec.embedding_bag_group mean weighted %{{.*}} into %{{.*}} [#trec.bag<@t, "a", 0>, #trec.bag<@u, "b", 16>]
+  // CHECK-SAME: bounds fatal lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library> {tag} :
+  %3 = trec.embedding_bag_group mean weighted %kjt into %2 [#trec.bag<@t, "a", 0>, #trec.bag<@u, "b", 16>]
+    rows !row bounds fatal
+    lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library> {tag} : !kjt, !keyed
+  return %3 : !keyed
+}
+
+func.func private @bag_i32(
+  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, index, index)
+func.func private @bag_i64(
+  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, index, index)
+
+// CHECK-LABEL: func.func @dispatch(
+func.func @dispatch(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // CHECK: trec.dispatch @bag_i32, @bag_i64(%{{.*}}) into %{{.*}} [#trec.bag<@t, "b", 16>] bounds warning : !kjt, !keyed
+  %0 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %dest [#trec.bag<@t, "b", 16>] bounds warning : !kjt, !keyed
+  // CHECK: trec.dispatch @bag_i32, @bag_i64 weighted(%{{.*}}) into %{{.*}} [#trec.bag<@t, "a", 0>] bounds none {tag} :
+  %1 = trec.dispatch @bag_i32, @bag_i64 weighted (%kjt) into %0 [#trec.bag<@t, "a", 0>] bounds none {tag} : !kjt, !keyed
+  return %1 : !keyed
+}

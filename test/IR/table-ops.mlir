@@ -1,0 +1,52 @@
+// RUN: trec-opt %s --verify-roundtrip | FileCheck %s
+
+#layout = #trec.row_layout<header = f16>
+!ids = !trec.jagged<index>
+!rows = !trec.jagged<!trec.row<16, int8, #layout>>
+
+// CHECK: trec.table @ads : !trec.table<1000x16, int8, #layout>
+trec.table @ads : !trec.table<1000x16, int8, #layout>
+// CHECK: trec.table @"table: 1" {origin = "ebc"} : !trec.table<?x16, int8, #layout>
+trec.table @"table: 1" {origin = "ebc"} : !trec.table<?x16, int8, #layout>
+
+// CHECK: trec.parameter @decay : tensor<100xf32>
+trec.parameter @decay : tensor<100xf32>
+// CHECK: trec.parameter @map32 {pruned} : tensor<100xi32>
+trec.parameter @map32 {pruned} : tensor<100xi32>
+// CHECK: trec.parameter @map64 : tensor<0xi64>
+trec.parameter @map64 : tensor<0xi64>
+
+// CHECK-LABEL: func.func @check_bounds(
+func.func @check_bounds(%ids: !ids) -> !ids {
+  // CHECK: trec.check_bounds fatal %{{.*}} in @ads
+  %0 = trec.check_bounds fatal %ids in @ads
+  // CHECK: trec.check_bounds warning %{{.*}} in @ads
+  %1 = trec.check_bounds warning %0 in @ads
+  // CHECK: trec.check_bounds ignore %{{.*}} in @"table: 1"
+  %2 = trec.check_bounds ignore %1 in @"table: 1"
+  // CHECK: trec.check_bounds none %{{.*}} in @ads {tag}
+  %3 = trec.check_bounds none %2 in @ads {tag}
+  return %3 : !ids
+}
+
+// CHECK-LABEL: func.func @remap(
+func.func @remap(%ids: !ids) -> !ids {
+  // CHECK: trec.remap %{{.*}} by @map32
+  %0 = trec.remap %ids by @map32
+  // CHECK: trec.remap %{{.*}} by @map64 {tag}
+  %1 = trec.remap %0 by @map64 {tag}
+  return %1 : !ids
+}
+
+// CHECK-LABEL: func.func @lookup(
+func.func @lookup(%ids: !ids) -> !trec.jagged<!trec.dequantized<16>> {
+  // CHECK: %[[ROWS:.*]] = trec.lookup @ads[%{{.*}}] : <!trec.row<16, int8, #layout>>
+  %rows = trec.lookup @ads[%ids] : !rows
+  // CHECK: trec.lookup @ads[%{{.*}}] {tag} : <!trec.row<16, int8, #layout>>
+  %tagged = trec.lookup @ads[%ids] {tag} : !rows
+  // CHECK: trec.dequantize %[[ROWS]] : <!trec.row<16, int8, #layout>>
+  %values = trec.dequantize %rows : !rows
+  // CHECK: trec.dequantize %{{.*}} {tag} : <!trec.row<16, int8, #layout>>
+  %more = trec.dequantize %tagged {tag} : !rows
+  return %values : !trec.jagged<!trec.dequantized<16>>
+}
