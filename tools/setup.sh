@@ -43,9 +43,12 @@ install_python() {
   local requirements=python/requirements.txt
   if [ $torch = OFF ]; then
     requirements=.venv/requirements-without-torch.txt
-    grep -v -E 'torch|fbgemm' python/requirements.txt > $requirements
+    grep -v -E 'torch|fbgemm|tensordict' python/requirements.txt > $requirements
   fi
   .venv/bin/pip install --disable-pip-version-check --quiet --progress-bar off -r $requirements
+  if [ $torch = ON ]; then
+    .venv/bin/pip install --disable-pip-version-check --quiet --no-deps -r python/requirements-no-deps.txt
+  fi
   .venv/bin/pip install --disable-pip-version-check --quiet --editable python
   .venv/bin/python -c 'import trec; print("trec", trec.__version__, "in", ".venv")'
 }

@@ -32,6 +32,7 @@ static void readGroup(EmbeddingBagGroupOp group, Manifest &manifest,
     if (!llvm::is_contained(kernels, kernel))
       kernels.push_back(kernel);
     manifest.outputs.push_back({"", bag.getFeature().str(), table.str(),
+                                stringifyPooling(group.getPooling()).str(),
                                 bag.getColumn(), group.getRowType().getDim()});
   }
 }
@@ -77,6 +78,7 @@ static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
           json.attribute("key", output.key);
           json.attribute("feature", output.feature);
           json.attribute("table", output.table);
+          json.attribute("pooling", output.pooling);
           json.attribute("column", output.column);
           json.attribute("dim", output.dim);
         });

@@ -25,7 +25,7 @@ struct ManifestTable {
 
 /// One key of the output.
 struct ManifestOutput {
-  std::string key, feature, table;
+  std::string key, feature, table, pooling;
   int64_t column, dim;
 };
 

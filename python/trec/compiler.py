@@ -1,0 +1,108 @@
+"""`trec.compile`: finds the tools and runs them."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from trec.errors import CompileError, ExportError, InputError, ToolError
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def find_tool(name: str) -> str:
+    """The tool built in the checkout that this package is installed from, else the one on PATH."""
+    built = Path(__file__).resolve().parents[2] / "build" / "bin" / name
+    if os.access(built, os.X_OK):
+        return str(built)
+    found = shutil.which(name)
+    if found is None:
+        raise ToolError(f"cannot find '{name}': it is neither at '{built}' nor on PATH, build trec or extend PATH")
+    return found
+
+
+def run_tool(name: str, *arguments: PathLike) -> str:
+    """Runs a tool and returns what it printed; its complaint becomes the exception's text."""
+    command = [find_tool(name), *map(os.fspath, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+    if result.returncode:
+        complaint = result.stderr.strip() or f"{name} ended with status {result.returncode} and no message"
+        raise CompileError(complaint)
+    return result.stdout
+
+
+def _options(cpu: Optional[str], gpu: Optional[str], weights: str, extra: dict[str, Any]) -> list[str]:
+    if gpu is not None:
+        raise InputError(f"gpu={gpu!r}: code for GPUs is not generated, compile with gpu=None")
+    if weights not in ("external", "embed"):
+        raise InputError(f"weights: expected 'external' or 'embed', got {weights!r}")
+    options = [f"--cpu={cpu}", f"--weights={weights}"]
+    return options + [f"--{name.replace('_', '-')}={value}" for name, value in extra.items() if value is not None]
+
+
+def _temporary_directory() -> Path:
+    """Lives as long as the process: the path of the `.so` in it is handed to the caller."""
+    directory = tempfile.mkdtemp(prefix="trec-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return Path(directory)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def _compile_module(module: Any, output: Path, options: list[str], export: dict[str, Any]) -> None:
+    """Exports beside the output, so that the weights need no second copy, and leaves no IR behind."""
+    from trec.exporter import export as export_module
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".trec-") as directory:
+        exported = export_module(module, directory, **export)
+        if len(exported) != 1:
+            names = ", ".join(f"'{path.relative_to(directory)}'" for path in exported)
+            raise ExportError(f"expected one collection, got a model with {names}, compile them one by one")
+        run_tool("trec-compile", exported[0], "-o", output, *options)
+        if "--weights=external" in options:
+            os.replace(exported[0] / "model.safetensors", output.with_suffix(".safetensors"))
+
+
+def compile(
+    module_or_dir: Any,
+    output: Optional[PathLike] = None,
+    *,
+    cpu: str = "native",
+    gpu: Optional[str] = None,
+    weights: str = "external",
+    dtype: Any = None,
+    output_dtype: Optional[str] = None,
+    bounds_check: Optional[str] = None,
+    **tool_options: Any,
+) -> Path:
+    """Compiles a module, an exported directory or an `.mlir` file; returns the path of the `.so`.
+
+    A module's weights are written beside the `.so`. `dtype`, `output_dtype` and `bounds_check` are those of
+    `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is `--report=r.json`).
+    """
+    options = _options(cpu, gpu, weights, tool_options)
+    export = {"dtype": dtype, "output_dtype": output_dtype, "bounds_check": bounds_check}
+    path = Path(output) if output is not None else _temporary_directory() / "model.so"
+    if not _is_path(module_or_dir):
+        _compile_module(module_or_dir, path, options, export)
+        return path
+    given = [name for name, value in export.items() if value is not None]
+    if given:
+        raise InputError(f"{given[0]} applies to modules, '{module_or_dir}' has been exported already")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run_tool("trec-compile", module_or_dir, "-o", path, *options)
+    _place_weights(Path(module_or_dir), path, output is None and weights == "external")
+    return path
+
+
+def _place_weights(source: Path, so: Path, wanted: bool) -> None:
+    """A `.so` in a temporary directory of ours is found by no one but with its weights beside it."""
+    weights = (source if source.is_dir() else source.parent) / "model.safetensors"
+    if wanted and weights.exists():
+        so.with_suffix(".safetensors").symlink_to(weights.resolve())

@@ -1,0 +1,222 @@
+"""A loaded `.so` and the models made from it: what the numpy and the torch interface have in common."""
+
+import ctypes
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from trec import abi
+from trec.errors import (
+    InputError,
+    LoadError,
+    OutOfBoundsError,
+    TrecError,
+    UnsupportedCPUError,
+    WeightsError,
+)
+
+logger = logging.getLogger("trec")
+
+_CLASSES: dict[int, type[TrecError]] = {
+    abi.INVALID_ARGUMENT: InputError,
+    abi.INVALID_INPUT: InputError,
+    abi.OUT_OF_BOUNDS: OutOfBoundsError,
+    abi.WEIGHTS_MISMATCH: WeightsError,
+    abi.IO_ERROR: WeightsError,
+    abi.UNSUPPORTED_CPU: UnsupportedCPUError,
+    abi.VERSION_MISMATCH: LoadError,
+}
+
+
+def new_error() -> abi.Error:
+    return abi.Error(size=ctypes.sizeof(abi.Error))
+
+
+def _message(error: abi.Error) -> str:
+    return error.message.decode(errors="replace")
+
+
+class Library:
+    """One `.so` in memory. Never unloaded: a model of it may still run on some other thread."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._dll = ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_LOCAL)
+            query = abi.Query((abi.QUERY_SYMBOL, self._dll))
+        except (OSError, AttributeError) as error:
+            raise LoadError(f"'{path}' is not a compiled model: {error}") from error
+        error = new_error()
+        api = query(abi.ABI_VERSION, ctypes.byref(error))
+        if not api:
+            raise LoadError(f"'{path}': {_message(error)}")
+        self.api = api.contents
+        self.metadata: dict[str, Any] = json.loads(self.api.metadata)
+        self.features: list[str] = self.metadata["features"]
+        self.tables: list[dict[str, Any]] = self.metadata["tables"]
+
+    def exception(self, status: int, error: abi.Error) -> TrecError:
+        """The exception for a failed call, with names in place of the numbers of feature and table."""
+        result = _CLASSES.get(status, TrecError)(_message(error) or f"status {status}")
+        result.feature = self.features[error.feature] if 0 <= error.feature < len(self.features) else None
+        result.table = self.tables[error.table]["name"] if 0 <= error.table < len(self.tables) else None
+        for name in ("sample", "position", "limit"):
+            number = getattr(error, name)
+            setattr(result, name, number if number >= 0 else None)
+        result.value = error.value if error.limit >= 0 or error.value != -1 else None
+        return result
+
+
+_loaded: dict[str, tuple[tuple[int, ...], Library]] = {}
+_loaded_lock = threading.Lock()
+
+
+def open_library(path: "str | os.PathLike[str]") -> Library:
+    """Loads a `.so`, or returns it as loaded before, unless the file has been replaced since."""
+    real = os.path.realpath(path)
+    try:
+        status = os.stat(real)
+    except OSError as error:
+        raise LoadError(f"cannot open '{path}': {error.strerror}") from error
+    identity = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    with _loaded_lock:
+        known = _loaded.get(real)
+        if known and known[0] == identity:
+            return known[1]
+        library = Library(real) if known is None else _open_copy(real)
+        _loaded[real] = (identity, library)
+        return library
+
+
+def _open_copy(path: str) -> Library:
+    # The dynamic loader knows libraries by name: under the old one it would hand out the old contents.
+    with tempfile.TemporaryDirectory(prefix="trec-") as directory:
+        return Library(shutil.copy(path, os.path.join(directory, Path(path).name)))
+
+
+def library_from_bytes(contents: bytes) -> Library:
+    """Loads a `.so` that lives in memory."""
+    with tempfile.TemporaryDirectory(prefix="trec-") as directory:
+        path = os.path.join(directory, "model.so")
+        Path(path).write_bytes(contents)
+        return Library(path)
+
+
+@dataclass
+class Weights:
+    """Where a model's rows are: a file, or the address and number of rows of each table in the model's order."""
+
+    path: Optional[str] = None
+    tables: Optional[Sequence[tuple[int, int]]] = None
+
+
+@dataclass
+class Options:
+    bounds_check: Optional[str] = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.bounds_check not in abi.BOUNDS:
+            names = ", ".join(f"'{name}'" for name in abi.BOUNDS if name)
+            raise InputError(f"unknown bounds_check {self.bounds_check!r}, expected one of {names}")
+        if self.threads < 1:
+            raise InputError(f"expected at least 1 thread, got {self.threads}")
+
+
+def _log_warning(user: Any, error: Any) -> None:
+    logger.warning("%s", _message(error.contents))
+
+
+_WARNING = abi.Warning_(_log_warning)
+
+
+class Handle:
+    """A created model; destroyed with the object."""
+
+    def __init__(self, library: Library, weights: Weights, options: Options) -> None:
+        self.library = library
+        self._destroy: Callable[[Any], None] = library.api.destroy
+        self.pointer = ctypes.c_void_p()
+        create = abi.CreateOptions(size=ctypes.sizeof(abi.CreateOptions))
+        create.weights_path = os.fsencode(weights.path) if weights.path is not None else None
+        if weights.tables is not None:
+            create.tables, create.num_tables = self._table_array(weights.tables)
+        create.bounds_check = abi.BOUNDS[options.bounds_check]
+        create.threads = options.threads
+        create.warning = _WARNING
+        error = new_error()
+        self.status = library.api.create(ctypes.byref(create), ctypes.byref(self.pointer), ctypes.byref(error))
+        if self.status != abi.OK:
+            exception = library.exception(self.status, error)
+            exception.status = self.status  # type: ignore[attr-defined]
+            raise exception
+        self.address: int = self.pointer.value or 0
+
+    def _table_array(self, tables: Sequence[tuple[int, int]]) -> tuple[Any, int]:
+        described = self.library.tables
+        array = (abi.TableData * max(1, len(tables)))()
+        for entry, table, (address, rows) in zip(array, described, tables):
+            entry.data, entry.rows, entry.row_bytes = address, rows, table["row_bytes"]
+        return ctypes.cast(array, ctypes.POINTER(abi.TableData)), len(tables)
+
+    @property
+    def cpu_level(self) -> str:
+        return self.library.api.cpu_level(self.pointer).decode()
+
+    def counters(self) -> dict[str, int]:
+        result = abi.Counters(size=ctypes.sizeof(abi.Counters))
+        self.library.api.counters(self.pointer, ctypes.byref(result))
+        return {"forwards": result.forwards, "bad_ids": result.bad_ids, "failed": result.failed}
+
+    def __del__(self) -> None:
+        if getattr(self, "pointer", None):
+            self._destroy(self.pointer)
+            self.pointer = ctypes.c_void_p()
+
+
+class CallBuffer(threading.local):
+    """One trec_forward_args and one trec_error for each thread, kept from call to call."""
+
+    def __init__(self) -> None:
+        self.args = bytearray(abi.FORWARD_ARGS.size)
+        self.args_address = ctypes.addressof((ctypes.c_char * len(self.args)).from_buffer(self.args))
+        self.error = new_error()
+        self.error_address = ctypes.addressof(self.error)
+
+
+class Slots:
+    """Where the model's features are among a caller's keys; remembered for the key lists met last."""
+
+    _LIMIT = 64
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self._features = list(features)
+        self._known: dict[tuple[str, ...], Any] = {}
+
+    def find(self, keys: Sequence[str]) -> Any:
+        """A c_int32 array, or None where the keys are the features. A key met twice counts where it is first."""
+        names = tuple(keys)
+        if names not in self._known:
+            if len(self._known) >= self._LIMIT:
+                self._known.clear()
+            self._known[names] = self._compute(names)
+        return self._known[names]
+
+    def _compute(self, keys: tuple[str, ...]) -> Any:
+        if list(keys) == self._features:
+            return None
+        first: dict[str, int] = {}
+        for position, key in enumerate(keys):
+            first.setdefault(key, position)
+        for feature in self._features:
+            if feature not in first:
+                error = InputError(f"feature '{feature}' is missing, the batch has keys {list(keys)}")
+                error.feature = feature
+                raise error
+        return (ctypes.c_int32 * len(self._features))(*(first[feature] for feature in self._features))

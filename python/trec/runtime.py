@@ -1,0 +1,194 @@
+"""`trec.load`: a compiled model on numpy or DLPack arrays, without torch."""
+
+import os
+from collections.abc import Mapping, Sequence
+from ctypes import addressof
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from trec import abi
+from trec.errors import InputError, TrecError, WeightsError
+from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, open_library
+
+PathLike = Union[str, "os.PathLike[str]"]
+_ID_TYPES = {np.dtype(np.int32): abi.INT32, np.dtype(np.int64): abi.INT64}
+# numpy has no bfloat16: its bits are handed out.
+_OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """A contiguous one-dimensional array over the caller's memory where that already is one."""
+    if not isinstance(value, np.ndarray):
+        value = np.from_dlpack(value) if hasattr(value, "__dlpack__") else np.asarray(value)
+    if value.ndim != 1:
+        raise InputError(f"{name}: expected one dimension, got shape {list(value.shape)}")
+    return np.ascontiguousarray(value)
+
+
+def _ids(name: str, value: Any) -> np.ndarray:
+    result = _array(name, value)
+    if result.dtype not in _ID_TYPES:
+        raise InputError(f"{name}: expected int32 or int64, got {result.dtype}")
+    return result
+
+
+class Model:
+    """One loaded model; may be called from many threads at once."""
+
+    def __init__(self, library: Library, handle: Handle, keep: Any) -> None:
+        self._handle = handle
+        self._keep = keep
+        self._call = CallBuffer()
+        self._forward = library.api.forward
+        self._slots = Slots(library.features)
+        self._metadata = library.metadata
+        output = library.metadata["output"]
+        self._output_type = np.dtype(_OUTPUT_TYPES[output["dtype"]])
+        self._total_dim: int = output["total_dim"]
+        self._columns = {key["key"]: slice(key["column"], key["column"] + key["dim"]) for key in output["keys"]}
+        self.features: list[str] = list(library.features)
+        self.tables: list[dict[str, Any]] = library.tables
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The model's metadata, the CPU level in use and the counters."""
+        return {**self._metadata, "cpu_level": self._handle.cpu_level, "counters": self._handle.counters()}
+
+    def __call__(
+        self,
+        values: Any,
+        lengths: Any = None,
+        offsets: Any = None,
+        weights: Any = None,
+        keys: Optional[Sequence[str]] = None,
+    ) -> dict[str, np.ndarray]:
+        """Pooled embeddings of one batch, by output key; views of one array `[B, total_dim]`.
+
+        `values` holds the ids of all features, one feature after the other, in the order of `features`, or of `keys`
+        where given (more keys than needed, in any order). Exactly one of `lengths` `[K * B]` and `offsets` `[K * B + 1]`.
+        """
+        whole = self.run_into(None, values, lengths, offsets, weights, keys)
+        return {key: whole[:, columns] for key, columns in self._columns.items()}
+
+    def run_into(
+        self,
+        output: Optional[np.ndarray],
+        values: Any,
+        lengths: Any = None,
+        offsets: Any = None,
+        weights: Any = None,
+        keys: Optional[Sequence[str]] = None,
+    ) -> np.ndarray:
+        """As calling the model, but fills and returns a whole `[B, total_dim]` array, the caller's where given."""
+        ids = _ids("values", values)
+        slots = None if keys is None else self._slots.find(keys)
+        num_keys = len(self.features) if keys is None else len(keys)
+        bounds, batch = self._bounds(lengths, offsets, num_keys)
+        per_id = self._weights(weights)
+        output = self._output(output, batch)
+        call = self._call
+        bounds_address, bounds_type = bounds.ctypes.data, _ID_TYPES[bounds.dtype]
+        by_length = lengths is not None
+        abi.FORWARD_ARGS.pack_into(
+            call.args, 0, abi.FORWARD_ARGS.size, batch, num_keys,
+            0 if slots is None else addressof(slots), ids.ctypes.data, ids.size,
+            bounds_address if by_length else 0, 0 if by_length else bounds_address,
+            0 if per_id is None else per_id.ctypes.data, 0 if per_id is None else per_id.size,
+            output.ctypes.data, output.nbytes, 0, 0, 0,
+            _ID_TYPES[ids.dtype], bounds_type if by_length else 0, 0 if by_length else bounds_type, 0,
+        )  # fmt: skip
+        status = self._forward(self._handle.address, call.args_address, call.error_address)
+        if status != abi.OK:
+            raise self._handle.library.exception(status, call.error)
+        return output
+
+    def _bounds(self, lengths: Any, offsets: Any, num_keys: int) -> tuple[np.ndarray, int]:
+        """The array that cuts values into bags, and the batch size that follows from its size."""
+        if (lengths is None) == (offsets is None):
+            raise InputError(f"expected exactly one of lengths and offsets, got {'none' if lengths is None else 'both'}")
+        name, extra = ("lengths", 0) if offsets is None else ("offsets", 1)
+        bounds = _ids(name, lengths if offsets is None else offsets)
+        batch, rest = divmod(bounds.size - extra, num_keys) if num_keys else (0, bounds.size - extra)
+        if rest or batch < 0:
+            shape = f"{num_keys} * B" + (" + 1" if extra else "")
+            raise InputError(f"{name}: expected {shape} elements, got {bounds.size}")
+        return bounds, batch
+
+    @staticmethod
+    def _weights(weights: Any) -> Optional[np.ndarray]:
+        if weights is None:
+            return None
+        result = _array("weights", weights)
+        if result.dtype != np.float32:
+            raise InputError(f"weights: expected float32, got {result.dtype}")
+        return result
+
+    def _output(self, output: Optional[np.ndarray], batch: int) -> np.ndarray:
+        shape = (batch, self._total_dim)
+        if output is None:
+            return np.empty(shape, self._output_type)
+        if output.shape != shape or output.dtype != self._output_type or not output.flags.c_contiguous:
+            raise InputError(
+                f"output: expected a contiguous {self._output_type}{list(shape)} array, "
+                f"got {output.dtype}{list(output.shape)}"
+            )
+        return output
+
+
+def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tuple[Weights, list[np.ndarray]]:
+    tables, keep = [], []
+    for table in library.tables:
+        if table["name"] not in arrays:
+            raise WeightsError(f"weights of table '{table['name']}' are missing, got {sorted(arrays)}")
+        rows = arrays[table["name"]]
+        if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != table["row_bytes"] or not rows.flags.c_contiguous:
+            raise WeightsError(
+                f"table '{table['name']}': expected contiguous uint8[rows, {table['row_bytes']}], "
+                f"got {rows.dtype}{list(rows.shape)}"
+            )
+        keep.append(rows)
+        tables.append((rows.ctypes.data, rows.shape[0]))
+    return Weights(tables=tables), keep
+
+
+def _create_without_weights(library: Library, so: PathLike, options: Options) -> Handle:
+    """From the weights inside the `.so`, else from the file beside it."""
+    try:
+        return Handle(library, Weights(), options)
+    except TrecError as error:
+        if getattr(error, "status", None) not in (abi.INVALID_ARGUMENT, abi.WEIGHTS_MISMATCH):
+            raise
+        reason = error
+    sibling = Path(so).with_suffix(".safetensors")
+    if not sibling.exists():
+        raise WeightsError(f"'{so}' has no weights in it and '{sibling}' does not exist, pass weights=") from reason
+    return Handle(library, Weights(path=str(sibling)), options)
+
+
+def load(
+    so: PathLike,
+    weights: Union[None, PathLike, Mapping[str, np.ndarray]] = None,
+    device: str = "cpu",
+    threads: int = 1,
+    bounds_check: Optional[str] = None,
+) -> Model:
+    """Loads a compiled model.
+
+    `weights`: a safetensors file, or arrays `uint8[rows, row_bytes]` by table, which are used where they lie. Without
+    it the weights inside the `.so` are used, or else those of the file beside it with the suffix `.safetensors`.
+    """
+    if device != "cpu":
+        raise InputError(f"device: expected 'cpu', got '{device}'")
+    library = open_library(so)
+    options = Options(bounds_check, threads)
+    keep: Any = None
+    if weights is None:
+        handle = _create_without_weights(library, so, options)
+    elif isinstance(weights, Mapping):
+        source, keep = _weights_of_arrays(library, weights)
+        handle = Handle(library, source, options)
+    else:
+        handle = Handle(library, Weights(path=os.fspath(weights)), options)
+    return Model(library, handle, keep)

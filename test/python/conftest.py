@@ -1,0 +1,85 @@
+"""Fixtures of the Python tests: small collections, exported models, and the guard on FBGEMM's kernels."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, PoolingType
+from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatCollection
+from torchrec.quant.embedding_modules import EmbeddingBagCollection
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+from trec._fbgemm import require_vector_kernels
+from trec.errors import TrecError
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vector_kernels():
+    try:
+        require_vector_kernels()
+    except TrecError as error:
+        pytest.exit(f"FBGEMM would not run the kernels to compare with: {error}", returncode=3)
+
+
+@pytest.fixture(autouse=True)
+def quiet_warnings(caplog):
+    caplog.set_level(logging.WARNING, logger="trec")
+
+
+def configs(**changes):
+    tables = [
+        {"name": "ads", "num_embeddings": 40, "embedding_dim": 16, "feature_names": ["ad", "last_ad"], "data_type": DataType.INT8},
+        {"name": "users", "num_embeddings": 30, "embedding_dim": 8, "feature_names": ["user"], "data_type": DataType.INT4,
+         "pooling": PoolingType.MEAN},
+        {"name": "pages", "num_embeddings": 20, "embedding_dim": 12, "feature_names": ["page"], "data_type": DataType.FP16},
+    ]  # fmt: skip
+    return [EmbeddingBagConfig(**{**table, **changes.get(table["name"], {})}) for table in tables]
+
+
+def rows_for(config, seed=0):
+    """Codes and scale with bias as `table_name_to_quantized_weights` takes them."""
+    random = np.random.default_rng([seed, config.num_embeddings])
+    rows, dim = config.num_embeddings, config.embedding_dim
+    if config.data_type in (DataType.FP16, DataType.FP32):
+        kind = np.float16 if config.data_type is DataType.FP16 else np.float32
+        return torch.from_numpy(random.standard_normal((rows, dim)).astype(kind).view(np.uint8)), None
+    bits = {DataType.INT8: 8, DataType.INT4: 4, DataType.INT2: 2}[config.data_type]
+    codes = random.integers(0, 256, (rows, dim * bits // 8), dtype=np.uint8)
+    return torch.from_numpy(codes), torch.from_numpy(random.standard_normal((rows, 2)).astype(np.float16).view(np.uint8))
+
+
+def make_quantized(tables=None, weighted=False, **arguments):
+    tables = tables if tables is not None else configs()
+    weights = {table.name: rows_for(table) for table in tables}
+    return EmbeddingBagCollection(
+        tables, weighted, torch.device("cpu"), table_name_to_quantized_weights=weights, **arguments
+    )
+
+
+def make_float(tables=None, **arguments):
+    torch.manual_seed(1)
+    tables = tables if tables is not None else configs()
+    for table in tables:
+        table.data_type = DataType.FP32
+    return FloatCollection(tables=tables, device=torch.device("cpu"), **arguments)
+
+
+KEYS = ["ad", "last_ad", "page", "user"]
+
+
+def make_kjt(keys=KEYS, batch=3, seed=0, weighted=False, ids=torch.int64, lengths=torch.int32, rows=20):
+    random = np.random.default_rng(seed)
+    counts = random.integers(0, 5, len(keys) * batch)
+    values = torch.from_numpy(random.integers(0, rows, int(counts.sum()))).to(ids)
+    weights = torch.from_numpy(random.standard_normal(len(values)).astype(np.float32)) if weighted else None
+    return KeyedJaggedTensor(list(keys), values, weights=weights, lengths=torch.from_numpy(counts).to(lengths))
+
+
+def assert_same(got, expected):
+    """Two KeyedTensors with equal keys, lengths and bits."""
+    assert got.keys() == expected.keys()
+    assert got.length_per_key() == expected.length_per_key()
+    assert got.values().dtype == expected.values().dtype
+    bits = {4: torch.int32, 2: torch.int16}[got.values().element_size()]
+    assert torch.equal(got.values().view(bits), expected.values().view(bits))
