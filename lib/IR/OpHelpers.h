@@ -59,6 +59,10 @@ FailureOr<OpT> lookupSymbol(Operation *op, FlatSymbolRefAttr symbol,
                            << OpT::getOperationName();
 }
 
+/// Fails unless `weights` names a parameter of f32.
+LogicalResult verifyPositionWeights(Operation *op, FlatSymbolRefAttr weights,
+                                    SymbolTableCollection &symbolTable);
+
 /// C1 of ops that read a key of a batch.
 LogicalResult verifyBatchHasKey(Operation *op, KJTType kjt, StringRef key);
 

@@ -37,7 +37,7 @@ RowLayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 LogicalResult BagAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               FlatSymbolRefAttr table, StringAttr feature,
-                              int64_t column) {
+                              int64_t column, FlatSymbolRefAttr weights) {
   if (column < 0) // C1
     return emitError() << "expected a column of at least 0, got " << column;
   return success();

@@ -25,6 +25,9 @@ struct TrecAsmInterface : public OpAsmDialectInterface {
         .Case([&](KeyedTensorType) {
           return os << "keyed", AliasResult::FinalAlias;
         })
+        .Case([&](JaggedDictType) {
+          return os << "dict", AliasResult::FinalAlias;
+        })
         .Default([](Type) { return AliasResult::NoAlias; });
   }
 

@@ -31,15 +31,20 @@ LogicalResult SampleWeightsOp::verify() {
 }
 
 LogicalResult
-PositionWeightsOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  auto parameter =
-      lookupSymbol<ParameterOp>(*this, getParameterAttr(), symbolTable);
+mlir::trec::verifyPositionWeights(Operation *op, FlatSymbolRefAttr weights,
+                                  SymbolTableCollection &symbolTable) {
+  auto parameter = lookupSymbol<ParameterOp>(op, weights, symbolTable);
   if (failed(parameter))
     return failure();
   auto type = cast<RankedTensorType>(parameter->getParameterType());
-  if (!type.getElementType().isF32()) // C1
-    return emitOpError() << "expected weights of f32, got " << type;
+  if (!type.getElementType().isF32())
+    return op->emitOpError() << "expected weights of f32, got " << type;
   return success();
+}
+
+LogicalResult
+PositionWeightsOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return verifyPositionWeights(*this, getParameterAttr(), symbolTable); // C1
 }
 
 LogicalResult MaterializeOp::verify() {

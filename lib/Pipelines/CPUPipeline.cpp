@@ -81,7 +81,8 @@ void mlir::trec::buildCPUStage(OpPassManager &pm, CPUStage stage,
   case CPUStage::import:
     return buildImportStage(pm);
   case CPUStage::fuse:
-    return pm.addPass(createFuseDequantizePass());
+    pm.addPass(createFuseDequantizePass());
+    return pm.addPass(createFusePositionWeightsPass());
   case CPUStage::group:
     return buildGroupStage(pm, options.cpu);
   case CPUStage::kernels:

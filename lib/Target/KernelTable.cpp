@@ -113,7 +113,10 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
                    bytes("trec_metadata", parts.metadata),
                    integer(parts.metadata.size()),
                    bytes("trec_ir", parts.ir), integer(parts.ir.size()),
-                   weights, integer(parts.weights.size())}));
+                   weights, integer(parts.weights.size()),
+                   symbol("trec_parameters"),
+                   integer(manifest.parameters.size()),
+                   integer(!manifest.isPooled)}));
 }
 
 /// struct trec_api.

@@ -16,15 +16,21 @@ static void readTables(ModuleOp module, Manifest &manifest,
     tableIndex[table.getSymName()] = manifest.tables.size();
     manifest.tables.push_back({table.getSymName().str(), table.getType(), {}});
   }
+  for (auto parameter : module.getOps<ParameterOp>())
+    manifest.parameters.push_back(
+        {parameter.getSymName().str(),
+         cast<RankedTensorType>(parameter.getParameterType())});
 }
 
-static void readGroup(EmbeddingBagGroupOp group, Manifest &manifest,
+static void readGroup(LookupGroupInterface group, Manifest &manifest,
                       const llvm::StringMap<size_t> &tableIndex) {
   std::string kernel = BagConfiguration::of(group).getName();
   manifest.kernels.push_back(
       {kernel, group.getLoweringAttr(), int64_t(group.getBags().size())});
-  manifest.weighted |= group.getWeighted();
-  manifest.policy = group.getPolicy();
+  manifest.weighted |= group.getWeighting() == Weighting::sample;
+  manifest.policy = group.getPolicyAttr().getValue();
+  std::optional<Pooling> mode = group.getPoolingMode();
+  StringRef pooling = mode ? stringifyPooling(*mode) : "none";
   for (BagAttr bag : group.getBags().getAsRange<BagAttr>()) {
     StringRef table = bag.getTable().getValue();
     std::vector<std::string> &kernels =
@@ -32,33 +38,42 @@ static void readGroup(EmbeddingBagGroupOp group, Manifest &manifest,
     if (!llvm::is_contained(kernels, kernel))
       kernels.push_back(kernel);
     manifest.outputs.push_back({"", bag.getFeature().str(), table.str(),
-                                stringifyPooling(group.getPooling()).str(),
+                                pooling.str(),
                                 bag.getColumn(), group.getRowType().getDim()});
   }
 }
 
+/// Reads what the type of the output says; the outputs are in its order.
+static void readOutput(LookupGroupInterface group, Manifest &manifest) {
+  manifest.outputElement = group.getOutputElement();
+  Type type = group.getDest().getType();
+  auto keyed = dyn_cast<KeyedTensorType>(type);
+  manifest.isPooled = bool(keyed);
+  manifest.totalDim = keyed ? keyed.getTotalDim() : 0;
+  ArrayRef<StringAttr> keys =
+      keyed ? keyed.getKeys() : cast<JaggedDictType>(type).getKeys();
+  for (auto [output, key] : llvm::zip(manifest.outputs, keys))
+    output.key = key.str();
+}
+
 FailureOr<Manifest> mlir::trec::readManifest(ModuleOp module) {
-  SmallVector<EmbeddingBagGroupOp> groups;
-  module.walk([&](EmbeddingBagGroupOp group) { groups.push_back(group); });
+  SmallVector<LookupGroupInterface> groups;
+  module.walk([&](LookupGroupInterface group) { groups.push_back(group); });
   if (groups.empty())
     return module.emitError("expected a module with lookups to compile");
-  KeyedTensorType keyed = groups.front().getDest().getType();
 
   Manifest manifest{};
   manifest.name = module.getSymName().value_or("model").str();
-  manifest.outputElement = keyed.getElement();
-  manifest.totalDim = keyed.getTotalDim();
-  for (StringAttr key : groups.front().getKjt().getType().getKeys())
+  auto kjt = cast<KJTType>(groups.front().getKjt().getType());
+  for (StringAttr key : kjt.getKeys())
     manifest.features.push_back(key.str());
   llvm::StringMap<size_t> tableIndex;
   readTables(module, manifest, tableIndex);
-  for (EmbeddingBagGroupOp group : groups)
+  for (LookupGroupInterface group : groups)
     readGroup(group, manifest, tableIndex);
-
   llvm::sort(manifest.outputs,
              [](auto &a, auto &b) { return a.column < b.column; });
-  for (auto [output, key] : llvm::zip(manifest.outputs, keyed.getKeys()))
-    output.key = key.str();
+  readOutput(groups.front(), manifest);
   return manifest;
 }
 
@@ -127,7 +142,8 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
   json.object([&] {
     json.attribute("trec_abi", TREC_ABI_VERSION);
     json.attribute("name", manifest.name);
-    json.attribute("kind", "embedding_bag_collection");
+    json.attribute("kind", manifest.isPooled ? "embedding_bag_collection"
+                                             : "embedding_collection");
     json.attributeArray("features", [&] {
       for (const std::string &feature : manifest.features)
         json.value(feature);
@@ -139,6 +155,14 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
     json.attributeArray("tables", [&] {
       for (const ManifestTable &table : manifest.tables)
         writeTable(json, table);
+    });
+    json.attributeArray("parameters", [&] {
+      for (const ManifestParameter &parameter : manifest.parameters)
+        json.object([&] {
+          json.attribute("name", parameter.name);
+          json.attribute("dtype", "float32");
+          json.attribute("count", parameter.type.getNumElements());
+        });
     });
     writeLevels(json, levels);
     json.attributeArray("kernels", [&] {

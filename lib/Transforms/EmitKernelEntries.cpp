@@ -11,7 +11,7 @@
 //   llvm.func @trec_kernel_bag_i32(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.func @trec_kernel_bag_i64(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.mlir.global constant @trec_kernels() : !llvm.array<2 x ptr>
-//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0]]>)
+//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0]]>)
 //
 //===----------------------------------------------------------------------===//
 
@@ -80,8 +80,8 @@ private:
 /// The descriptors of a model as they fill up.
 struct Descriptors {
   std::string strings;
-  SmallVector<int64_t> features, tables;
-  SmallVector<std::array<int64_t, 4>> bags;
+  SmallVector<int64_t> features, tables, parameters;
+  SmallVector<std::array<int64_t, 5>> bags;
   SmallVector<FlatSymbolRefAttr> kernels;
 
   int64_t addString(StringRef text) {
@@ -175,11 +175,27 @@ void EmitKernelEntriesPass::emitEntries(DispatchOp dispatch,
   }
 }
 
+/// Where tables and parameters are in their arrays.
+struct SymbolIndices {
+  llvm::StringMap<int64_t> tables, parameters;
+};
+
+static void describeParameters(ModuleOp module, Descriptors &descriptors,
+                               SymbolIndices &indices) {
+  for (auto parameter : module.getOps<ParameterOp>()) {
+    indices.parameters[parameter.getSymName()] = indices.parameters.size();
+    auto type = cast<RankedTensorType>(parameter.getParameterType());
+    descriptors.parameters.append(
+        {descriptors.addString(parameter.getSymName()),
+         type.getNumElements()});
+  }
+}
+
 static void describeTables(ModuleOp module, Descriptors &descriptors,
-                           llvm::StringMap<int64_t> &tableIndex) {
+                           SymbolIndices &indices) {
   for (auto table : module.getOps<TableOp>()) {
     TableType type = table.getType();
-    tableIndex[table.getSymName()] = tableIndex.size();
+    indices.tables[table.getSymName()] = indices.tables.size();
     int64_t rows = type.hasDynamicRows() ? -1 : type.getRows();
     descriptors.tables.append({descriptors.addString(table.getSymName()), rows,
                                type.getRowType().getRowBytes(), type.getDim(),
@@ -188,15 +204,18 @@ static void describeTables(ModuleOp module, Descriptors &descriptors,
 }
 
 static void describeBags(DispatchOp dispatch, int64_t kernel,
-                         const llvm::StringMap<int64_t> &tableIndex,
+                         const SymbolIndices &indices,
                          Descriptors &descriptors) {
   llvm::StringMap<int64_t> featureIndex;
   for (auto [index, key] : llvm::enumerate(dispatch.getKjt().getType().getKeys()))
     featureIndex[key.getValue()] = index;
-  for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>())
+  for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>()) {
+    FlatSymbolRefAttr weights = bag.getWeights();
     descriptors.bags.push_back(
-        {kernel, tableIndex.lookup(bag.getTable().getValue()),
-         featureIndex.lookup(bag.getFeature().getValue()), bag.getColumn()});
+        {kernel, indices.tables.lookup(bag.getTable().getValue()),
+         featureIndex.lookup(bag.getFeature().getValue()), bag.getColumn(),
+         weights ? indices.parameters.lookup(weights.getValue()) + 1 : 0});
+  }
 }
 
 /// Emits `values` as a constant array of arrays of `width` integers.
@@ -240,15 +259,16 @@ static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
                             StringRef suffix) {
   // The output's columns from left to right, whatever kernel makes them.
   llvm::sort(descriptors.bags,
-             [](auto &a, auto &b) { return a.back() < b.back(); });
+             [](auto &a, auto &b) { return a[3] < b[3]; });
   SmallVector<int64_t> bags;
-  for (const std::array<int64_t, 4> &bag : descriptors.bags)
+  for (const std::array<int64_t, 5> &bag : descriptors.bags)
     llvm::append_range(bags, bag);
   ImplicitLocOpBuilder b(module.getLoc(), module.getContext());
   b.setInsertionPointToEnd(module.getBody());
   emitIntegers(b, "trec_features", descriptors.features, 1);
   emitIntegers(b, "trec_tables", descriptors.tables, 5);
-  emitIntegers(b, "trec_bags", bags, 4);
+  emitIntegers(b, "trec_parameters", descriptors.parameters, 2);
+  emitIntegers(b, "trec_bags", bags, 5);
   emitStrings(b, descriptors.strings);
   emitKernelTable(b, "trec_kernels" + suffix, descriptors.kernels);
 }
@@ -260,8 +280,9 @@ static void eraseModel(ModuleOp module, ArrayRef<DispatchOp> dispatches) {
     functions.insert(dispatch->getParentOfType<func::FuncOp>());
   for (Operation *function : functions)
     function->erase();
-  for (TableOp table : llvm::make_early_inc_range(module.getOps<TableOp>()))
-    table.erase();
+  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+    if (isa<TableOp, ParameterOp>(op))
+      op.erase();
   module->removeAttr(TrecDialect::kContractAttrName);
 }
 
@@ -275,11 +296,12 @@ void EmitKernelEntriesPass::runOnOperation() {
   Descriptors descriptors;
   for (StringAttr key : dispatches.front().getKjt().getType().getKeys())
     descriptors.features.push_back(descriptors.addString(key.getValue()));
-  llvm::StringMap<int64_t> tableIndex;
-  describeTables(module, descriptors, tableIndex);
+  SymbolIndices indices;
+  describeTables(module, descriptors, indices);
+  describeParameters(module, descriptors, indices);
   for (auto [kernel, dispatch] : llvm::enumerate(dispatches)) {
     emitEntries(dispatch, descriptors);
-    describeBags(dispatch, kernel, tableIndex, descriptors);
+    describeBags(dispatch, kernel, indices, descriptors);
   }
   eraseModel(module, dispatches);
   emitDescriptors(module, descriptors, suffix);

@@ -14,6 +14,8 @@
 //
 //   %half = trec.embedding_bag sum @t[%ids] weights %weights bounds warning : …
 //
+// and a chain that ends in trec.materialize becomes a trec.embedding.
+//
 //===----------------------------------------------------------------------===//
 
 #include "trec/IR/TrecDialect.h"
@@ -39,6 +41,40 @@ template <typename OpT> OpT getSoleProducer(Value value) {
   return op && op->hasOneUse() ? op : OpT();
 }
 
+/// The ops in front of a dequantized row, each used only for the next.
+struct LookupChain {
+  CheckBoundsOp check;
+  LookupOp lookup;
+  DequantizeOp dequantize;
+
+  void erase(PatternRewriter &rewriter) {
+    rewriter.eraseOp(dequantize);
+    rewriter.eraseOp(lookup);
+    // Has an effect, so that nothing but its fusion may remove it.
+    rewriter.eraseOp(check);
+  }
+};
+
+/// The chain that ends in `values`, if all of it can be fused into `root`.
+static FailureOr<LookupChain> matchChain(Operation *root, Value values,
+                                         PatternRewriter &rewriter) {
+  LookupChain chain;
+  chain.dequantize = getSoleProducer<DequantizeOp>(values);
+  if (!chain.dequantize)
+    return rewriter.notifyMatchFailure(
+        root, "its rows are not those of a dequantize used once");
+  chain.lookup = getSoleProducer<LookupOp>(chain.dequantize.getRows());
+  if (!chain.lookup)
+    return rewriter.notifyMatchFailure(
+        root, "its rows are not those of a lookup used once");
+  chain.check = getSoleProducer<CheckBoundsOp>(chain.lookup.getIds());
+  if (!chain.check ||
+      chain.check.getTableAttr() != chain.lookup.getTableAttr())
+    return rewriter.notifyMatchFailure(
+        root, "its ids are not checked against its table, or used again");
+  return chain;
+}
+
 struct FusePool : public OpRewritePattern<PoolOp> {
   FusePool(MLIRContext *context, Pass::Statistic &numBags)
       : OpRewritePattern(context), numBags(numBags) {}
@@ -47,34 +83,43 @@ struct FusePool : public OpRewritePattern<PoolOp> {
                                 PatternRewriter &rewriter) const override {
     auto weight = getSoleProducer<WeightOp>(pool.getValues());
     Value values = weight ? weight.getValues() : pool.getValues();
-    auto dequantize = getSoleProducer<DequantizeOp>(values);
-    if (!dequantize)
-      return rewriter.notifyMatchFailure(
-          pool, "its rows are not those of a dequantize used once");
-    auto lookup = getSoleProducer<LookupOp>(dequantize.getRows());
-    if (!lookup)
-      return rewriter.notifyMatchFailure(
-          dequantize, "its rows are not those of a lookup used once");
-    auto check = getSoleProducer<CheckBoundsOp>(lookup.getIds());
-    if (!check || check.getTableAttr() != lookup.getTableAttr())
-      return rewriter.notifyMatchFailure(
-          lookup, "its ids are not checked against its table, or used again");
-
+    FailureOr<LookupChain> chain = matchChain(pool, values, rewriter);
+    if (failed(chain))
+      return failure();
     rewriter.replaceOpWithNewOp<EmbeddingBagOp>(
-        pool, pool.getType(), pool.getPoolingAttr(), lookup.getTableAttr(),
-        check.getIds(), weight ? weight.getWeights() : Value(),
-        check.getPolicyAttr());
+        pool, pool.getType(), pool.getPoolingAttr(),
+        chain->lookup.getTableAttr(), chain->check.getIds(),
+        weight ? weight.getWeights() : Value(), FlatSymbolRefAttr(),
+        chain->check.getPolicyAttr());
     if (weight)
       rewriter.eraseOp(weight);
-    rewriter.eraseOp(dequantize);
-    rewriter.eraseOp(lookup);
-    // Has an effect, so that nothing but its fusion may remove it.
-    rewriter.eraseOp(check);
+    chain->erase(rewriter);
     ++numBags;
     return success();
   }
 
   Pass::Statistic &numBags;
+};
+
+struct FuseMaterialize : public OpRewritePattern<MaterializeOp> {
+  FuseMaterialize(MLIRContext *context, Pass::Statistic &numEmbeddings)
+      : OpRewritePattern(context), numEmbeddings(numEmbeddings) {}
+
+  LogicalResult matchAndRewrite(MaterializeOp materialize,
+                                PatternRewriter &rewriter) const override {
+    FailureOr<LookupChain> chain =
+        matchChain(materialize, materialize.getValues(), rewriter);
+    if (failed(chain))
+      return failure();
+    rewriter.replaceOpWithNewOp<EmbeddingOp>(
+        materialize, materialize.getType(), chain->lookup.getTableAttr(),
+        chain->check.getIds(), chain->check.getPolicyAttr());
+    chain->erase(rewriter);
+    ++numEmbeddings;
+    return success();
+  }
+
+  Pass::Statistic &numEmbeddings;
 };
 
 struct FuseCast : public OpRewritePattern<CastOutputOp> {
@@ -89,7 +134,8 @@ struct FuseCast : public OpRewritePattern<CastOutputOp> {
           cast, "its operand is not an embedding_bag used once");
     rewriter.replaceOpWithNewOp<EmbeddingBagOp>(
         cast, cast.getType(), bag.getPoolingAttr(), bag.getTableAttr(),
-        bag.getIds(), bag.getWeights(), bag.getPolicyAttr());
+        bag.getIds(), bag.getWeights(), bag.getPositionWeightsAttr(),
+        bag.getPolicyAttr());
     rewriter.eraseOp(bag);
     ++numCasts;
     return success();
@@ -105,6 +151,7 @@ struct FuseDequantizePass
   LogicalResult initialize(MLIRContext *context) override {
     RewritePatternSet set(context);
     set.add<FusePool>(context, numBags);
+    set.add<FuseMaterialize>(context, numEmbeddings);
     set.add<FuseCast>(context, numCasts);
     patterns = std::move(set);
     return success();

@@ -32,17 +32,18 @@ using namespace mlir::trec;
 namespace {
 
 /// What the lookups of one group share. The output element is that of the whole
-/// KeyedTensor.
+/// output. Without pooling the lookups are trec.embedding ops.
 struct Configuration {
   RowType row;
   PoolingAttr pooling;
   BoundsPolicyAttr policy;
-  bool weighted;
+  Weighting weighting;
 
   auto asTuple() const {
-    return std::make_tuple(row.getAsOpaquePointer(),
-                           pooling.getAsOpaquePointer(),
-                           policy.getAsOpaquePointer(), weighted);
+    return std::make_tuple(
+        row.getAsOpaquePointer(),
+        pooling ? pooling.getAsOpaquePointer() : nullptr,
+        policy.getAsOpaquePointer(), weighting);
   }
 };
 
@@ -62,104 +63,152 @@ struct GroupTablesPass
   using GroupTablesPassBase::GroupTablesPassBase;
 
   void runOnOperation() override {
-    SmallVector<KeyedTensorOp> outputs;
-    getOperation().walk([&](KeyedTensorOp op) { outputs.push_back(op); });
+    SmallVector<Operation *> outputs;
+    getOperation().walk([&](Operation *op) {
+      if (isa<KeyedTensorOp, JaggedDictOp>(op))
+        outputs.push_back(op);
+    });
     SymbolTable symbols(getOperation());
-    for (KeyedTensorOp output : outputs)
+    for (Operation *output : outputs)
       if (failed(groupLookups(output, symbols)))
         return signalPassFailure();
   }
 
-  LogicalResult groupLookups(KeyedTensorOp output, const SymbolTable &symbols);
+  LogicalResult groupLookups(Operation *output, const SymbolTable &symbols);
 };
 
 } // namespace
 
-/// Describes the lookup that makes one operand of a KeyedTensor.
-static FailureOr<Member> describeLookup(KeyedTensorOp output, Value pooled,
+/// Refuses a lookup whose weights are not those of its own feature.
+static LogicalResult verifySampleWeights(EmbeddingBagOp lookup,
+                                         FeatureOp feature) {
+  if (!lookup.getWeights())
+    return success();
+  auto weights = lookup.getWeights().getDefiningOp<SampleWeightsOp>();
+  if (weights && weights.getKey() == feature.getKey())
+    return success();
+  return lookup.emitOpError("expected the sample weights of its feature, \"")
+         << feature.getKey() << '"';
+}
+
+static Weighting getWeighting(EmbeddingBagOp lookup) {
+  if (lookup.getPositionWeightsAttr())
+    return Weighting::position;
+  return lookup.getWeights() ? Weighting::sample : Weighting::none;
+}
+
+static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature, RowType row,
+                         int64_t column) {
+  auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
+                          feature.getKeyAttr(), column,
+                          lookup.getPositionWeightsAttr());
+  return {{row, lookup.getPoolingAttr(), lookup.getPolicyAttr(),
+           getWeighting(lookup)},
+          bag,
+          feature.getKjt()};
+}
+
+static Member makeMember(EmbeddingOp lookup, FeatureOp feature, RowType row,
+                         int64_t column) {
+  auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
+                          feature.getKeyAttr(), column, FlatSymbolRefAttr());
+  return {{row, PoolingAttr(), lookup.getPolicyAttr(), Weighting::none},
+          bag,
+          feature.getKjt()};
+}
+
+/// Describes the lookup of type OpT that makes one operand of an output.
+template <typename OpT>
+static FailureOr<Member> describeLookup(Operation *output, Value operand,
                                         int64_t column,
                                         const SymbolTable &symbols) {
-  auto lookup = pooled.getDefiningOp<EmbeddingBagOp>();
-  auto feature =
-      lookup ? lookup.getIds().getDefiningOp<FeatureOp>() : FeatureOp();
+  auto lookup = operand.getDefiningOp<OpT>();
+  auto feature = lookup ? lookup.getIds().template getDefiningOp<FeatureOp>()
+                        : FeatureOp();
   if (!feature || !lookup->hasOneUse()) {
-    InFlightDiagnostic diagnostic = output.emitOpError(
-        "expected operands made by a trec.embedding_bag of a feature, used "
-        "once");
-    if (Operation *producer = pooled.getDefiningOp())
+    InFlightDiagnostic diagnostic =
+        output->emitOpError("expected operands made by a ")
+        << OpT::getOperationName() << " of a feature, used once";
+    if (Operation *producer = operand.getDefiningOp())
       diagnostic.attachNote(producer->getLoc()) << "this operand is not";
     return diagnostic;
   }
+  if constexpr (std::is_same_v<OpT, EmbeddingBagOp>)
+    if (failed(verifySampleWeights(lookup, feature)))
+      return failure();
   auto table = symbols.lookup<TableOp>(lookup.getTable());
-  Configuration configuration{table.getType().getRowType(),
-                              lookup.getPoolingAttr(), lookup.getPolicyAttr(),
-                              bool(lookup.getWeights())};
-  if (lookup.getWeights()) {
-    auto weights = lookup.getWeights().getDefiningOp<SampleWeightsOp>();
-    if (!weights || weights.getKey() != feature.getKey())
-      return lookup.emitOpError("expected the sample weights of its feature, "
-                                "\"")
-             << feature.getKey() << '"';
-  }
-  auto bag = BagAttr::get(output.getContext(), lookup.getTableAttr(),
-                          feature.getKeyAttr(), column);
-  return Member{configuration, bag, feature.getKjt()};
+  return makeMember(lookup, feature, table.getType().getRowType(), column);
 }
 
-static FailureOr<Groups> collectGroups(KeyedTensorOp output,
+static FailureOr<Groups> collectGroups(Operation *output,
                                        const SymbolTable &symbols) {
   Groups groups;
+  auto keyed = dyn_cast<KeyedTensorOp>(output);
   int64_t column = 0;
-  for (auto [pooled, dim] :
-       llvm::zip(output.getPooled(), output.getKeyed().getType().getDims())) {
-    FailureOr<Member> member = describeLookup(output, pooled, column, symbols);
+  for (auto [index, operand] : llvm::enumerate(output->getOperands())) {
+    FailureOr<Member> member =
+        keyed ? describeLookup<EmbeddingBagOp>(output, operand, column, symbols)
+              : describeLookup<EmbeddingOp>(output, operand, column, symbols);
     if (failed(member))
       return failure();
     groups[member->configuration.asTuple()].push_back(*member);
-    column += dim;
+    // A column of a KeyedTensor, the index of a key of a dict.
+    column += keyed ? keyed.getKeyed().getType().getDims()[index] : 1;
   }
   return groups;
 }
 
+static Value makeGroup(OpBuilder &builder, Location loc, Value dest,
+                       ArrayRef<Member> members) {
+  SmallVector<Attribute> bags = llvm::map_to_vector(
+      members, [](const Member &member) -> Attribute { return member.bag; });
+  const Configuration &configuration = members.front().configuration;
+  Value kjt = members.front().kjt;
+  ArrayAttr bagsAttr = builder.getArrayAttr(bags);
+  auto row = TypeAttr::get(configuration.row);
+  if (!configuration.pooling)
+    return EmbeddingGroupOp::create(builder, loc, dest.getType(), kjt, dest,
+                                    bagsAttr, row, configuration.policy,
+                                    LoweringConfigAttr());
+  UnitAttr weighted = configuration.weighting == Weighting::sample
+                          ? builder.getUnitAttr()
+                          : UnitAttr();
+  return EmbeddingBagGroupOp::create(
+      builder, loc, dest.getType(), configuration.pooling, kjt, dest, bagsAttr,
+      row, weighted, configuration.policy, LoweringConfigAttr());
+}
+
 /// Erases the fused lookups and what only they used.
-static void eraseLookups(ValueRange pooled) {
-  for (Value value : pooled) {
-    auto lookup = value.getDefiningOp<EmbeddingBagOp>();
-    SmallVector<Operation *> inputs{lookup.getIds().getDefiningOp()};
-    if (lookup.getWeights())
-      inputs.push_back(lookup.getWeights().getDefiningOp());
-    lookup.erase();
+static void eraseLookups(ValueRange operands) {
+  for (Value operand : operands) {
+    Operation *lookup = operand.getDefiningOp();
+    SmallVector<Operation *> inputs;
+    for (Value input : lookup->getOperands())
+      inputs.push_back(input.getDefiningOp());
+    lookup->erase();
     for (Operation *input : inputs)
       if (input->use_empty())
         input->erase();
   }
 }
 
-LogicalResult GroupTablesPass::groupLookups(KeyedTensorOp output,
+LogicalResult GroupTablesPass::groupLookups(Operation *output,
                                             const SymbolTable &symbols) {
   FailureOr<Groups> groups = collectGroups(output, symbols);
   if (failed(groups))
     return failure();
 
   OpBuilder builder(output);
-  Value result = EmptyOp::create(builder, output.getLoc(),
-                                 output.getKeyed().getType());
+  Value result = EmptyOp::create(builder, output->getLoc(),
+                                 output->getResult(0).getType());
   for (auto &[key, members] : *groups) {
-    SmallVector<Attribute> bags = llvm::map_to_vector(
-        members, [](const Member &member) -> Attribute { return member.bag; });
-    const Configuration &configuration = members.front().configuration;
-    result = EmbeddingBagGroupOp::create(
-        builder, output.getLoc(), result.getType(), configuration.pooling,
-        members.front().kjt, result, builder.getArrayAttr(bags),
-        TypeAttr::get(configuration.row),
-        configuration.weighted ? builder.getUnitAttr() : UnitAttr(),
-        configuration.policy, LoweringConfigAttr());
+    result = makeGroup(builder, output->getLoc(), result, members);
     ++numGroups;
-    numBags += bags.size();
+    numBags += members.size();
   }
-  SmallVector<Value> pooled(output.getPooled());
-  output.replaceAllUsesWith(result);
-  output.erase();
-  eraseLookups(pooled);
+  SmallVector<Value> operands(output->getOperands());
+  output->replaceAllUsesWith(ValueRange{result});
+  output->erase();
+  eraseLookups(operands);
   return success();
 }

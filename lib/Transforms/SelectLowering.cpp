@@ -54,7 +54,7 @@ struct SelectLoweringPass
           << "'";
       return signalPassFailure();
     }
-    getOperation().walk([&](EmbeddingBagGroupOp group) {
+    getOperation().walk([&](LookupGroupInterface group) {
       if (group.getLoweringAttr()) {
         ++numKept;
         return;

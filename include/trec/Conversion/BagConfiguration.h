@@ -16,13 +16,15 @@ namespace mlir::trec {
 /// Everything that is constant in a kernel but the integer type of its ids.
 struct BagConfiguration {
   RowType row;
-  Pooling pooling;
-  bool weighted;
+  std::optional<Pooling> pooling; // missing: each row is an output of its own
+  Weighting weighting;
   Type outputElement; // f32, f16 or bf16
   LoweringConfigAttr lowering;
 
   /// The configuration of a group.
-  static BagConfiguration of(EmbeddingBagGroupOp group);
+  static BagConfiguration of(LookupGroupInterface group);
+
+  bool isWeighted() const { return weighting != Weighting::none; }
 
   /// A name that says it all: "bag_sum_int8x128_align16_f32".
   std::string getName() const;

@@ -36,6 +36,10 @@ def Trec_BoundsPolicy : Trec_Enum<"BoundsPolicy", "what happens to a bad id", [
   I32EnumAttrCase<"fatal", 1>, I32EnumAttrCase<"warning", 2>,
   I32EnumAttrCase<"ignore", 3>, I32EnumAttrCase<"none", 4>]>;
 
+def Trec_Weighting : Trec_Enum<"Weighting", "where the weights of rows come from", [
+  I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"sample", 1>,
+  I32EnumAttrCase<"position", 2>]>;
+
 class Trec_Attr<string name, string mnemonic_>
     : AttrDef<Trec_Dialect, name> {
   let mnemonic = mnemonic_;
@@ -92,13 +96,16 @@ def Trec_RowLayoutAttr : Trec_Attr<"RowLayout", "row_layout"> {
 }
 
 def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
-  let summary = "one lookup of a group: a feature, its table, its output columns";
+  let summary = "one lookup of a group: a feature, its table, its place in the output";
   let description = [{
-    The bags of `feature` are pooled through `table` into the columns of the
-    output that start at `column`.
+    The bags of `feature` are looked up in `table`. In a KeyedTensor they are
+    pooled into the columns that start at `column`; in a dict of JaggedTensors
+    `column` is the index of their key. With `weights` each row is weighted by its
+    position in its bag, by the `trec.parameter` of that name.
 
     ```mlir
-    module attributes {trec.example = #trec.bag<@ads, "ad_id", 128>} {
+    module attributes {trec.plain = #trec.bag<@ads, "ad_id", 128>,
+                       trec.weighted = #trec.bag<@ads, "ad_id", 0, weights = @ad_weights>} {
     }
     ```
 
@@ -106,8 +113,9 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
     * C1: `column` is not negative.
   }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$table,
-                        "::mlir::StringAttr":$feature, "int64_t":$column);
-  let assemblyFormat = "`<` $table `,` $feature `,` $column `>`";
+                        "::mlir::StringAttr":$feature, "int64_t":$column,
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$weights);
+  let assemblyFormat = "`<` $table `,` $feature `,` $column (`,` `weights` `=` $weights^)? `>`";
   let genVerifyDecl = 1;
 }
 

@@ -43,6 +43,7 @@ struct CountersResource
 #include "trec/IR/TrecAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "trec/IR/TrecTypes.h.inc"
+#include "trec/IR/TrecInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "trec/IR/TrecOps.h.inc"
 

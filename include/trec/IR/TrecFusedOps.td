@@ -7,6 +7,7 @@
 #ifndef TREC_IR_TRECFUSEDOPS_TD
 #define TREC_IR_TRECFUSEDOPS_TD
 
+include "trec/IR/TrecInterfaces.td"
 include "trec/IR/TrecOpBase.td"
 
 def Trec_EmbeddingBagOp : Trec_Op<"embedding_bag", [
@@ -26,17 +27,26 @@ def Trec_EmbeddingBagOp : Trec_Op<"embedding_bag", [
     }
     ```
 
+    With `position_weights` the rows are weighted as `trec.position_weights` of
+    the ids would weight them.
+
     Constraints:
     * C1: the symbol names a `trec.table`.
     * C2: the columns of the result are the dim of the table.
+    * C3: there are weights or position weights, not both.
+    * C4: position weights name a `trec.parameter` of f32.
   }];
   let arguments = (ins Trec_PoolingAttr:$pooling, FlatSymbolRefAttr:$table, Trec_Ids:$ids,
-                       Optional<Trec_Weights>:$weights, Trec_BoundsPolicyAttr:$policy);
+                       Optional<Trec_Weights>:$weights,
+                       OptionalAttr<FlatSymbolRefAttr>:$position_weights,
+                       Trec_BoundsPolicyAttr:$policy);
   let results = (outs 2DTensorOf<[F32, F16, BF16]>:$pooled);
   let assemblyFormat = [{
     custom<PoolingKeyword>($pooling) $table `[` $ids `]` (`weights` $weights^)?
+    (`position_weights` $position_weights^)?
     `bounds` custom<BoundsKeyword>($policy) attr-dict `:` type($pooled)
   }];
+  let hasVerifier = 1;
 }
 
 def Trec_EmbeddingOp : Trec_Op<"embedding", [
@@ -67,10 +77,10 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
 }
 
 def Trec_EmptyOp : Trec_Op<"empty", [Pure]> {
-  let summary = "an output whose columns are not yet written";
+  let summary = "an output that is not yet written";
   let description = [{
-    The destination of groups. Reading a column that no group has written gives an
-    unspecified value.
+    The destination of groups: a KeyedTensor or a dict of JaggedTensors. Reading
+    what no group has written gives an unspecified value.
 
     ```mlir
     !keyed = !trec.keyed_tensor<["ad_id"], [16], f32>
@@ -80,18 +90,18 @@ def Trec_EmptyOp : Trec_Op<"empty", [Pure]> {
     }
     ```
   }];
-  let results = (outs Trec_KeyedTensorType:$keyed);
-  let assemblyFormat = "attr-dict `:` type($keyed)";
+  let results = (outs Trec_OutputType:$output);
+  let assemblyFormat = "attr-dict `:` type($output)";
 }
 
 class Trec_GroupLikeOp<string mnemonic, list<Trait> traits>
     : Trec_Op<mnemonic, traits # [
         MemoryEffects<[MemWrite<Trec_Counters>]>, AllTypesMatch<["dest", "result"]>,
-        DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let results = (outs Trec_KeyedTensorType:$result);
-}
+        DeclareOpInterfaceMethods<SymbolUserOpInterface>]>;
 
-def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", []> {
+def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
+    DeclareOpInterfaceMethods<Trec_LookupGroupInterface,
+        ["getRowType", "getPoolingMode", "getWeighting", "getOutputElement"]>]> {
   let summary = "all lookups of one configuration";
   let description = [{
     Runs one `trec.embedding_bag` per entry of `bags` and writes each into its
@@ -119,22 +129,62 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", []> {
     * C2: each table symbol names a `trec.table` with rows of type `row`.
     * C3: the batch has each feature.
     * C4: the columns of each bag are within the output.
-    * C5: a weighted group has a weighted batch.
+    * C5: a weighted group has a weighted batch, and no bag with weights.
+    * C6: either all bags have weights or none has.
+    * C7: weights of bags name a `trec.parameter` of f32.
   }];
   let arguments = (ins Trec_PoolingAttr:$pooling, Trec_KJTType:$kjt, Trec_KeyedTensorType:$dest,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
                        TypeAttrOf<Trec_RowType>:$row, UnitAttr:$weighted,
                        Trec_BoundsPolicyAttr:$policy, OptionalAttr<Trec_LoweringConfigAttr>:$lowering);
+  let results = (outs Trec_KeyedTensorType:$result);
   let assemblyFormat = [{
     custom<PoolingKeyword>($pooling) (`weighted` $weighted^)? $kjt `into` $dest $bags
     `rows` $row `bounds` custom<BoundsKeyword>($policy) (`lowering` $lowering^)?
     attr-dict `:` type($kjt) `,` type($dest)
   }];
   let hasVerifier = 1;
-  let extraClassDeclaration = [{
-    /// The type of the rows of all tables.
-    ::mlir::trec::RowType getRowType() { return ::llvm::cast<::mlir::trec::RowType>(getRow()); }
+}
+
+def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
+    DeclareOpInterfaceMethods<Trec_LookupGroupInterface,
+        ["getRowType", "getPoolingMode", "getWeighting", "getOutputElement"]>]> {
+  let summary = "all lookups of one configuration, without pooling";
+  let description = [{
+    Runs one `trec.embedding` per entry of `bags` and makes each the value of its
+    key of `dest`. What the entries share is the type of row, the policy and the
+    element of the output. One kernel serves the group; `lowering` says how it is
+    run.
+
+    ```mlir
+    #layout = #trec.row_layout<header = f16>
+    !kjt = !trec.kjt<["ad_id"]>
+    !dict = !trec.jagged_dict<["ad_id"], [16], f32>
+    trec.table @ads : !trec.table<1000x16, int8, #layout>
+    func.func @f(%kjt: !kjt, %empty: !dict) -> !dict {
+      %out = trec.embedding_group %kjt into %empty [#trec.bag<@ads, "ad_id", 0>]
+          rows !trec.row<16, int8, #layout> bounds warning : !kjt, !dict
+      return %out : !dict
+    }
+    ```
+
+    Constraints:
+    * C1: there is at least one bag.
+    * C2: each table symbol names a `trec.table` with rows of type `row`.
+    * C3: the batch has each feature.
+    * C4: the key of each bag is one of the output and has the dim of the row.
+    * C5: bags have no weights.
   }];
+  let arguments = (ins Trec_KJTType:$kjt, Trec_JaggedDictType:$dest,
+                       TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
+                       TypeAttrOf<Trec_RowType>:$row, Trec_BoundsPolicyAttr:$policy,
+                       OptionalAttr<Trec_LoweringConfigAttr>:$lowering);
+  let results = (outs Trec_JaggedDictType:$result);
+  let assemblyFormat = [{
+    $kjt `into` $dest $bags `rows` $row `bounds` custom<BoundsKeyword>($policy)
+    (`lowering` $lowering^)? attr-dict `:` type($kjt) `,` type($dest)
+  }];
+  let hasVerifier = 1;
 }
 
 def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
@@ -169,11 +219,12 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
       of rank 2, 1, 1, 1, 2 and 1, then two indexes; and without results.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel_i32, FlatSymbolRefAttr:$kernel_i64,
-                       Trec_KJTType:$kjt, Trec_KeyedTensorType:$dest,
+                       Trec_KJTType:$kjt, Trec_OutputType:$dest,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
-                       Trec_BoundsPolicyAttr:$policy, UnitAttr:$weighted);
+                       Trec_BoundsPolicyAttr:$policy);
+  let results = (outs Trec_OutputType:$result);
   let assemblyFormat = [{
-    $kernel_i32 `,` $kernel_i64 (`weighted` $weighted^)? `(` $kjt `)` `into` $dest $bags
+    $kernel_i32 `,` $kernel_i64 `(` $kjt `)` `into` $dest $bags
     `bounds` custom<BoundsKeyword>($policy) attr-dict `:` type($kjt) `,` type($dest)
   }];
   let hasVerifier = 1;

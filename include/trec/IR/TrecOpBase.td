@@ -32,4 +32,6 @@ def Trec_DequantizedRows
     : Trec_JaggedOf<"::llvm::isa<::mlir::trec::DequantizedType>($_self)", "jagged dequantized rows">;
 def Trec_FloatRows : Trec_JaggedOf<"::llvm::isa<::mlir::VectorType>($_self)", "jagged rows of floats">;
 
+def Trec_OutputType : AnyTypeOf<[Trec_KeyedTensorType, Trec_JaggedDictType]>;
+
 #endif // TREC_IR_TRECOPBASE_TD

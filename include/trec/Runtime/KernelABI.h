@@ -16,14 +16,14 @@ struct trec_bag_args {
   int64_t num_rows;        /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
   const void *indices;     /* the batch's whole array of ids, int32 or int64 as the kernel */
   const int64_t *offsets;  /* [B + 1] of this feature, into indices */
-  const float *weights;    /* parallel to indices; not read by unweighted kernels */
-  void *output;            /* sample 0, first column of this feature */
-  int64_t output_stride;   /* elements from one sample to the next */
+  const float *weights;    /* per id, or per position in a bag, as the kernel; else not read */
+  void *output;            /* sample 0, first column of this feature; without pooling the row of its first id */
+  int64_t output_stride;   /* elements from one sample, or row, to the next */
   int64_t *report;         /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
 };
 
-/* Pools bags bag_begin..bag_end (exclusive). */
-typedef void (*trec_kernel)(const struct trec_bag_args *args, int64_t bag_begin, int64_t bag_end);
+/* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
+typedef void (*trec_kernel)(const struct trec_bag_args *args, int64_t begin, int64_t end);
 
 /* Kernels per configuration: one for each type of id. */
 enum { TREC_KERNEL_INT32 = 0, TREC_KERNEL_INT64 = 1, TREC_KERNEL_VARIANTS = 2 };
@@ -43,12 +43,19 @@ struct trec_table_desc {
 /* Codes of the weights types, as mlir::trec::WeightsType. */
 enum { TREC_WEIGHTS_FP32 = 0, TREC_WEIGHTS_FP16 = 1, TREC_WEIGHTS_INT8 = 2, TREC_WEIGHTS_INT4 = 3, TREC_WEIGHTS_INT2 = 4 };
 
+/* A small tensor of float32 that comes with the weights: weights by position. */
+struct trec_parameter_desc {
+  int64_t name; /* offset into strings */
+  int64_t count;
+};
+
 /* One feature of the output: which kernel pools which feature through which table to which column. */
 struct trec_bag_desc {
   int64_t kernel;
   int64_t table;
   int64_t feature;
-  int64_t column;
+  int64_t column;  /* the first; without pooling the index of its output */
+  int64_t weights; /* 1 + the parameter with its weights by position; 0: none */
 };
 
 /* The kernels of one CPU level. `features` has bit i set where the code needs entry i of include/trec/Runtime/CPUFeatures.def. */
@@ -81,6 +88,9 @@ struct trec_image {
   int64_t ir_bytes;
   const void *weights; /* an embedded safetensors file, or NULL */
   int64_t weights_bytes;
+  const struct trec_parameter_desc *parameters;
+  int64_t num_parameters;
+  int64_t unpooled; /* 0: one output of rows of total_dim; 1: one output per bag, a row per id */
 };
 
 #ifdef __cplusplus
@@ -100,8 +110,9 @@ TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);
-TREC_FIELD_AT(trec_bag_desc, column, 3);
+TREC_FIELD_AT(trec_parameter_desc, count, 1);
+TREC_FIELD_AT(trec_bag_desc, weights, 4);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
-TREC_FIELD_AT(trec_image, weights_bytes, 20);
+TREC_FIELD_AT(trec_image, unpooled, 23);
 
 #endif /* TREC_KERNEL_ABI_H */

@@ -93,8 +93,8 @@ typedef void (*trec_parallel_for)(void *user, int64_t count, void (*body)(void *
  * lives until the callback returns. Called on the thread that called forward. */
 typedef void (*trec_warning)(void *user, const trec_error *error);
 
-/* Exactly one source of weights: a path, a safetensors file in memory, or one trec_table_data per table in the
- * model's order. With none of them the model uses weights embedded by `--weights=embed`, and fails where it has none.
+/* Exactly one source of weights: a path, a safetensors file in memory, or one trec_table_data per table (and one per
+ * parameter) in the model's order. With none of them the model uses weights embedded by `--weights=embed`, and fails where it has none.
  * Memory that the caller passes must outlive the model and may be changed in place between calls of forward. */
 typedef struct trec_create_options {
   size_t size;
@@ -110,6 +110,8 @@ typedef struct trec_create_options {
   void *parallel_for_user;
   trec_warning warning; /* NULL: warnings go to standard error, one line each */
   void *warning_user;
+  const trec_table_data *parameters; /* with tables: one per parameter, a row of 4 bytes per element */
+  int64_t num_parameters;
 } trec_create_options;
 
 /* One batch, as a KeyedJaggedTensor holds it. With K = num_keys and B = batch_size, the ids of key k, sample b are
@@ -134,6 +136,10 @@ typedef struct trec_forward_args {
   int32_t lengths_type; /* likewise */
   int32_t offsets_type; /* likewise */
   int32_t reserved;
+  /* For a model without pooling, instead of output: one buffer per output key, a row of the key's dim per id of its
+   * feature, in the order of the ids. */
+  void *const *outputs;
+  const uint64_t *outputs_bytes; /* of each buffer */
 } trec_forward_args;
 
 /* Totals since create, over all threads. */

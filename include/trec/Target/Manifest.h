@@ -23,7 +23,13 @@ struct ManifestTable {
   std::vector<std::string> kernels; // names without the type of id
 };
 
-/// One key of the output.
+/// A small tensor that comes with the weights.
+struct ManifestParameter {
+  std::string name;
+  RankedTensorType type;
+};
+
+/// One key of the output. `pooling` is "sum", "mean" or "none".
 struct ManifestOutput {
   std::string key, feature, table, pooling;
   int64_t column, dim;
@@ -41,10 +47,12 @@ struct Manifest {
   std::string name;
   std::vector<std::string> features;
   std::vector<ManifestTable> tables;
+  std::vector<ManifestParameter> parameters;
   std::vector<ManifestOutput> outputs;
   std::vector<ManifestKernel> kernels;
   Type outputElement; // f32, f16 or bf16
-  int64_t totalDim;
+  int64_t totalDim; // of a KeyedTensor; 0 for a dict of JaggedTensors
+  bool isPooled;
   bool weighted;
   BoundsPolicy policy;
 };

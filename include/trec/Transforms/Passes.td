@@ -36,12 +36,26 @@ def FuseDequantizePass : Pass<"trec-fuse-dequantize", "::mlir::ModuleOp"> {
   let summary = "fuse check, lookup, dequantize, weight, pool and cast";
   let description = [{
     Turns each chain of import-layer ops that ends in `trec.pool` into one
-    `trec.embedding_bag`, so that no row is stored between them. A chain whose
+    `trec.embedding_bag`, and each that ends in `trec.materialize` into one
+    `trec.embedding`, so that no row is stored between them. A chain whose
     intermediate results have other uses is left as it is.
   }];
   let statistics = [
     Statistic<"numBags", "num-bags", "Number of trec.embedding_bag ops made">,
+    Statistic<"numEmbeddings", "num-embeddings", "Number of trec.embedding ops made">,
     Statistic<"numCasts", "num-casts", "Number of trec.cast_output ops fused">
+  ];
+  let dependentDialects = ["::mlir::trec::TrecDialect"];
+}
+
+def FusePositionWeightsPass : Pass<"trec-fuse-position-weights", "::mlir::ModuleOp"> {
+  let summary = "fuse weights by position into the lookup";
+  let description = [{
+    Turns the weights of a `trec.embedding_bag` that a `trec.position_weights` of
+    the same ids makes into an attribute, so that no weight per id is stored.
+  }];
+  let statistics = [
+    Statistic<"numFused", "num-fused", "Number of trec.position_weights ops fused">
   ];
   let dependentDialects = ["::mlir::trec::TrecDialect"];
 }
@@ -50,10 +64,11 @@ def GroupTablesPass : Pass<"trec-group-tables", "::mlir::ModuleOp"> {
   let summary = "group the lookups of one configuration";
   let description = [{
     Replaces the `trec.embedding_bag` ops behind a `trec.keyed_tensor` by one
-    `trec.embedding_bag_group` per configuration (type of row, pooling, weighted,
-    policy, output element), each writing its columns of one `trec.empty`. A
-    thousand tables become tens of groups. Groups and their bags keep the order
-    of the output columns.
+    `trec.embedding_bag_group` per configuration (type of row, pooling, weighting,
+    policy, output element), each writing its columns of one `trec.empty`, and the
+    `trec.embedding` ops behind a `trec.jagged_dict` by `trec.embedding_group` ops
+    likewise. A thousand tables become tens of groups. Groups and their bags keep
+    the order of the outputs.
   }];
   let statistics = [
     Statistic<"numGroups", "num-groups", "Number of groups made">,
@@ -65,8 +80,7 @@ def GroupTablesPass : Pass<"trec-group-tables", "::mlir::ModuleOp"> {
 def SelectLoweringPass : Pass<"trec-select-lowering", "::mlir::ModuleOp"> {
   let summary = "choose how each group will be run";
   let description = [{
-    Writes a `#trec.lowering_config` on each `trec.embedding_bag_group` that has
-    none, for the CPU level that `cpu` names. A group that has one keeps it: tests
+    Writes a `#trec.lowering_config` on each group of lookups that has none, for the CPU level that `cpu` names. A group that has one keeps it: tests
     and tuners override the choice so.
   }];
   let options = [
@@ -85,8 +99,8 @@ def EmitKernelEntriesPass : Pass<"trec-emit-kernel-entries", "::mlir::ModuleOp">
   let description = [{
     For each kernel of a `trec.dispatch` an entry with the C signature of
     `trec_kernel` (include/trec/Runtime/KernelABI.h), and for the whole model the
-    constant arrays `trec_features`, `trec_tables`, `trec_bags`, `trec_strings`
-    and `trec_kernels`. The function and the tables are then erased: nothing of
+    constant arrays `trec_features`, `trec_tables`, `trec_parameters`,
+    `trec_bags`, `trec_strings` and `trec_kernels`. The function and the tables are then erased: nothing of
     the trec dialect is left.
   }];
   let options = [

@@ -5,16 +5,22 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-BagConfiguration BagConfiguration::of(EmbeddingBagGroupOp group) {
-  return {group.getRowType(), group.getPooling(), group.getWeighted(),
-          group.getDest().getType().getElement(), group.getLoweringAttr()};
+BagConfiguration BagConfiguration::of(LookupGroupInterface group) {
+  return {group.getRowType(), group.getPoolingMode(), group.getWeighting(),
+          group.getOutputElement(), group.getLoweringAttr()};
 }
 
 std::string BagConfiguration::getName() const {
   std::string name;
   llvm::raw_string_ostream os(name);
-  os << "bag_" << (weighted ? "weighted_" : "") << stringifyPooling(pooling)
-     << '_' << stringifyWeightsType(row.getWeights()) << 'x' << row.getDim()
+  os << (pooling ? "bag_" : "rows_");
+  if (weighting == Weighting::sample)
+    os << "weighted_";
+  if (weighting == Weighting::position)
+    os << "position_weighted_";
+  if (pooling)
+    os << stringifyPooling(*pooling) << '_';
+  os << stringifyWeightsType(row.getWeights()) << 'x' << row.getDim()
      << "_align" << row.getLayout().getAlign() << '_' << outputElement;
   return name;
 }

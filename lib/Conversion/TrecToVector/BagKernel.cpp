@@ -42,8 +42,15 @@ public:
 
 private:
   func::FuncOp createFunction();
+  void buildBags();
   void buildBag(Value bag);
+  void buildRows();
+  void buildRow(Value position, Value outputRow);
   void buildPass(Value bag, ArrayRef<RowPiece> pieces, bool isFirstPass);
+  SmallVector<RowPiece> cutRow() {
+    return trec::cutRow(row, c.lowering.getVectorWidth());
+  }
+  SmallVector<Value> makeZeros(ArrayRef<RowPiece> pieces);
   SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
                             ValueRange accumulators, bool isFirstPass);
   std::pair<Value, Value> resolveId(Value position, bool isFirstPass);
@@ -53,7 +60,7 @@ private:
   Value accumulate(Value accumulator, Value element,
                    const RowFactors &factors);
   Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
-  void storePass(Value bag, ArrayRef<RowPiece> pieces,
+  void storePass(Value outputRow, ArrayRef<RowPiece> pieces,
                  ValueRange accumulators);
   Value getMeanFactor();
 
@@ -113,20 +120,53 @@ func::FuncOp BagKernelBuilder::build() {
   func::FuncOp function = createFunction();
   b.setInsertionPointToStart(&function.front());
   numRows = memref::DimOp::create(b, rows, 0);
+  if (c.pooling)
+    buildBags();
+  else
+    buildRows();
+  func::ReturnOp::create(b);
+  return function;
+}
+
+void BagKernelBuilder::buildBags() {
   Value one = index(1);
   lastPosition = arith::SubIOp::create(b, loadIndex(offsets, end), one);
   auto bags = scf::ForOp::create(b, begin, end, one);
+  OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(bags.getBody());
   buildBag(bags.getInductionVar());
-  b.setInsertionPointAfter(bags);
-  func::ReturnOp::create(b);
-  return function;
+}
+
+/// Without pooling `begin` and `end` are positions of ids, and the feature's first
+/// id makes row 0 of the output.
+void BagKernelBuilder::buildRows() {
+  Value one = index(1);
+  lastPosition = arith::SubIOp::create(b, end, one);
+  Value first = loadIndex(offsets, index(0));
+  auto positions = scf::ForOp::create(b, begin, end, one);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(positions.getBody());
+  Value position = positions.getInductionVar();
+  buildRow(position, arith::SubIOp::create(b, position, first));
+}
+
+/// One id, as a bag of its own: the same roundings.
+void BagKernelBuilder::buildRow(Value position, Value outputRow) {
+  SmallVector<RowPiece> pieces = cutRow();
+  bool isFirstPass = true;
+  for (ArrayRef<RowPiece> pass :
+       cutPasses(pieces, row, c.lowering.getAccumulators())) {
+    SmallVector<Value> sums =
+        addRow(position, pass, makeZeros(pass), isFirstPass);
+    storePass(outputRow, pass, sums);
+    isFirstPass = false;
+  }
 }
 
 void BagKernelBuilder::buildBag(Value bag) {
   bagBegin = loadIndex(offsets, bag);
   bagEnd = loadIndex(offsets, arith::AddIOp::create(b, bag, index(1)));
-  SmallVector<RowPiece> pieces = cutRow(row, c.lowering.getVectorWidth());
+  SmallVector<RowPiece> pieces = cutRow();
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass :
        cutPasses(pieces, row, c.lowering.getAccumulators())) {
@@ -135,17 +175,22 @@ void BagKernelBuilder::buildBag(Value bag) {
   }
 }
 
-void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
-                                 bool isFirstPass) {
-  // From +0, never from the first row: -0 must vanish.
+/// Sums start from +0, never from the first row: -0 must vanish.
+SmallVector<Value>
+BagKernelBuilder::makeZeros(ArrayRef<RowPiece> pieces) {
   SmallVector<Value> zeros;
   for (const RowPiece &piece : pieces) {
     auto type = VectorType::get({piece.lanes}, b.getF32Type());
     Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
     zeros.append(getAccumulatorsPerPiece(row), zero);
   }
-  auto positions =
-      scf::ForOp::create(b, bagBegin, bagEnd, index(1), zeros);
+  return zeros;
+}
+
+void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
+                                 bool isFirstPass) {
+  auto positions = scf::ForOp::create(b, bagBegin, bagEnd, index(1),
+                                      makeZeros(pieces));
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(positions.getBody());
@@ -244,8 +289,11 @@ void BagKernelBuilder::prefetch(Value position) {
 
 RowFactors BagKernelBuilder::loadFactors(Value index, Value position) {
   RowFactors factors;
-  if (c.weighted)
+  if (c.weighting == Weighting::sample)
     factors.weight = memref::LoadOp::create(b, weights, position);
+  if (c.weighting == Weighting::position)
+    factors.weight = memref::LoadOp::create(
+        b, weights, Value(arith::SubIOp::create(b, position, bagBegin)));
   if (!row.isQuantized())
     return factors;
   Value header = vector::LoadOp::create(
@@ -256,7 +304,7 @@ RowFactors BagKernelBuilder::loadFactors(Value index, Value position) {
   Value floats = widenHalf(b, halves, halfMode);
   factors.scale = vector::ExtractOp::create(b, floats, 0);
   factors.bias = vector::ExtractOp::create(b, floats, 1);
-  if (c.weighted) {
+  if (c.isWeighted()) {
     factors.scale = arith::MulFOp::create(b, factors.scale, factors.weight);
     factors.bias = arith::MulFOp::create(b, factors.bias, factors.weight);
   }
@@ -280,7 +328,7 @@ Value BagKernelBuilder::accumulate(Value accumulator, Value element,
                                       broadcast(factors.bias, type));
     // A code has at most 8 bits and a half float 11: 19 fit into a float.
     return multiplyAdd(element, broadcast(factors.scale, type), sum,
-                       /*productIsExact=*/!c.weighted);
+                       /*productIsExact=*/!c.isWeighted());
   }
   if (factors.weight)
     return multiplyAdd(broadcast(factors.weight, type), element, accumulator,
@@ -302,7 +350,7 @@ Value BagKernelBuilder::getMeanFactor() {
                                  arith::DivFOp::create(b, one, count));
 }
 
-void BagKernelBuilder::storePass(Value bag, ArrayRef<RowPiece> pieces,
+void BagKernelBuilder::storePass(Value outputRow, ArrayRef<RowPiece> pieces,
                                  ValueRange accumulators) {
   Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
   int64_t perPiece = getAccumulatorsPerPiece(row);
@@ -315,7 +363,7 @@ void BagKernelBuilder::storePass(Value bag, ArrayRef<RowPiece> pieces,
                                      broadcast(mean, pooled.getType()));
     Value rounded = roundToOutput(b, pooled, c.outputElement, halfMode);
     vector::StoreOp::create(b, rounded, output,
-                            ValueRange{bag, index(piece.column)});
+                            ValueRange{outputRow, index(piece.column)});
   }
 }
 

@@ -32,7 +32,7 @@ using namespace mlir::trec;
 
 /// Makes the kernel of a group for one type of id. The symbol table renames it
 /// where two groups differ only in their lowering.
-static FlatSymbolRefAttr makeKernel(EmbeddingBagGroupOp group,
+static FlatSymbolRefAttr makeKernel(LookupGroupInterface group,
                                     unsigned idBits, SymbolTable &symbols) {
   MLIRContext *context = group.getContext();
   OpBuilder builder(context);
@@ -42,20 +42,20 @@ static FlatSymbolRefAttr makeKernel(EmbeddingBagGroupOp group,
   return FlatSymbolRefAttr::get(symbols.insert(kernel));
 }
 
-static LogicalResult convertGroup(EmbeddingBagGroupOp group,
+static LogicalResult convertGroup(LookupGroupInterface group,
                                   SymbolTable &symbols) {
   if (!group.getLoweringAttr())
-    return group.emitOpError(
+    return group->emitOpError(
         "expected a lowering, such as trec-select-lowering writes");
   FlatSymbolRefAttr kernel32 = makeKernel(group, 32, symbols);
   FlatSymbolRefAttr kernel64 = makeKernel(group, 64, symbols);
   OpBuilder builder(group);
   auto dispatch = DispatchOp::create(
-      builder, group.getLoc(), group.getType(), kernel32, kernel64,
-      group.getKjt(), group.getDest(), group.getBagsAttr(),
-      group.getPolicyAttr(), group.getWeightedAttr());
-  group.replaceAllUsesWith(dispatch.getResult());
-  group.erase();
+      builder, group.getLoc(), group.getDest().getType(), kernel32, kernel64,
+      group.getKjt(), group.getDest(), group.getBags(),
+      group.getPolicyAttr());
+  group->replaceAllUsesWith(dispatch);
+  group->erase();
   return success();
 }
 
@@ -66,10 +66,10 @@ struct ConvertTrecToVectorPass
   using ConvertTrecToVectorPassBase::ConvertTrecToVectorPassBase;
 
   void runOnOperation() override {
-    SmallVector<EmbeddingBagGroupOp> groups;
-    getOperation().walk([&](EmbeddingBagGroupOp op) { groups.push_back(op); });
+    SmallVector<LookupGroupInterface> groups;
+    getOperation().walk([&](LookupGroupInterface op) { groups.push_back(op); });
     SymbolTable symbols(getOperation());
-    for (EmbeddingBagGroupOp group : groups) {
+    for (LookupGroupInterface group : groups) {
       if (failed(convertGroup(group, symbols)))
         return signalPassFailure();
       numKernels += 2;

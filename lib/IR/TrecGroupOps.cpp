@@ -1,0 +1,168 @@
+//===- TrecGroupOps.cpp - Groups of fused lookups -------------------------===//
+//
+// Verifiers and the interface of the groups in TrecFusedOps.td.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OpHelpers.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+#include "trec/IR/TrecInterfaces.cpp.inc"
+
+/// The constraints that groups and dispatches share: at least one bag, and each
+/// feature in the batch.
+template <typename OpT> static LogicalResult verifyBags(OpT op) {
+  if (op.getBags().empty()) // C1
+    return op.emitOpError("expected at least one bag");
+  for (BagAttr bag : op.getBags().template getAsRange<BagAttr>())
+    if (failed(verifyBatchHasKey(op, op.getKjt().getType(),
+                                 bag.getFeature()))) // C3
+      return failure();
+  return success();
+}
+
+/// C2 of groups: tables of the group's type of row.
+template <typename OpT>
+static LogicalResult verifyTables(OpT group,
+                                  SymbolTableCollection &symbolTable) {
+  for (BagAttr bag : group.getBags().template getAsRange<BagAttr>()) {
+    auto table = lookupSymbol<TableOp>(group, bag.getTable(), symbolTable);
+    if (failed(table))
+      return failure();
+    if (table->getType().getRowType() == group.getRowType())
+      continue;
+    InFlightDiagnostic diagnostic =
+        group.emitOpError() << "expected tables with rows of type "
+                            << group.getRowType() << ", got "
+                            << bag.getTable(); // C2
+    diagnostic.attachNote(table->getLoc())
+        << "its rows are " << table->getType().getRowType();
+    return diagnostic;
+  }
+  return success();
+}
+
+LogicalResult EmbeddingBagGroupOp::verify() {
+  if (failed(verifyBags(*this)))
+    return failure();
+  int64_t dim = getRowType().getDim();
+  int64_t total = getDest().getType().getTotalDim();
+  bool hasWeights = getWeighting() == Weighting::position;
+  for (BagAttr bag : getBags().getAsRange<BagAttr>()) {
+    if (bag.getColumn() > total - dim) // C4
+      return emitOpError() << "expected columns of " << bag.getFeature()
+                           << " within the " << total
+                           << " of the output, got " << bag.getColumn()
+                           << " to " << bag.getColumn() + dim;
+    if (bool(bag.getWeights()) != hasWeights) // C6
+      return emitOpError("expected weights of all bags or of none");
+  }
+  if (getWeighted() && !getKjt().getType().getWeighted()) // C5
+    return emitOpError("expected a weighted batch");
+  if (getWeighted() && hasWeights) // C5
+    return emitOpError("expected bags without weights in a weighted group");
+  return success();
+}
+
+LogicalResult
+EmbeddingBagGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  for (BagAttr bag : getBags().getAsRange<BagAttr>())
+    if (bag.getWeights() && failed(verifyPositionWeights(
+                                *this, bag.getWeights(), symbolTable))) // C7
+      return failure();
+  return verifyTables(*this, symbolTable);
+}
+
+RowType EmbeddingBagGroupOp::getRowType() { return cast<RowType>(getRow()); }
+
+std::optional<Pooling> EmbeddingBagGroupOp::getPoolingMode() {
+  return getPooling();
+}
+
+Weighting EmbeddingBagGroupOp::getWeighting() {
+  if (!getBags().empty() && cast<BagAttr>(getBags()[0]).getWeights())
+    return Weighting::position;
+  return getWeighted() ? Weighting::sample : Weighting::none;
+}
+
+Type EmbeddingBagGroupOp::getOutputElement() {
+  return getDest().getType().getElement();
+}
+
+LogicalResult EmbeddingGroupOp::verify() {
+  if (failed(verifyBags(*this)))
+    return failure();
+  JaggedDictType dict = getDest().getType();
+  int64_t dim = getRowType().getDim();
+  for (BagAttr bag : getBags().getAsRange<BagAttr>()) {
+    int64_t numKeys = dict.getKeys().size();
+    if (bag.getColumn() >= numKeys) // C4
+      return emitOpError() << "expected one of the " << numKeys
+                           << " keys of the output for " << bag.getFeature()
+                           << ", got key " << bag.getColumn();
+    if (dict.getDims()[bag.getColumn()] != dim) // C4
+      return emitOpError() << "expected a key of dim " << dim << " for "
+                           << bag.getFeature() << ", got one of dim "
+                           << dict.getDims()[bag.getColumn()];
+    if (bag.getWeights()) // C5
+      return emitOpError("expected bags without weights");
+  }
+  return success();
+}
+
+LogicalResult
+EmbeddingGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return verifyTables(*this, symbolTable);
+}
+
+RowType EmbeddingGroupOp::getRowType() { return cast<RowType>(getRow()); }
+
+std::optional<Pooling> EmbeddingGroupOp::getPoolingMode() {
+  return std::nullopt;
+}
+
+Weighting EmbeddingGroupOp::getWeighting() { return Weighting::none; }
+
+Type EmbeddingGroupOp::getOutputElement() {
+  return getDest().getType().getElement();
+}
+
+LogicalResult DispatchOp::verify() { return verifyBags(*this); }
+
+/// True for the type that `convert-trec-to-vector` gives its functions.
+static bool isKernelType(FunctionType type) {
+  constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1};
+  size_t numMemRefs = std::size(ranks);
+  if (type.getNumInputs() != numMemRefs + 2 || type.getNumResults())
+    return false;
+  for (auto [input, rank] : llvm::zip(type.getInputs(), ranks)) {
+    auto memref = dyn_cast<MemRefType>(input);
+    if (!memref || memref.getRank() != rank)
+      return false;
+  }
+  return llvm::all_of(type.getInputs().drop_front(numMemRefs),
+                      [](Type input) { return input.isIndex(); });
+}
+
+LogicalResult
+DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  for (BagAttr bag : getBags().getAsRange<BagAttr>())
+    if (failed(lookupSymbol<TableOp>(*this, bag.getTable(), symbolTable))) // C2
+      return failure();
+  for (FlatSymbolRefAttr kernel : {getKernelI32Attr(), getKernelI64Attr()}) {
+    auto function = lookupSymbol<func::FuncOp>(*this, kernel, symbolTable);
+    if (failed(function)) // C4
+      return failure();
+    if (isKernelType(function->getFunctionType())) // C4
+      continue;
+    InFlightDiagnostic diagnostic =
+        emitOpError() << "expected " << kernel
+                      << " to take six memrefs and two indexes, got "
+                      << function->getFunctionType();
+    diagnostic.attachNote(function->getLoc()) << "declared here";
+    return diagnostic;
+  }
+  return success();
+}
