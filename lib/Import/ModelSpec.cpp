@@ -25,7 +25,7 @@ static constexpr int64_t specVersion = 1;
 /// With these, rows * bytes per row stays far below 2^63.
 static constexpr int64_t maxRows = int64_t(1) << 36;
 static constexpr int64_t maxDim = int64_t(1) << 24;
-static constexpr int64_t maxAlignment = int64_t(1) << 20;
+static constexpr int64_t maxAlignment = int64_t(1) << 16;
 /// TorchRec's default for quantized modules.
 static constexpr int64_t defaultAlignment = 16;
 

@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <random>
+#include <sys/mman.h>
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -84,6 +85,14 @@ static int64_t chooseStride(ModuleOp module) {
   return llvm::divideCeil(rows, maxSparseRows);
 }
 
+/// Fresh pages are zeros, and there only once they are touched; null where the
+/// system refuses even that.
+static uint8_t *reserve(size_t size) {
+  void *bytes = mmap(nullptr, std::max<size_t>(size, 1), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return bytes == MAP_FAILED ? nullptr : static_cast<uint8_t *>(bytes);
+}
+
 RandomTables::RandomTables(ModuleOp module, uint64_t seed)
     : stride(chooseStride(module)) {
   Random random(seed);
@@ -92,25 +101,21 @@ RandomTables::RandomTables(ModuleOp module, uint64_t seed)
     int64_t rowBytes = type.getRowType().getRowBytes();
     int64_t rows =
         type.hasDynamicRows() ? 100 + random.below(900) : type.getRows();
-    // Fresh pages are zeros, and are there only once they are touched.
-    std::error_code code;
-    auto block = llvm::sys::Memory::allocateMappedMemory(
-        std::max<int64_t>(rows * rowBytes, 1), nullptr,
-        llvm::sys::Memory::MF_READ | llvm::sys::Memory::MF_WRITE, code);
-    complete &= !code;
-    if (code)
+    size_t size = rows * rowBytes;
+    uint8_t *bytes = reserve(size);
+    complete &= bytes != nullptr;
+    if (!bytes)
       return;
-    auto *bytes = static_cast<uint8_t *>(block.base());
+    blocks.push_back({bytes, size});
     for (int64_t row = 0; row < rows; row += stride)
       fillRow(type.getRowType(), bytes + row * rowBytes, random);
-    tables[table.getSymName()] = {{bytes, size_t(rows * rowBytes)}, rows};
-    blocks.push_back(block);
+    tables[table.getSymName()] = {{bytes, size}, rows};
   }
 }
 
 RandomTables::~RandomTables() {
-  for (llvm::sys::MemoryBlock &block : blocks)
-    (void)llvm::sys::Memory::releaseMappedMemory(block);
+  for (MutableArrayRef<uint8_t> block : blocks)
+    munmap(block.data(), std::max<size_t>(block.size(), 1));
 }
 
 /// The rows that every table of a key has, and the rows that any has.

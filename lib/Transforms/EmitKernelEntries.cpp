@@ -67,7 +67,7 @@ private:
   Value constant(int64_t value) {
     return LLVM::ConstantOp::create(b, i64, b.getI64IntegerAttr(value));
   }
-  Value makeMemRef(KernelParameter parameter, Value data, Value size0,
+  Value makeMemRef(KernelParameter parameter, ArgsField field, Value size0,
                    Value stride0);
 
   ImplicitLocOpBuilder b;
@@ -102,10 +102,11 @@ struct EmitKernelEntriesPass
 
 } // namespace
 
-/// A memref value of a kernel's parameter, rank 1 or 2, from its data, its outer
-/// size and (rank 2) its outer stride.
-Value EntryBuilder::makeMemRef(KernelParameter parameter, Value data,
+/// A memref value of a kernel's parameter, rank 1 or 2, from the field that points
+/// to its data, its outer size and (rank 2) its outer stride.
+Value EntryBuilder::makeMemRef(KernelParameter parameter, ArgsField field,
                                Value size0, Value stride0) {
+  Value data = load(field, pointer);
   auto type = cast<MemRefType>(kernel.getArgumentTypes()[parameter]);
   int64_t rank = type.getRank();
   auto sizes = LLVM::LLVMArrayType::get(i64, rank);
@@ -136,16 +137,19 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   args = block->getArgument(0);
   // Sizes of arrays that only the caller knows: nothing reads them.
   Value unknown = constant(std::numeric_limits<int64_t>::max());
+  // Each op in a statement of its own: C++ does not fix the order of arguments,
+  // and the order of ops must not depend on who compiled this.
   auto rowsType = cast<MemRefType>(kernel.getArgumentTypes()[rows]);
+  Value rowBytes = constant(rowsType.getDimSize(1));
+  Value numRows = load(fieldNumRows, i64);
+  Value outputStride = load(fieldOutputStride, i64);
   Value operands[] = {
-      makeMemRef(rows, load(fieldRows, pointer), load(fieldNumRows, i64),
-                 constant(rowsType.getDimSize(1))),
-      makeMemRef(ids, load(fieldIndices, pointer), unknown, {}),
-      makeMemRef(offsets, load(fieldOffsets, pointer), unknown, {}),
-      makeMemRef(weights, load(fieldWeights, pointer), unknown, {}),
-      makeMemRef(output, load(fieldOutput, pointer), unknown,
-                 load(fieldOutputStride, i64)),
-      makeMemRef(report, load(fieldReport, pointer), constant(2), {}),
+      makeMemRef(rows, fieldRows, numRows, rowBytes),
+      makeMemRef(ids, fieldIndices, unknown, {}),
+      makeMemRef(offsets, fieldOffsets, unknown, {}),
+      makeMemRef(weights, fieldWeights, unknown, {}),
+      makeMemRef(output, fieldOutput, unknown, outputStride),
+      makeMemRef(report, fieldReport, constant(2), {}),
       UnrealizedConversionCastOp::create(b, b.getIndexType(),
                                          block->getArgument(1))
           .getResult(0),

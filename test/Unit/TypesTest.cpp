@@ -18,8 +18,7 @@ protected:
     return RowLayoutAttr::get(&context, header, align);
   }
   RowType row(int64_t dim, WeightsType weights, int64_t align = 1) {
-    bool isFloat =
-        weights == WeightsType::fp32 || weights == WeightsType::fp16;
+    bool isFloat = weights == WeightsType::fp32 || weights == WeightsType::fp16;
     HeaderType header = isFloat ? HeaderType::none : HeaderType::f16;
     return RowType::get(&context, dim, weights, layout(header, align));
   }
@@ -48,13 +47,12 @@ TEST_F(TypesTest, headerAndPaddingAreNoData) {
 // A dimension list has no sign, so that only C++ can build this one.
 TEST_F(TypesTest, negativeRowsAreRefused) {
   std::string message;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    message = diagnostic.str();
-  });
+  ScopedDiagnosticHandler handler(
+      &context, [&](Diagnostic &diagnostic) { message = diagnostic.str(); });
   // !trec.table C1: fewer than no rows.
   auto table = TableType::getChecked(
-      [&] { return emitError(UnknownLoc::get(&context)); }, &context, -5, 16,
-      WeightsType::int8, layout(HeaderType::f16));
+      [&] { return emitError(UnknownLoc::get(&context)); }, &context,
+      int64_t(-5), int64_t(16), WeightsType::int8, layout(HeaderType::f16));
   EXPECT_FALSE(table);
   EXPECT_EQ(message, "expected a number of rows of at least 0, got -5");
 }

@@ -15,8 +15,6 @@
 
 #include "trec/Reference/Interpreter.h"
 
-#include "llvm/Support/Memory.h"
-
 namespace mlir::trec {
 
 /// Rows for the tables of a module. Of tables that would fill memory only every
@@ -36,7 +34,7 @@ public:
   int64_t getStride() const { return stride; }
 
 private:
-  llvm::SmallVector<llvm::sys::MemoryBlock> blocks;
+  std::vector<MutableArrayRef<uint8_t>> blocks;
   TableMap tables;
   int64_t stride = 1;
   bool complete = true;

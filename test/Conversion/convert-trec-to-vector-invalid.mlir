@@ -1,0 +1,12 @@
+// RUN: trec-opt %s --convert-trec-to-vector --verify-diagnostics
+
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @no_lowering(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // expected-error @below {{expected a lowering, such as trec-select-lowering writes}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<8, int8, #layout> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}

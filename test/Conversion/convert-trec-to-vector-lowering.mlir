@@ -1,0 +1,124 @@
+// RUN: trec-opt %s --convert-trec-to-vector --split-input-file | FileCheck %s
+
+// What each parameter of a lowering does.
+
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [124], f32>
+trec.table @t : !trec.table<1000x124, int8, #layout>
+func.func @prefetch(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<124, int8, #layout> bounds warning
+    lowering <vector_width = 64, accumulators = 8, prefetch_distance = 5> : !kjt, !keyed
+  return %0 : !keyed
+}
+// The id some rows ahead, within the ids of the call; row 0 for one that is bad.
+// Two lines for 128 bytes: rows keep to cache lines.
+// CHECK-LABEL: func.func private @bag_sum_int8x124_align1_f32_i32(
+// CHECK: %[[NUM_ROWS:.*]] = memref.dim
+// CHECK: %[[LAST:.*]] = arith.subi
+// CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
+// CHECK: %[[DISTANCE:.*]] = arith.constant 5 : index
+// CHECK: %[[AHEAD:.*]] = arith.addi %[[POSITION]], %[[DISTANCE]]
+// CHECK: %[[WITHIN:.*]] = arith.minsi %[[AHEAD]], %[[LAST]]
+// CHECK: memref.load %{{.*}}[%[[WITHIN]]] : memref<?xi32>
+// CHECK: %[[ID:.*]] = arith.index_cast
+// CHECK: %[[GOOD:.*]] = arith.cmpi ult, %[[ID]], %[[NUM_ROWS]]
+// CHECK: %[[SAFE:.*]] = arith.select %[[GOOD]], %[[ID]], %{{.*}}
+// CHECK: arith.constant 0 : index
+// CHECK: memref.prefetch %{{.*}}[%[[SAFE]], %{{.*}}], read, locality<3>, data
+// CHECK: arith.constant 64 : index
+// CHECK: memref.prefetch
+// CHECK-NOT: memref.prefetch
+// CHECK: vector.load
+
+// -----
+
+// Three lines may be touched by 104 bytes that start anywhere; the last byte says so.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [100], f32>
+trec.table @t : !trec.table<1000x100, int8, #layout>
+func.func @prefetch_straddling(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<100, int8, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 2, prefetch_distance = 1> : !kjt, !keyed
+  return %0 : !keyed
+}
+// Four passes for seven pieces, two at a time; only the first fetches and reports.
+// CHECK-LABEL: func.func private @bag_sum_int8x100_align1_f32_i32(
+// CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+// CHECK: arith.constant 0 : index
+// CHECK: memref.prefetch
+// CHECK: arith.constant 64 : index
+// CHECK: memref.prefetch
+// CHECK: arith.constant 103 : index
+// CHECK: memref.prefetch
+// CHECK: memref.store %{{.*}} : memref<2xi64>
+// CHECK: memref.store %{{.*}} : memref<2xi64>
+// CHECK-COUNT-2: vector.store
+// CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+// CHECK-NOT: memref.prefetch
+// CHECK-NOT: memref.store
+// CHECK-COUNT-2: vector.store
+// CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
+// CHECK-COUNT-2: vector.store
+// CHECK: scf.for {{.*}} -> (vector<4xf32>)
+// CHECK: vector.store
+// CHECK-NOT: vector.store
+// CHECK: return
+
+// -----
+
+// A piece of INT2 needs four accumulators, whatever the number that is allowed.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [32], f32>
+trec.table @t : !trec.table<1000x32, int2, #layout>
+func.func @few_accumulators(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<32, int2, #layout> bounds warning
+    lowering <vector_width = 4, accumulators = 1, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int2x32_align1_f32_i32(
+// CHECK: scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// CHECK: vector.store
+// CHECK: scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// CHECK: vector.store
+
+// -----
+
+// Without FMA an exact product is multiplied and added.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [4], f32>
+trec.table @t : !trec.table<1000x4, int8, #layout>
+func.func @library_fma(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<4, int8, #layout> bounds warning
+    lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int8x4_align1_f32_i32(
+// CHECK: %[[BIASED:.*]] = arith.addf
+// CHECK: %[[PRODUCT:.*]] = arith.mulf %{{.*}} : vector<4xf32>
+// CHECK: arith.addf %[[PRODUCT]], %[[BIASED]]
+// CHECK-NOT: math.fma
+// CHECK: return
+
+// -----
+
+// A weighted product is not exact: it takes a fused multiply-add all the same.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"], weighted>
+!keyed = !trec.keyed_tensor<["f"], [4], f32>
+trec.table @t : !trec.table<1000x4, int8, #layout>
+func.func @library_fma_weighted(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum weighted %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<4, int8, #layout> bounds warning
+    lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_weighted_sum_int8x4_align1_f32_i32(
+// CHECK: math.fma

@@ -1,0 +1,123 @@
+// RUN: trec-opt %s --convert-trec-to-vector --split-input-file | FileCheck %s
+
+// INT4: an accumulator for the low and one for the high codes of a byte. They are
+// interleaved once per bag, after the rows.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [16], f32>
+trec.table @t : !trec.table<1000x16, int4, #layout>
+func.func @int4(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<16, int4, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int4x16_align1_f32_i32(
+// CHECK-SAME: memref<?x12xi8>
+// CHECK: %[[POOLED:.*]]:2 = scf.for {{.*}} iter_args(%[[LOW:.*]] = %{{.*}}, %[[HIGH:.*]] = %{{.*}}) -> (vector<8xf32>, vector<8xf32>)
+// CHECK: vector.load %{{.*}} : memref<?x12xi8>, vector<4xi8>
+// CHECK: %[[BYTES:.*]] = vector.load %{{.*}} : memref<?x12xi8>, vector<8xi8>
+// CHECK: %[[PACKED:.*]] = arith.extui %[[BYTES]] : vector<8xi8> to vector<8xi32>
+// CHECK: %[[MASK:.*]] = arith.constant dense<15> : vector<8xi32>
+// CHECK: %[[CODES0:.*]] = arith.andi %[[PACKED]], %[[MASK]]
+// CHECK: %[[Q0:.*]] = arith.sitofp %[[CODES0]]
+// CHECK: %[[FOUR:.*]] = arith.constant dense<4> : vector<8xi32>
+// CHECK: %[[CODES1:.*]] = arith.shrui %[[PACKED]], %[[FOUR]]
+// CHECK-NOT: arith.andi
+// CHECK: %[[Q1:.*]] = arith.sitofp %[[CODES1]]
+// CHECK: arith.addf %[[LOW]],
+// CHECK: math.fma %[[Q0]],
+// CHECK: arith.addf %[[HIGH]],
+// CHECK: math.fma %[[Q1]],
+// CHECK-NOT: vector.interleave
+// CHECK: else
+// CHECK: scf.yield %[[LOW]], %[[HIGH]]
+// CHECK: scf.yield
+// CHECK-NEXT: }
+// CHECK: %[[ALL:.*]] = vector.interleave %[[POOLED]]#0, %[[POOLED]]#1 : vector<8xf32> -> vector<16xf32>
+// CHECK: vector.store %[[ALL]]
+// CHECK-NOT: vector.interleave
+
+// CHECK-LABEL: func.func private @bag_sum_int4x16_align1_f32_i64(
+
+// -----
+
+// INT2: four accumulators. Positions 0 and 2, 1 and 3, then both pairs.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [16], f32>
+trec.table @t : !trec.table<1000x16, int2, #layout>
+func.func @int2(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<16, int2, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int2x16_align1_f32_i32(
+// CHECK: %[[P:.*]]:4 = scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// CHECK: arith.andi %{{.*}} : vector<4xi32>
+// CHECK: arith.constant dense<2> : vector<4xi32>
+// CHECK: arith.shrui
+// CHECK: arith.andi
+// CHECK: arith.constant dense<4> : vector<4xi32>
+// CHECK: arith.shrui
+// CHECK: arith.andi
+// CHECK: arith.constant dense<6> : vector<4xi32>
+// CHECK: arith.shrui
+// CHECK-NOT: arith.andi
+// CHECK-COUNT-4: math.fma
+// CHECK-NOT: math.fma
+// CHECK: %[[EVEN:.*]] = vector.interleave %[[P]]#0, %[[P]]#2 : vector<4xf32> -> vector<8xf32>
+// CHECK: %[[ODD:.*]] = vector.interleave %[[P]]#1, %[[P]]#3 : vector<4xf32> -> vector<8xf32>
+// CHECK: %[[ALL:.*]] = vector.interleave %[[EVEN]], %[[ODD]] : vector<8xf32> -> vector<16xf32>
+// CHECK: vector.store %[[ALL]]
+
+// -----
+
+// Five INT4 columns are three bytes; the sixth code is zero and is not stored.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [5], f32>
+trec.table @t : !trec.table<1000x5, int4, #layout>
+func.func @int4_odd(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<5, int4, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int4x5_align1_f32_i32(
+// CHECK-SAME: memref<?x7xi8>
+// CHECK: %[[P:.*]]:4 = scf.for {{.*}} -> (vector<2xf32>, vector<2xf32>, vector<1xf32>, vector<1xf32>)
+// CHECK: arith.constant 4 : index
+// CHECK: vector.load %{{.*}} : memref<?x7xi8>, vector<2xi8>
+// CHECK: arith.constant 6 : index
+// CHECK: vector.load %{{.*}} : memref<?x7xi8>, vector<1xi8>
+// CHECK: %[[FIRST:.*]] = vector.interleave %[[P]]#0, %[[P]]#1 : vector<2xf32> -> vector<4xf32>
+// CHECK: vector.store %[[FIRST]], %{{.*}} : memref<?x5xf32, strided<[?, 1]>>, vector<4xf32>
+// CHECK: %[[PAIR:.*]] = vector.interleave %[[P]]#2, %[[P]]#3 : vector<1xf32> -> vector<2xf32>
+// CHECK: %[[LAST:.*]] = vector.extract_strided_slice %[[PAIR]] {offsets = [0], sizes = [1], strides = [1]}
+// CHECK: arith.constant 4 : index
+// CHECK: vector.store %[[LAST]], %{{.*}} : memref<?x5xf32, strided<[?, 1]>>, vector<1xf32>
+
+// -----
+
+// Nothing past the last byte is read: 100 INT8 columns are six times 16 and 4.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [100], f32>
+trec.table @t : !trec.table<1000x100, int8, #layout>
+func.func @int8_tail(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<100, int8, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int8x100_align1_f32_i32(
+// CHECK-SAME: memref<?x104xi8>
+// CHECK-COUNT-6: vector.load %{{.*}} : memref<?x104xi8>, vector<16xi8>
+// CHECK-NOT: memref<?x104xi8>, vector<16xi8>
+// CHECK: arith.constant 100 : index
+// CHECK: vector.load %{{.*}} : memref<?x104xi8>, vector<4xi8>
+// CHECK-COUNT-6: vector.store %{{.*}} : memref<?x100xf32, strided<[?, 1]>>, vector<16xf32>
+// CHECK: arith.constant 96 : index
+// CHECK: vector.store %{{.*}} : memref<?x100xf32, strided<[?, 1]>>, vector<4xf32>

@@ -1,0 +1,26 @@
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v2 | FileCheck %s --check-prefixes=CHECK,V2
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: trec-opt %s --trec-select-lowering | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
+
+#layout = #trec.row_layout<header = f16, align = 16>
+!row = !trec.row<128, int8, #layout>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #layout>
+
+// V2 has neither FMA nor F16C.
+// CHECK-LABEL: func.func @forward(
+// CHECK: trec.embedding_bag_group sum
+// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer>
+// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16> :
+// What a test or a tuner wrote stays.
+// CHECK: trec.embedding_bag_group mean
+// CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, fma = library> :
+func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !row bounds warning : !kjt, !keyed
+  %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 0>] rows !row bounds warning
+    lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, fma = library> : !kjt, !keyed
+  return %1 : !keyed
+}

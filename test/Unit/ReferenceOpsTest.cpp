@@ -1,0 +1,220 @@
+//===- ReferenceOpsTest.cpp - Ops beyond a plain lookup
+//---------------------===//
+//
+// Remapped ids, weights by position, rows that are not pooled, and the fused
+// ops; then what the interpreter refuses.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ReferenceSupport.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+using Floats = std::vector<float>;
+
+static constexpr char table[] =
+    "!row = !trec.row<2, fp32, #trec.row_layout<header = none>>\n"
+    "trec.table @t : !trec.table<3x2, fp32, #trec.row_layout<header = none>>\n"
+    "trec.table @u : !trec.table<3x2, fp32, #trec.row_layout<header = none>>\n";
+
+/// Rows 1 2, 10 20 and 100 200, and their negatives in the second table.
+static void bindTables(Runner &runner) {
+  runner.bind("t", toBytes<float>({1, 2, 10, 20, 100, 200}), 3);
+  runner.bind("u", toBytes<float>({-1, -2, -10, -20, -100, -200}), 3);
+}
+
+static Batch twoBags(std::vector<int64_t> values, std::vector<int64_t> lengths,
+                     std::vector<float> weights = {}) {
+  return {2, {"a"}, std::move(values), std::move(lengths), std::move(weights)};
+}
+
+static std::string remapModule(const char *element) {
+  return std::string(table) + "trec.parameter @map : tensor<4x" + element +
+         R"(>
+    !kjt = !trec.kjt<["a"]>
+    !keyed = !trec.keyed_tensor<["a"], [2], f32>
+    func.func @forward(%kjt: !kjt) -> !keyed {
+      %ids = trec.feature %kjt "a" : !kjt
+      %mapped = trec.remap %ids by @map
+      %rows = trec.lookup @t[%mapped] : <!row>
+      %values = trec.dequantize %rows : <!row>
+      %pooled = trec.pool mean %values : <!trec.dequantized<2>>
+      %out = trec.keyed_tensor %pooled : (tensor<?x2xf32>) -> !keyed
+      return %out : !keyed
+    })";
+}
+
+TEST(ReferenceOpsTest, RemapsIds) {
+  Batch batch = twoBags({3, 1, -1, 0}, {2, 2});
+  Runner narrow(remapModule("i32"));
+  bindTables(narrow);
+  narrow.bind("map", toBytes<int32_t>({2, -1, 0, 1}), 4);
+  // Id 1 is pruned and counts in the mean, as -1 does.
+  EXPECT_EQ(narrow.runFloats(batch), (Floats{5, 10, 50, 100}));
+  Runner wide(remapModule("i64"));
+  bindTables(wide);
+  wide.bind("map", toBytes<int64_t>({2, -1, 0, 1}), 4);
+  EXPECT_EQ(wide.runFloats(batch), (Floats{5, 10, 50, 100}));
+  EXPECT_EQ(wide.errorOf(twoBags({4}, {1, 0})),
+            "id 4 of feature \"a\" is outside its map of 4 entries");
+}
+
+TEST(ReferenceOpsTest, WeightsByPosition) {
+  Runner runner(std::string(table) + R"(
+    trec.parameter @p : tensor<2xf32>
+    !kjt = !trec.kjt<["a"]>
+    !keyed = !trec.keyed_tensor<["a"], [2], f32>
+    func.func @forward(%kjt: !kjt) -> !keyed {
+      %ids = trec.feature %kjt "a" : !kjt
+      %weights = trec.position_weights %ids from @p
+      %rows = trec.lookup @t[%ids] : <!row>
+      %values = trec.dequantize %rows : <!row>
+      %weighted = trec.weight %values by %weights : <!trec.dequantized<2>>
+      %pooled = trec.pool sum %weighted : <!trec.dequantized<2>>
+      %out = trec.keyed_tensor %pooled : (tensor<?x2xf32>) -> !keyed
+      return %out : !keyed
+    })");
+  bindTables(runner);
+  EXPECT_EQ(runner.errorOf(twoBags({}, {0, 0})),
+            "expected 8 bytes of parameter \"p\", got none");
+  runner.bind("p", toBytes<float>({2, 3, 4}), 3);
+  EXPECT_EQ(runner.errorOf(twoBags({}, {0, 0})),
+            "expected 8 bytes of parameter \"p\", got 12");
+  runner.bind("p", toBytes<float>({2, 3}), 2);
+  EXPECT_EQ(runner.runFloats(twoBags({0, 1, 2}, {2, 1})),
+            (Floats{32, 64, 200, 400}));
+  EXPECT_EQ(runner.errorOf(twoBags({0, 0, 0}, {0, 3})),
+            "expected bags of at most 2 ids, one per position weight, got 3 "
+            "ids of feature \"a\", sample 1");
+}
+
+/// Both ways to say an EmbeddingCollection.
+static std::string collection(const char *ops) {
+  return std::string(table) + R"(
+    !kjt = !trec.kjt<["a"]>
+    !rows = !trec.jagged<vector<2xf16>>
+    !dict = !trec.jagged_dict<["a"], [2], f16>
+    func.func @forward(%kjt: !kjt) -> !dict {
+      %ids = trec.feature %kjt "a" : !kjt
+      )" +
+         ops + R"(
+      %dict = trec.jagged_dict %floats : (!rows) -> !dict
+      return %dict : !dict
+    })";
+}
+
+TEST(ReferenceOpsTest, MaterializesRows) {
+  for (const char *ops : {R"(
+      %checked = trec.check_bounds warning %ids in @t
+      %rows = trec.lookup @t[%checked] : <!row>
+      %values = trec.dequantize %rows : <!row>
+      %floats = trec.materialize %values : <!trec.dequantized<2>> -> <vector<2xf16>>)",
+                          "%floats = trec.embedding @t[%ids] bounds warning "
+                          ": <vector<2xf16>>"}) {
+    Runner runner(collection(ops));
+    bindTables(runner);
+    Outputs outputs = runner.run(twoBags({1, -1, 9}, {2, 1}));
+    ASSERT_EQ(outputs.jagged.size(), 1u);
+    EXPECT_EQ(outputs.jagged[0].key, "a");
+    EXPECT_EQ(outputs.jagged[0].lengths, (std::vector<int64_t>{2, 1}));
+    EXPECT_EQ(fromBytes<uint16_t>(outputs.jagged[0].bytes),
+              (std::vector<uint16_t>{0x4900, 0x4d00, 0, 0, 0x3c00, 0x4000}));
+    EXPECT_EQ(outputs.badIds.size(), 1u);
+  }
+}
+
+TEST(ReferenceOpsTest, RunsFusedBags) {
+  Runner runner(std::string(table) + R"(
+    !kjt = !trec.kjt<["a"], weighted>
+    !keyed = !trec.keyed_tensor<["a"], [2], f16>
+    func.func @forward(%kjt: !kjt) -> !keyed {
+      %ids = trec.feature %kjt "a" : !kjt
+      %weights = trec.sample_weights %kjt "a" : !kjt
+      %pooled = trec.embedding_bag mean @t[%ids] weights %weights bounds ignore : tensor<?x2xf16>
+      %out = trec.keyed_tensor %pooled : (tensor<?x2xf16>) -> !keyed
+      return %out : !keyed
+    })");
+  bindTables(runner);
+  Outputs outputs = runner.run(twoBags({0, 1, 5}, {2, 1}, {2, 3, 4}));
+  // (2 * 1 + 3 * 10) / 2, (2 * 2 + 3 * 20) / 2, then row 0 four times.
+  EXPECT_EQ(fromBytes<uint16_t>(outputs.bytes),
+            (std::vector<uint16_t>{0x4c00, 0x5000, 0x4400, 0x4800}));
+  EXPECT_EQ(outputs.badIds.size(), 1u);
+}
+
+static std::string groupModule(const char *keyword, const char *kjt) {
+  return std::string(table) + "!kjt = !trec.kjt<[\"a\", \"b\"]" + kjt + R"(>
+    !keyed = !trec.keyed_tensor<["x", "y", "z"], [2, 2, 2], f32>
+    func.func @forward(%kjt: !kjt) -> !keyed {
+      %0 = trec.empty : !keyed
+      %1 = trec.embedding_bag_group sum )" +
+         keyword + R"( %kjt into %0
+        [#trec.bag<@u, "a", 2>, #trec.bag<@t, "b", 0>]
+        rows !row bounds warning : !kjt, !keyed
+      return %1 : !keyed
+    })";
+}
+
+TEST(ReferenceOpsTest, RunsGroups) {
+  Batch batch{1, {"a", "b"}, {0, 1, 2}, {1, 2}, {}};
+  Runner plain(groupModule("", ""));
+  bindTables(plain);
+  Floats output = plain.runFloats(batch);
+  ASSERT_EQ(output.size(), 6u);
+  // The last columns belong to no bag: they are NaN, so that they show.
+  EXPECT_TRUE(output[4] != output[4]);
+  output.resize(4);
+  EXPECT_EQ(output, (Floats{110, 220, -1, -2}));
+
+  batch.weights = {2, 3, 4};
+  Runner weighted(groupModule("weighted", ", weighted"));
+  bindTables(weighted);
+  output = weighted.runFloats(batch);
+  output.resize(4);
+  EXPECT_EQ(output, (Floats{430, 860, -2, -4}));
+  batch.weights.clear();
+  EXPECT_EQ(weighted.errorOf(batch), "expected a batch with weights, got none");
+}
+
+TEST(ReferenceOpsTest, RefusesWrongBatches) {
+  Runner runner(makeModule({"3x3, int8", "3, int8"}));
+  EXPECT_EQ(runner.errorOf(twoBags({}, {0, 0, 0})),
+            "expected 2 lengths, got 3");
+  EXPECT_EQ(runner.errorOf(twoBags({}, {1, -1})),
+            "expected lengths of at least 0, got -1");
+  EXPECT_EQ(runner.errorOf(twoBags({1}, {1, 1})),
+            "expected 2 ids, the sum of the lengths, got 1");
+  EXPECT_EQ(runner.errorOf(twoBags({1}, {1, 0}, {1, 1})),
+            "expected 1 weights, one per id, got 2");
+  EXPECT_EQ(runner.errorOf({0, {"b"}, {}, {}, {}}),
+            "expected a batch with key \"a\", got none of this name");
+}
+
+TEST(ReferenceOpsTest, RefusesWrongTables) {
+  Runner runner(makeModule({"3x3, int8", "3, int8"}));
+  Batch batch = twoBags({}, {0, 0});
+  EXPECT_EQ(runner.errorOf(batch), "expected rows for table \"t\", got none");
+  runner.bind("t", {}, 0);
+  EXPECT_EQ(runner.errorOf(batch), "expected 3 rows of table \"t\", got 0");
+  runner.bind("t", std::vector<uint8_t>(20), 3);
+  EXPECT_EQ(runner.errorOf(batch), "expected 21 bytes of table \"t\", got 20");
+}
+
+TEST(ReferenceOpsTest, RefusesWhatHasNoMeaning) {
+  const char signature[] =
+      "expected a function @forward of one block that takes a batch and "
+      "returns an output";
+  EXPECT_EQ(Runner("").errorOf({}), signature);
+  EXPECT_EQ(Runner("func.func @forward() { return }").errorOf({}), signature);
+  Runner cast(std::string(table) + R"(
+    !kjt = !trec.kjt<["a"]>
+    !keyed = !trec.keyed_tensor<["a"], [2], f32>
+    func.func @forward(%kjt: !kjt) -> !keyed {
+      %0 = builtin.unrealized_conversion_cast %kjt : !kjt to !keyed
+      return %0 : !keyed
+    })");
+  EXPECT_EQ(cast.errorOf({0, {"a"}, {}, {}, {}}),
+            "op 'builtin.unrealized_conversion_cast' has no meaning outside "
+            "compiled code");
+}
