@@ -24,11 +24,14 @@ public:
 
 private:
   void buildTables();
+  void buildParameters();
   void buildForward();
   Value buildOutput(const OutputSpec &output, Value kjt);
+  Value buildWeights(const OutputSpec &output, Value kjt, Value ids);
+  Value buildResult(const OutputSpec &output, Value values);
   SmallVector<StringAttr> getNames(ArrayRef<std::string> names);
   Type getOutputElement();
-  KeyedTensorType getResultType();
+  Type getResultType();
 
   const ModelSpec &spec;
   ImplicitLocOpBuilder b;
@@ -65,13 +68,15 @@ Type ModelBuilder::getOutputElement() {
   llvm_unreachable("all output types are listed");
 }
 
-KeyedTensorType ModelBuilder::getResultType() {
+Type ModelBuilder::getResultType() {
   SmallVector<StringAttr> keys;
   SmallVector<int64_t> dims;
   for (const OutputSpec &output : spec.outputs) {
     keys.push_back(b.getStringAttr(output.key));
     dims.push_back(spec.tables[output.table].dim);
   }
+  if (!spec.isPooled)
+    return JaggedDictType::get(b.getContext(), keys, dims, getOutputElement());
   return KeyedTensorType::get(b.getContext(), keys, dims, getOutputElement());
 }
 
@@ -82,23 +87,34 @@ void ModelBuilder::buildTables() {
                         TypeAttr::get(getTableType(b.getContext(), table))));
 }
 
-Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
-  TableOp table = tables[output.table];
-  auto symbol = FlatSymbolRefAttr::get(table.getSymNameAttr());
-  StringAttr feature = b.getStringAttr(output.feature);
-  auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
-  auto pooling =
-      PoolingAttr::get(b.getContext(), spec.tables[output.table].pooling);
-
-  Value ids = FeatureOp::create(b, kjt, feature);
-  Value checked = CheckBoundsOp::create(b, policy, ids, symbol);
-  auto rowsType = JaggedType::get(b.getContext(), table.getType().getRowType());
-  Value rows = LookupOp::create(b, rowsType, symbol, checked);
-  Value values = DequantizeOp::create(b, rows);
-  if (spec.weighted) {
-    Value weights = SampleWeightsOp::create(b, kjt, feature);
-    values = WeightOp::create(b, values, weights);
+void ModelBuilder::buildParameters() {
+  for (const PositionWeightsSpec &weights : spec.positionWeights) {
+    auto type = RankedTensorType::get({weights.length}, b.getF32Type());
+    ParameterOp::create(b, b.getStringAttr(weights.name), TypeAttr::get(type));
   }
+}
+
+/// The weights of the ids of an output, or null where it has none.
+Value ModelBuilder::buildWeights(const OutputSpec &output, Value kjt,
+                                 Value ids) {
+  for (const PositionWeightsSpec &weights : spec.positionWeights)
+    if (weights.feature == output.feature)
+      return PositionWeightsOp::create(
+          b, ids, FlatSymbolRefAttr::get(b.getStringAttr(weights.name)));
+  if (!spec.weighted)
+    return Value();
+  return SampleWeightsOp::create(b, kjt, b.getStringAttr(output.feature));
+}
+
+/// From dequantized rows to what the output holds.
+Value ModelBuilder::buildResult(const OutputSpec &output, Value values) {
+  const TableSpec &table = spec.tables[output.table];
+  if (!spec.isPooled) {
+    auto row = VectorType::get({table.dim}, getOutputElement());
+    return MaterializeOp::create(b, JaggedType::get(b.getContext(), row),
+                                 values);
+  }
+  auto pooling = PoolingAttr::get(b.getContext(), table.pooling);
   Value pooled = PoolOp::create(b, pooling, values);
   if (spec.outputType == OutputType::float32)
     return pooled;
@@ -106,18 +122,37 @@ Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
   return CastOutputOp::create(b, type.clone(getOutputElement()), pooled);
 }
 
+Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
+  TableOp table = tables[output.table];
+  auto symbol = FlatSymbolRefAttr::get(table.getSymNameAttr());
+  StringAttr feature = b.getStringAttr(output.feature);
+  auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
+  Value ids = FeatureOp::create(b, kjt, feature);
+  Value checked = CheckBoundsOp::create(b, policy, ids, symbol);
+  auto rowsType = JaggedType::get(b.getContext(), table.getType().getRowType());
+  Value rows = LookupOp::create(b, rowsType, symbol, checked);
+  Value values = DequantizeOp::create(b, rows);
+  if (Value weights = buildWeights(output, kjt, ids))
+    values = WeightOp::create(b, values, weights);
+  return buildResult(output, values);
+}
+
 void ModelBuilder::buildForward() {
   auto batchType =
       KJTType::get(b.getContext(), getNames(spec.features), spec.weighted);
-  KeyedTensorType resultType = getResultType();
+  Type resultType = getResultType();
   auto forward = func::FuncOp::create(
       b, "forward", b.getFunctionType({batchType}, {resultType}));
   b.setInsertionPointToStart(forward.addEntryBlock());
-  SmallVector<Value> pooled;
+  SmallVector<Value> outputs;
   for (const OutputSpec &output : spec.outputs)
-    pooled.push_back(buildOutput(output, forward.getArgument(0)));
-  Value keyed = KeyedTensorOp::create(b, resultType, pooled);
-  func::ReturnOp::create(b, keyed);
+    outputs.push_back(buildOutput(output, forward.getArgument(0)));
+  Value result;
+  if (spec.isPooled)
+    result = KeyedTensorOp::create(b, resultType, outputs);
+  else
+    result = JaggedDictOp::create(b, resultType, outputs);
+  func::ReturnOp::create(b, result);
 }
 
 OwningOpRef<ModuleOp> ModelBuilder::build() {
@@ -126,6 +161,7 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
                     b.getI32IntegerAttr(TrecDialect::kContractVersion));
   b.setInsertionPointToStart(model->getBody());
   buildTables();
+  buildParameters();
   buildForward();
   return model;
 }

@@ -47,6 +47,20 @@ static void checkAlignment(const TableSpec &table, const JsonFields &fields,
                    Twine(elementBytes));
 }
 
+/// Weights by position, as a FeatureProcessedEmbeddingBagCollection has them.
+static PositionWeightsSpec readPositionWeights(const json::Value &value,
+                                               std::string place,
+                                               FirstError &error) {
+  JsonFields fields(value, std::move(place), error);
+  fields.refuseUnknown({"feature", "name", "length"});
+  PositionWeightsSpec weights;
+  weights.feature = fields.readString("feature");
+  weights.name = fields.has("name") ? fields.readString("name")
+                                    : "position_weights." + weights.feature;
+  weights.length = fields.readInteger("length", {0, maxRows});
+  return weights;
+}
+
 static TableSpec readTable(const json::Value &value, std::string place,
                            FirstError &error) {
   JsonFields fields(value, std::move(place), error);
@@ -108,6 +122,25 @@ static void readOptions(JsonFields &fields, ModelSpec &spec) {
     spec.weights = fields.readString("weights");
 }
 
+/// What an EmbeddingCollection cannot have: pooling, and weights.
+static void refusePooling(const json::Value &document, const ModelSpec &spec,
+                          FirstError &error) {
+  constexpr char kind[] = "an embedding_collection has no ";
+  if (spec.weighted)
+    error.report("weighted", Twine(kind) + "weights; remove the field");
+  if (!spec.positionWeights.empty())
+    error.report("position_weights",
+                 Twine(kind) + "weights; remove the field");
+  const json::Object *object = document.getAsObject();
+  const json::Array *tables = object ? object->getArray("tables") : nullptr;
+  if (!tables)
+    return;
+  for (const auto &[index, table] : llvm::enumerate(*tables))
+    if (table.getAsObject() && table.getAsObject()->get("pooling"))
+      error.report("tables[" + Twine(index) + "].pooling",
+                   Twine(kind) + "pooling; remove the field");
+}
+
 Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
   Expected<json::Value> document = json::parse(text);
   if (!document)
@@ -116,13 +149,19 @@ Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
   FirstError error;
   JsonFields fields(*document, "", error);
   fields.refuseUnknown({"trec_spec", "kind", "name", "features", "weighted",
-                        "output_dtype", "bounds_check", "tables", "outputs",
-                        "weights"});
+                        "position_weights", "output_dtype", "bounds_check",
+                        "tables", "outputs", "weights"});
   fields.readInteger("trec_spec", {specVersion, specVersion});
-  fields.readChoice("kind", {"embedding_bag_collection"});
   ModelSpec spec;
+  spec.isPooled = fields.readChoice("kind", {"embedding_bag_collection",
+                                             "embedding_collection"}) == 0;
   readOptions(fields, spec);
   spec.tables = readObjects(fields, "tables", error, readTable);
+  if (fields.has("position_weights"))
+    spec.positionWeights =
+        readObjects(fields, "position_weights", error, readPositionWeights);
+  if (!spec.isPooled)
+    refusePooling(*document, spec, error);
   if (fields.has("features"))
     spec.features = fields.readStrings("features");
   std::optional<std::vector<NamedOutput>> outputs;

@@ -105,21 +105,25 @@ static void checkFeatures(const ModelSpec &spec, FirstError &error) {
                                     "add it to the features of a table");
 }
 
-/// TorchRec's rule: tables grouped by pooling, groups in order of first
-/// appearance; a feature that is used more than once is named with its table.
+/// TorchRec's rule: tables grouped by pooling, without pooling by the type of
+/// their weights, groups in order of first appearance; a feature that is used
+/// more than once is named with its table.
 static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
+  auto groupOf = [&](const TableSpec &table) {
+    return spec.isPooled ? int(table.pooling) : int(table.weights);
+  };
   StringMap<int64_t> uses;
-  llvm::SmallVector<Pooling, 2> poolings;
+  llvm::SmallVector<int> groups;
   for (const TableSpec &table : spec.tables) {
-    if (!llvm::is_contained(poolings, table.pooling))
-      poolings.push_back(table.pooling);
+    if (!llvm::is_contained(groups, groupOf(table)))
+      groups.push_back(groupOf(table));
     for (const std::string &feature : table.features)
       ++uses[feature];
   }
   std::vector<OutputSpec> outputs;
-  for (Pooling pooling : poolings)
+  for (int group : groups)
     for (const auto &[index, table] : llvm::enumerate(spec.tables)) {
-      if (table.pooling != pooling)
+      if (groupOf(table) != group)
         continue;
       for (const std::string &feature : table.features) {
         bool isShared = uses[feature] > 1;
@@ -128,6 +132,40 @@ static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
       }
     }
   return outputs;
+}
+
+/// Weights by position come with the weights file, so their names share one
+/// space with the tables'.
+static void checkPositionWeights(const ModelSpec &spec, FirstError &error) {
+  if (spec.positionWeights.empty())
+    return;
+  if (spec.weighted)
+    error.report("weighted", "expected false in a model with position_weights, "
+                             "which take the place of per-sample weights");
+  StringSet<> names, features;
+  for (const TableSpec &table : spec.tables)
+    names.insert(table.name);
+  for (const auto &[index, weights] : llvm::enumerate(spec.positionWeights)) {
+    std::string place = element("position_weights", index);
+    checkTableName(place + ".name", weights.name, error);
+    if (!names.insert(weights.name).second)
+      error.report(place + ".name",
+                   quote(weights.name) + " is also the name of another tensor; "
+                                         "rename one of them");
+    if (!llvm::is_contained(spec.features, weights.feature))
+      error.report(place + ".feature", quote(weights.feature) +
+                                           " is no feature of this model; use "
+                                           "one of its \"features\"");
+    if (!features.insert(weights.feature).second)
+      error.report(place + ".feature",
+                   quote(weights.feature) + " has position weights already; "
+                                            "list each feature once");
+  }
+  for (const std::string &feature : spec.features)
+    if (!features.contains(feature))
+      error.report("position_weights",
+                   "expected weights of every feature, but " + quote(feature) +
+                       " is missing; add it");
 }
 
 static PairCounts countPairs(const ModelSpec &spec) {
@@ -194,6 +232,7 @@ void mlir::trec::resolveSpec(
     checkFeatures(spec, error);
   else
     spec.features = listFeatures(spec);
+  checkPositionWeights(spec, error);
   if (outputs)
     resolveOutputs(spec, *outputs, error);
   else

@@ -47,11 +47,35 @@ static Expected<Tensor> findTable(const TensorFile &file, TableOp table) {
   return *tensor;
 }
 
+static Expected<Tensor> findParameter(const TensorFile &file,
+                                      ParameterOp parameter) {
+  StringRef name = parameter.getSymName();
+  const Tensor *tensor = file.find(name);
+  if (!tensor)
+    return fail(file, "no tensor for parameter " + quote(name) + " among its " +
+                          Twine(file.getTensors().size()) + " tensors");
+  int64_t count =
+      cast<RankedTensorType>(parameter.getParameterType()).getNumElements();
+  if (tensor->dtype != "F32" || tensor->shape.size() != 1 ||
+      tensor->shape.front() != count)
+    return fail(file, "parameter " + quote(name) + ": dtype is " +
+                          quote(tensor->dtype) + " and shape " +
+                          showShape(tensor->shape) +
+                          ", expected \"F32\" and [" + Twine(count) + "]");
+  return *tensor;
+}
+
 Expected<std::vector<Tensor>> mlir::trec::findTables(const TensorFile &file,
                                                      ModuleOp module) {
   std::vector<Tensor> tensors;
   for (auto table : module.getOps<TableOp>()) {
     Expected<Tensor> tensor = findTable(file, table);
+    if (!tensor)
+      return tensor.takeError();
+    tensors.push_back(std::move(*tensor));
+  }
+  for (auto parameter : module.getOps<ParameterOp>()) {
+    Expected<Tensor> tensor = findParameter(file, parameter);
     if (!tensor)
       return tensor.takeError();
     tensors.push_back(std::move(*tensor));
@@ -68,11 +92,11 @@ static bool isCanonical(const TensorFile &file, std::vector<Tensor> tensors) {
   return file.getText().size() == size && file.getText().starts_with(header);
 }
 
-/// A tensor that no table is named after, or null.
+/// A tensor that no table and no parameter is named after, or null.
 static const Tensor *findSurplus(const TensorFile &file, ModuleOp module) {
   SymbolTable symbols(module);
   for (const Tensor &tensor : file.getTensors())
-    if (!symbols.lookup<TableOp>(tensor.name))
+    if (!isa_and_present<TableOp, ParameterOp>(symbols.lookup(tensor.name)))
       return &tensor;
   return nullptr;
 }

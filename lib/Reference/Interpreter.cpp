@@ -47,11 +47,13 @@ private:
   Expected<RuntimeValue> evaluateOp(EmbeddingOp op);
   Expected<RuntimeValue> evaluateOp(EmptyOp op);
   Expected<RuntimeValue> evaluateOp(EmbeddingBagGroupOp op);
+  Expected<RuntimeValue> evaluateOp(EmbeddingGroupOp op);
 
   Expected<BoundTable> bindTable(StringRef name);
   Expected<ArrayRef<uint8_t>> bindParameter(StringRef name);
   Expected<DequantizedRows> readRows(const Ids &ids, BoundsPolicy policy,
                                      StringRef table);
+  Expected<Weights> weighByPosition(const Ids &ids, StringRef parameter);
   Expected<Matrix> runBag(EmbeddingBagGroupOp group, BagAttr bag);
   Outputs collect(func::ReturnOp op);
 
@@ -126,11 +128,16 @@ Expected<RuntimeValue> Interpreter::evaluateOp(SampleWeightsOp op) {
   return lift(takeSampleWeights(batch, op.getKey()));
 }
 
-Expected<RuntimeValue> Interpreter::evaluateOp(PositionWeightsOp op) {
-  Expected<ArrayRef<uint8_t>> bytes = bindParameter(op.getParameter());
+Expected<Weights> Interpreter::weighByPosition(const Ids &ids,
+                                               StringRef parameter) {
+  Expected<ArrayRef<uint8_t>> bytes = bindParameter(parameter);
   if (!bytes)
     return bytes.takeError();
-  return lift(weightByPosition(get<Ids>(op.getIds()), convert<float>(*bytes)));
+  return weightByPosition(ids, convert<float>(*bytes));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(PositionWeightsOp op) {
+  return lift(weighByPosition(get<Ids>(op.getIds()), op.getParameter()));
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(CheckBoundsOp op) {
@@ -228,6 +235,13 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
     return rows.takeError();
   if (op.getWeights())
     *rows = weightRows(*rows, get<Weights>(op.getWeights()));
+  if (op.getPositionWeights()) {
+    Expected<Weights> weights =
+        weighByPosition(get<Ids>(op.getIds()), *op.getPositionWeights());
+    if (!weights)
+      return weights.takeError();
+    *rows = weightRows(*rows, *weights);
+  }
   auto type = cast<RankedTensorType>(op.getPooled().getType());
   return castMatrix(poolRows(*rows, op.getPooling()), type.getElementType());
 }
@@ -241,7 +255,28 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingOp op) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmptyOp op) {
-  return makeOutput(op.getKeyed().getType(), batch.batchSize);
+  if (auto keyed = dyn_cast<KeyedTensorType>(op.getOutput().getType()))
+    return makeOutput(keyed, batch.batchSize);
+  JaggedDict dict;
+  dict.rows.resize(
+      cast<JaggedDictType>(op.getOutput().getType()).getKeys().size());
+  return dict;
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
+  JaggedDict dict = get<JaggedDict>(op.getDest());
+  for (auto bag : op.getBags().getAsRange<BagAttr>()) {
+    Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
+    if (!ids)
+      return ids.takeError();
+    Expected<DequantizedRows> rows =
+        readRows(*ids, op.getPolicy(), bag.getTable().getValue());
+    if (!rows)
+      return rows.takeError();
+    dict.rows[bag.getColumn()] =
+        materializeRows(*rows, op.getOutputElement());
+  }
+  return dict;
 }
 
 Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
@@ -252,9 +287,11 @@ Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
       readRows(*ids, group.getPolicy(), bag.getTable().getValue());
   if (!rows)
     return rows.takeError();
-  if (group.getWeighted()) {
+  if (group.getWeighting() != Weighting::none) {
     Expected<Weights> weights =
-        takeSampleWeights(batch, bag.getFeature().getValue());
+        bag.getWeights()
+            ? weighByPosition(*ids, bag.getWeights().getValue())
+            : takeSampleWeights(batch, bag.getFeature().getValue());
     if (!weights)
       return weights.takeError();
     *rows = weightRows(*rows, *weights);
@@ -279,7 +316,7 @@ Expected<RuntimeValue> Interpreter::evaluate(Operation &op) {
       .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
             RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
             CastOutputOp, KeyedTensorOp, JaggedDictOp, EmbeddingBagOp,
-            EmbeddingOp, EmptyOp, EmbeddingBagGroupOp>(
+            EmbeddingOp, EmptyOp, EmbeddingBagGroupOp, EmbeddingGroupOp>(
           [&](auto op) { return evaluateOp(op); })
       .Default([](Operation *op) {
         return createStringError("op '" + op->getName().getStringRef() +

@@ -15,7 +15,8 @@
 //       return %out : …
 //
 // with any number of tables and lookups, weights between dequantize and pool,
-// and a cast of the output behind pool. Labels C1, C2 … are those of Passes.td.
+// and a cast of the output behind pool; or with trec.materialize and
+// trec.jagged_dict in place of trec.pool and trec.keyed_tensor. Labels C1, C2 … are those of Passes.td.
 //
 //===----------------------------------------------------------------------===//
 
@@ -66,13 +67,13 @@ static LogicalResult verifyVersion(ModuleOp module) {
 static FailureOr<func::FuncOp> findForward(ModuleOp module) {
   func::FuncOp forward;
   for (Operation &op : *module.getBody()) {
-    // What reads a parameter is refused with a better reason (C4).
     if (isa<TableOp, ParameterOp>(op))
       continue;
     auto function = dyn_cast<func::FuncOp>(op);
     if (!function)
       return op.emitOpError(
-          "is not compiled: expected trec.table ops and one function");
+          "is not compiled: expected trec.table and trec.parameter ops and one "
+          "function");
     if (function.getSymName() != "forward")
       return op.emitOpError("is not compiled: expected one function @forward, "
                             "got @")
@@ -88,9 +89,11 @@ static FailureOr<func::FuncOp> findForward(ModuleOp module) {
 static LogicalResult verifySignature(func::FuncOp forward) {
   FunctionType type = forward.getFunctionType();
   if (type.getNumInputs() != 1 || !isa<KJTType>(type.getInput(0)) ||
-      type.getNumResults() != 1 || !isa<KeyedTensorType>(type.getResult(0)))
+      type.getNumResults() != 1 ||
+      !isa<KeyedTensorType, JaggedDictType>(type.getResult(0)))
     return forward.emitOpError("expected one !trec.kjt argument and one "
-                               "!trec.keyed_tensor result, got ")
+                               "!trec.keyed_tensor or !trec.jagged_dict "
+                               "result, got ")
            << type;
   if (!forward.getBody().hasOneBlock())
     return forward.emitOpError("expected a body of one block, got ")
@@ -102,22 +105,16 @@ static LogicalResult verifySignature(func::FuncOp forward) {
 static LogicalResult verifyIsLowered(Operation &op) {
   StringRef reason =
       TypeSwitch<Operation *, StringRef>(&op)
-          .Case<FeatureOp, SampleWeightsOp, CheckBoundsOp, LookupOp,
-                DequantizeOp, WeightOp, PoolOp, CastOutputOp, KeyedTensorOp,
-                func::ReturnOp>([](auto) { return ""; })
-          .Case([](PositionWeightsOp) {
-            return "weights by position have no kernel; give the weights as "
-                   "sample weights of the batch";
-          })
+          .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
+                LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
+                CastOutputOp, KeyedTensorOp, JaggedDictOp, func::ReturnOp>(
+              [](auto) { return ""; })
           .Case([](RemapOp) {
             return "remapped ids have no kernel; remap the ids of the batch "
                    "before the model";
           })
-          .Case<MaterializeOp, JaggedDictOp>([](auto) {
-            return "rows that are not pooled have no kernel; pool them";
-          })
           .Case<EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
-                DispatchOp>([](auto) {
+                EmbeddingGroupOp, DispatchOp>([](auto) {
             return "it is made by the compiler itself; write the ops that it "
                    "stands for";
           })
@@ -131,7 +128,8 @@ static LogicalResult verifyIsLowered(Operation &op) {
 
 /// C5. Ids and weights of the batch may serve several lookups.
 static LogicalResult verifyUses(Operation &op) {
-  if (isa<FeatureOp, SampleWeightsOp, func::ReturnOp>(op) || op.hasOneUse())
+  if (isa<FeatureOp, SampleWeightsOp, PositionWeightsOp, func::ReturnOp>(op) ||
+      op.hasOneUse())
     return success();
   InFlightDiagnostic diagnostic =
       op.emitOpError("expected one use of its result, got ")
@@ -171,6 +169,19 @@ static FeatureOp getFeature(DequantizeOp dequantize) {
   return check.getIds().getDefiningOp<FeatureOp>();
 }
 
+/// C8 for weights by position: of the very ids that are looked up.
+static LogicalResult verifyPositionWeights(WeightOp weight,
+                                           PositionWeightsOp byPosition,
+                                           FeatureOp feature) {
+  if (byPosition.getIds() == feature.getIds())
+    return success();
+  InFlightDiagnostic diagnostic = weight.emitOpError(
+      "expected weights by the positions of the ids that are looked up, got "
+      "those of other ids");
+  diagnostic.attachNote(byPosition.getLoc()) << "weights are made here";
+  return diagnostic;
+}
+
 /// C8.
 static LogicalResult verifyWeight(WeightOp weight) {
   auto dequantize = weight.getValues().getDefiningOp<DequantizeOp>();
@@ -181,6 +192,9 @@ static LogicalResult verifyWeight(WeightOp weight) {
     return diagnostic;
   }
   FeatureOp feature = getFeature(dequantize);
+  if (auto byPosition =
+          weight.getWeights().getDefiningOp<PositionWeightsOp>())
+    return verifyPositionWeights(weight, byPosition, feature);
   auto weights = weight.getWeights().getDefiningOp<SampleWeightsOp>();
   if (weights.getKey() == feature.getKey())
     return success();
@@ -238,9 +252,12 @@ static LogicalResult verifyTablesAreUsed(ModuleOp module,
     if (!used.contains(FlatSymbolRefAttr::get(table.getSymNameAttr())))
       return table.emitOpError("expected a lookup of the table, got none; "
                                "remove the table");
+  for (auto weights : forward.getOps<PositionWeightsOp>())
+    used.insert(weights.getParameterAttr());
   for (auto parameter : module.getOps<ParameterOp>())
-    return parameter.emitOpError("is read by nothing that is compiled; remove "
-                                 "the parameter");
+    if (!used.contains(FlatSymbolRefAttr::get(parameter.getSymNameAttr())))
+      return parameter.emitOpError("expected a use of the parameter, got none; "
+                                   "remove the parameter");
   return success();
 }
 
@@ -261,8 +278,15 @@ static LogicalResult verifyNames(ModuleOp module, func::FuncOp forward) {
   for (StringAttr key : cast<KJTType>(type.getInput(0)).getKeys())
     if (failed(verifyName(forward, "feature", key)))
       return failure();
-  for (StringAttr key : cast<KeyedTensorType>(type.getResult(0)).getKeys())
+  auto keyed = dyn_cast<KeyedTensorType>(type.getResult(0));
+  ArrayRef<StringAttr> keys =
+      keyed ? keyed.getKeys()
+            : cast<JaggedDictType>(type.getResult(0)).getKeys();
+  for (StringAttr key : keys)
     if (failed(verifyName(forward, "key", key)))
+      return failure();
+  for (auto parameter : module.getOps<ParameterOp>())
+    if (failed(verifyName(parameter, "parameter", parameter.getSymName())))
       return failure();
   return success();
 }

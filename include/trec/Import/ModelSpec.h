@@ -43,7 +43,7 @@ struct TableSpec {
   std::vector<std::string> features;
 };
 
-/// One block of output columns: a feature pooled through a table.
+/// One output: a feature looked up in a table.
 struct OutputSpec {
   std::string key;
   /// Index into ModelSpec::tables.
@@ -51,16 +51,28 @@ struct OutputSpec {
   std::string feature;
 };
 
-/// One embedding bag collection.
+/// Weights of the ids of a feature by their position in their bag.
+struct PositionWeightsSpec {
+  std::string feature;
+  /// Of their float32 tensor in the weights file.
+  std::string name;
+  int64_t length = 0;
+};
+
+/// One collection of tables.
 struct ModelSpec {
   std::string name;
+  /// False: an EmbeddingCollection, whose outputs have a row per id.
+  bool isPooled = true;
   /// The keys of the batch, in the model's order.
   std::vector<std::string> features;
   bool weighted = false;
+  /// Of every feature, or of none.
+  std::vector<PositionWeightsSpec> positionWeights;
   OutputType outputType = OutputType::float32;
   BoundsPolicy boundsCheck = BoundsPolicy::warning;
   std::vector<TableSpec> tables;
-  /// Every feature of every table, in the order of the output columns.
+  /// Every feature of every table, in the order of the outputs.
   std::vector<OutputSpec> outputs;
   /// Path of the weights, relative to the spec's file.
   std::optional<std::string> weights;

@@ -16,7 +16,8 @@
 
 namespace mlir::trec {
 
-/// The tensor of each table, in the module's order; an error where one is
+/// The tensor of each table, then of each parameter, in the module's order; an
+/// error where one is
 /// missing or is not what the table declares. Other tensors are passed over.
 llvm::Expected<std::vector<Tensor>> findTables(const TensorFile &file,
                                                ModuleOp module);

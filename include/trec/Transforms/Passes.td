@@ -19,15 +19,16 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C1: the module has `trec.contract`, of the version that this compiler reads.
     * C2: the module holds tables, parameters and one function, `@forward`.
     * C3: `@forward` has one block, takes one `!trec.kjt` and returns one
-      `!trec.keyed_tensor`.
+      `!trec.keyed_tensor` or one `!trec.jagged_dict`.
     * C4: its ops are those that the compiler lowers.
     * C5: the result of each op of a lookup is used once, by the next op of it.
     * C6: a lookup reads ids that were checked against its own table.
     * C7: ids are checked as they come from the batch.
-    * C8: rows are weighted once, by the sample weights of the key of their ids.
+    * C8: rows are weighted once, by the sample weights of the key of their ids or
+      by the positions of their ids.
     * C9: all checks have one policy.
-    * C10: with a weighted batch every lookup is weighted.
-    * C11: each table is used, and there is no `trec.parameter`.
+    * C10: with a weighted batch every lookup is pooled and weighted.
+    * C11: each table and each parameter is used.
     * C12: names hold no NUL.
   }];
 }
