@@ -90,17 +90,24 @@ std::optional<int64_t> KJTType::getKeyIndex(StringRef key) const {
   return std::nullopt;
 }
 
-bool RowType::isQuantized() const {
-  return getWeights() != WeightsType::fp32 && getWeights() != WeightsType::fp16;
+bool mlir::trec::isQuantized(WeightsType weights) {
+  return weights == WeightsType::int8 || weights == WeightsType::int4 ||
+         weights == WeightsType::int2;
 }
 
-int64_t RowType::getBits() const {
-  switch (getWeights()) {
+bool RowType::isQuantized() const { return trec::isQuantized(getWeights()); }
+
+int64_t RowType::getBits() const { return trec::getBits(getWeights()); }
+
+int64_t mlir::trec::getBits(WeightsType weights) {
+  switch (weights) {
   case WeightsType::fp32:
     return 32;
   case WeightsType::fp16:
+  case WeightsType::bf16:
     return 16;
   case WeightsType::int8:
+  case WeightsType::fp8:
     return 8;
   case WeightsType::int4:
     return 4;
@@ -128,15 +135,13 @@ LogicalResult RowType::verify(EmitError emitError, int64_t dim,
   if (dim < 1 || dim > kMaxDim) // C1
     return emitError() << "expected a dim from 1 to " << kMaxDim << ", got "
                        << dim;
-  bool isFloat = weights == WeightsType::fp32 || weights == WeightsType::fp16;
+  bool isFloat = !trec::isQuantized(weights);
   if (isFloat != (layout.getHeader() == HeaderType::none)) // C2
     return emitError() << "expected rows of " << stringifyWeightsType(weights)
                        << " to have header = " << (isFloat ? "none" : "f16")
                        << ", got "
                        << stringifyHeaderType(layout.getHeader());
-  int64_t elementBytes = weights == WeightsType::fp32   ? 4
-                         : weights == WeightsType::fp16 ? 2
-                                                        : 1;
+  int64_t elementBytes = std::max<int64_t>(1, trec::getBits(weights) / 8);
   int64_t used = dim * elementBytes;
   if (isFloat && llvm::alignTo(used, layout.getAlign()) % elementBytes) // C3
     return emitError() << "expected rows of a multiple of " << elementBytes

@@ -42,11 +42,9 @@ private:
 } // namespace
 
 static TableType getTableType(MLIRContext *context, const TableSpec &table) {
-  bool isFloat =
-      table.weights == WeightsType::fp32 || table.weights == WeightsType::fp16;
-  auto layout =
-      RowLayoutAttr::get(context, isFloat ? HeaderType::none : HeaderType::f16,
-                         table.rowAlignment);
+  HeaderType header =
+      isQuantized(table.weights) ? HeaderType::f16 : HeaderType::none;
+  auto layout = RowLayoutAttr::get(context, header, table.rowAlignment);
   return TableType::get(context, table.rows.value_or(ShapedType::kDynamic),
                         table.dim, table.weights, layout);
 }

@@ -32,9 +32,7 @@ static constexpr int64_t defaultAlignment = 16;
 /// Rows of floats are read element by element, so no row may start inside one.
 static void checkAlignment(const TableSpec &table, const JsonFields &fields,
                            FirstError &error) {
-  int64_t elementBytes = table.weights == WeightsType::fp32   ? 4
-                         : table.weights == WeightsType::fp16 ? 2
-                                                              : 1;
+  int64_t elementBytes = std::max<int64_t>(1, getBits(table.weights) / 8);
   int64_t rowBytes =
       llvm::alignTo(table.dim * elementBytes, table.rowAlignment);
   if (rowBytes % elementBytes == 0)
@@ -72,7 +70,8 @@ static TableSpec readTable(const json::Value &value, std::string place,
   table.dim = fields.readInteger("embedding_dim", {1, maxDim});
   // In the order of WeightsType's codes.
   table.weights = WeightsType(
-      fields.readChoice("dtype", {"fp32", "fp16", "int8", "int4", "int2"}));
+      fields.readChoice("dtype", {"fp32", "fp16", "int8", "int4", "int2",
+                                  "bf16", "fp8"}));
   table.rowAlignment =
       fields.has("row_alignment")
           ? fields.readInteger("row_alignment", {1, maxAlignment})

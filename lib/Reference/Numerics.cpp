@@ -43,6 +43,17 @@ uint16_t mlir::trec::floatToHalf(float value) {
   return sign | uint16_t((rounded >> 13) - ((127 - 15) << 10));
 }
 
+float mlir::trec::bfloat16ToFloat(uint16_t value) {
+  return llvm::bit_cast<float>(uint32_t(value) << 16);
+}
+
+float mlir::trec::float8ToFloat(uint8_t value) {
+  int exponent = value >> 3 & 0xf, mantissa = value & 7;
+  float magnitude = exponent ? std::ldexp(float(8 + mantissa), exponent - 10)
+                             : std::ldexp(float(mantissa), -9);
+  return value & 0x80 ? -magnitude : magnitude;
+}
+
 uint16_t mlir::trec::floatToBFloat16(float value) {
   return uint16_t((llvm::bit_cast<uint32_t>(value) + 0x8000) >> 16);
 }

@@ -62,6 +62,10 @@ static void fillRow(RowType type, uint8_t *row, Random &random) {
     float value = 4 * random.symmetric();
     if (type.getWeights() == WeightsType::fp16)
       store(row + 2 * column, floatToHalf(value));
+    else if (type.getWeights() == WeightsType::bf16)
+      store(row + 2 * column, floatToBFloat16(value));
+    else if (type.getWeights() == WeightsType::fp8)
+      row[column] = uint8_t(random.below(256));
     else
       store(row + 4 * column, value);
   }

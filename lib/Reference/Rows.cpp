@@ -116,13 +116,25 @@ static void addCodes(const DequantizedRow &row, RowType type,
   }
 }
 
+static float loadFloat(const uint8_t *row, WeightsType weights,
+                       int64_t column) {
+  switch (weights) {
+  case WeightsType::fp16:
+    return halfToFloat(load<uint16_t>(row + 2 * column));
+  case WeightsType::bf16:
+    return bfloat16ToFloat(load<uint16_t>(row + 2 * column));
+  case WeightsType::fp8:
+    return float8ToFloat(row[column]);
+  default:
+    return load<float>(row + 4 * column);
+  }
+}
+
 /// acc = acc + v, weighted acc = fma(w, v, acc)
 static void addFloats(const DequantizedRow &row, RowType type,
                       MutableArrayRef<float> sums) {
-  bool isHalf = type.getWeights() == WeightsType::fp16;
   for (auto [column, sum] : llvm::enumerate(sums)) {
-    float value = isHalf ? halfToFloat(load<uint16_t>(row.bytes + 2 * column))
-                         : load<float>(row.bytes + 4 * column);
+    float value = loadFloat(row.bytes, type.getWeights(), column);
     sum = row.weight ? std::fma(*row.weight, value, sum) : sum + value;
   }
 }

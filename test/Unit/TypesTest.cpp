@@ -18,7 +18,7 @@ protected:
     return RowLayoutAttr::get(&context, header, align);
   }
   RowType row(int64_t dim, WeightsType weights, int64_t align = 1) {
-    bool isFloat = weights == WeightsType::fp32 || weights == WeightsType::fp16;
+    bool isFloat = !isQuantized(weights);
     HeaderType header = isFloat ? HeaderType::none : HeaderType::f16;
     return RowType::get(&context, dim, weights, layout(header, align));
   }

@@ -23,7 +23,8 @@ class Trec_Enum<string name, string summary, list<I32EnumAttrCase> cases>
 def Trec_WeightsType : Trec_Enum<"WeightsType", "element type of stored rows", [
   I32EnumAttrCase<"fp32", 0>, I32EnumAttrCase<"fp16", 1>,
   I32EnumAttrCase<"int8", 2>, I32EnumAttrCase<"int4", 3>,
-  I32EnumAttrCase<"int2", 4>]>;
+  I32EnumAttrCase<"int2", 4>, I32EnumAttrCase<"bf16", 5>,
+  I32EnumAttrCase<"fp8", 6>]>;
 
 def Trec_HeaderType : Trec_Enum<"HeaderType", "scale and bias in front of a row", [
   I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"f16", 1>]>;

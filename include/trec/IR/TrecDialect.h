@@ -37,6 +37,12 @@ struct CountersResource
   StringRef getName() override { return "trec.counters"; }
 };
 
+/// True for INT8, INT4 and INT2: codes with a scale and a bias.
+bool isQuantized(WeightsType weights);
+
+/// Bits of one element.
+int64_t getBits(WeightsType weights);
+
 } // namespace mlir::trec
 
 #define GET_ATTRDEF_CLASSES

@@ -42,7 +42,9 @@ def Trec_RowType : Trec_Type<"Row", "row"> {
   let summary = "one stored row of a table";
   let description = [{
     `dim` elements of type `weights`, as `layout` places them. For INT4 and INT2
-    a last byte that `dim` does not fill has zeros in its high bits.
+    a last byte that `dim` does not fill has zeros in its high bits. FP8 is
+    FBGEMM's: sign, 4 bits of exponent with bias 7, 3 of mantissa, all of them
+    finite numbers.
 
     ```mlir
     func.func private @rows() -> !trec.jagged<!trec.row<128, int4, #trec.row_layout<header = f16, align = 16>>>
@@ -50,7 +52,7 @@ def Trec_RowType : Trec_Type<"Row", "row"> {
 
     Constraints:
     * C1: `dim` is from 1 to 16777216.
-    * C2: integer rows have an `f16` header; fp32 and fp16 rows have none.
+    * C2: integer rows have an `f16` header; rows of floats have none.
     * C3: the bytes of a padded row are a multiple of the element's size.
   }];
   let parameters = (ins "int64_t":$dim, EnumParameter<Trec_WeightsType>:$weights,

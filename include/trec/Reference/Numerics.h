@@ -21,6 +21,13 @@ float halfToFloat(uint16_t half);
 /// bits of its payload and becomes quiet.
 uint16_t floatToHalf(float value);
 
+/// Exact.
+float bfloat16ToFloat(uint16_t value);
+
+/// FBGEMM's 8-bit float: sign, 4 bits of exponent with bias 7, 3 of mantissa.
+/// Exact; every value is finite.
+float float8ToFloat(uint8_t value);
+
 /// FBGEMM's rounding, `(bits + 0x8000) >> 16`: to the nearest, ties away from
 /// zero. Differs from IEEE rounding on ties, and some NaNs become numbers.
 uint16_t floatToBFloat16(float value);

@@ -41,7 +41,15 @@ struct trec_table_desc {
 };
 
 /* Codes of the weights types, as mlir::trec::WeightsType. */
-enum { TREC_WEIGHTS_FP32 = 0, TREC_WEIGHTS_FP16 = 1, TREC_WEIGHTS_INT8 = 2, TREC_WEIGHTS_INT4 = 3, TREC_WEIGHTS_INT2 = 4 };
+enum {
+  TREC_WEIGHTS_FP32 = 0,
+  TREC_WEIGHTS_FP16 = 1,
+  TREC_WEIGHTS_INT8 = 2,
+  TREC_WEIGHTS_INT4 = 3,
+  TREC_WEIGHTS_INT2 = 4,
+  TREC_WEIGHTS_BF16 = 5,
+  TREC_WEIGHTS_FP8 = 6
+};
 
 /* A small tensor of float32 that comes with the weights: weights by position. */
 struct trec_parameter_desc {

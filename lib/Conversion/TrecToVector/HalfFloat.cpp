@@ -131,6 +131,25 @@ Value mlir::trec::widenHalf(ImplicitLocOpBuilder &builder, Value half,
   return arith::ExtFOp::create(builder, lanes.f32(), half);
 }
 
+Value mlir::trec::widenBFloat(ImplicitLocOpBuilder &builder, Value bits) {
+  Lanes l = lanesOf(builder, bits);
+  Value wide = arith::ExtUIOp::create(builder, l.i32(), bits);
+  return l.real(l.left(wide, 16));
+}
+
+/// The 7 bits of exponent and mantissa, moved to those of an f32, are the value
+/// but for the bias of its exponent: a product with a power of two mends that,
+/// for subnormals too.
+Value mlir::trec::widenFloat8(ImplicitLocOpBuilder &builder, Value bits) {
+  Lanes l = lanesOf(builder, bits);
+  Value wide = arith::ExtUIOp::create(builder, l.i32(), bits);
+  Value sign = l.left(l.both(wide, 0x80), 24);
+  Value moved = l.left(l.both(wide, 0x7f), 20);
+  Value magnitude = arith::MulFOp::create(
+      builder, l.real(moved), l.real(l.constant((127 + 127 - 7) << 23)));
+  return l.real(l.either(l.bits(magnitude), sign));
+}
+
 Value mlir::trec::roundToOutput(ImplicitLocOpBuilder &builder, Value value,
                                 Type element, HalfMode mode) {
   Lanes lanes = lanesOf(builder, value);

@@ -1,6 +1,6 @@
 //===- HalfFloat.h - Conversions of half floats -----------------*- C++ -*-===//
 //
-// Widens and rounds vectors of f16 and bf16, with the CPU's instructions or, for
+// Widens and rounds vectors of f16, bf16 and fp8, with the CPU's instructions or, for
 // CPUs that have none, with integer arithmetic that gives the same bits.
 //
 //===----------------------------------------------------------------------===//
@@ -16,6 +16,12 @@ namespace mlir::trec {
 
 /// Widens a vector of f16 to f32. Exact; independent of the flush-to-zero mode.
 Value widenHalf(ImplicitLocOpBuilder &builder, Value half, HalfMode mode);
+
+/// Widens a vector of i16 that holds bf16 to f32. Exact.
+Value widenBFloat(ImplicitLocOpBuilder &builder, Value bits);
+
+/// Widens a vector of i8 that holds FBGEMM's 8-bit floats to f32. Exact.
+Value widenFloat8(ImplicitLocOpBuilder &builder, Value bits);
 
 /// Rounds a vector of f32 to `element` (f32, f16 or bf16) as `trec.cast_output`
 /// defines it.

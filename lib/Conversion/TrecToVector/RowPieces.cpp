@@ -62,6 +62,13 @@ static Value loadFloats(ImplicitLocOpBuilder &builder, Value bytes,
   if (row.getWeights() == WeightsType::fp32)
     return vector::BitCastOp::create(
         builder, VectorType::get({lanes}, builder.getF32Type()), bytes);
+  if (row.getWeights() == WeightsType::fp8)
+    return widenFloat8(builder, bytes);
+  if (row.getWeights() == WeightsType::bf16)
+    return widenBFloat(
+        builder, vector::BitCastOp::create(
+                     builder, VectorType::get({lanes}, builder.getI16Type()),
+                     bytes));
   Value halves = vector::BitCastOp::create(
       builder, VectorType::get({lanes}, builder.getF16Type()), bytes);
   return widenHalf(builder, halves, mode);
