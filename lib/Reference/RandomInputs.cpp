@@ -122,6 +122,15 @@ RandomTables::~RandomTables() {
     munmap(block.data(), std::max<size_t>(block.size(), 1));
 }
 
+void RandomTables::makeResident() {
+  constexpr size_t pageBytes = 4096;
+  for (MutableArrayRef<uint8_t> block : blocks)
+    for (size_t i = 0; i < block.size(); i += pageBytes) {
+      volatile uint8_t &byte = block[i];
+      byte = byte;
+    }
+}
+
 /// The rows that every table of a key has, and the rows that any has.
 struct KeyRows {
   int64_t fewest = INT32_MAX;

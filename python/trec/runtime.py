@@ -67,7 +67,7 @@ class Model:
         """Pooled embeddings of one batch, by output key; views of one array `[B, total_dim]`.
 
         `values` holds the ids of all features, one feature after the other, in the order of `features`, or of `keys`
-        where given (more keys than needed, in any order). Exactly one of `lengths` `[K * B]` and `offsets` `[K * B + 1]`.
+        where given (more than needed, in any order). Exactly one of `lengths` `[K * B]` and `offsets` `[K * B + 1]`.
         """
         whole = self.run_into(None, values, lengths, offsets, weights, keys)
         return {key: whole[:, columns] for key, columns in self._columns.items()}
@@ -107,7 +107,9 @@ class Model:
     def _bounds(self, lengths: Any, offsets: Any, num_keys: int) -> tuple[np.ndarray, int]:
         """The array that cuts values into bags, and the batch size that follows from its size."""
         if (lengths is None) == (offsets is None):
-            raise InputError(f"expected exactly one of lengths and offsets, got {'none' if lengths is None else 'both'}")
+            raise InputError(
+                f"expected exactly one of lengths and offsets, got {'none' if lengths is None else 'both'}"
+            )
         name, extra = ("lengths", 0) if offsets is None else ("offsets", 1)
         bounds = _ids(name, lengths if offsets is None else offsets)
         batch, rest = divmod(bounds.size - extra, num_keys) if num_keys else (0, bounds.size - extra)
@@ -143,7 +145,12 @@ def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tu
         if table["name"] not in arrays:
             raise WeightsError(f"weights of table '{table['name']}' are missing, got {sorted(arrays)}")
         rows = arrays[table["name"]]
-        if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != table["row_bytes"] or not rows.flags.c_contiguous:
+        if (
+            rows.dtype != np.uint8
+            or rows.ndim != 2
+            or rows.shape[1] != table["row_bytes"]
+            or not rows.flags.c_contiguous
+        ):
             raise WeightsError(
                 f"table '{table['name']}': expected contiguous uint8[rows, {table['row_bytes']}], "
                 f"got {rows.dtype}{list(rows.shape)}"

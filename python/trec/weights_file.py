@@ -101,7 +101,7 @@ def _umask() -> int:
 
 
 def read_weights(path: PathLike) -> dict[str, np.ndarray]:
-    """Maps each table as `uint8[rows, row_bytes]`: pages come from the file until they are written to, in memory only."""
+    """Maps each table as `uint8[rows, row_bytes]`; what is written to them stays in memory."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")

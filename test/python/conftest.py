@@ -28,12 +28,13 @@ def quiet_warnings(caplog):
 
 
 def configs(**changes):
+    shapes = {"ads": (40, 16, DataType.INT8), "users": (30, 8, DataType.INT4), "pages": (20, 12, DataType.FP16)}
+    features = {"ads": ["ad", "last_ad"], "users": ["user"], "pages": ["page"]}
     tables = [
-        {"name": "ads", "num_embeddings": 40, "embedding_dim": 16, "feature_names": ["ad", "last_ad"], "data_type": DataType.INT8},
-        {"name": "users", "num_embeddings": 30, "embedding_dim": 8, "feature_names": ["user"], "data_type": DataType.INT4,
-         "pooling": PoolingType.MEAN},
-        {"name": "pages", "num_embeddings": 20, "embedding_dim": 12, "feature_names": ["page"], "data_type": DataType.FP16},
-    ]  # fmt: skip
+        {"name": name, "num_embeddings": rows, "embedding_dim": dim, "data_type": kind, "feature_names": features[name]}
+        for name, (rows, dim, kind) in shapes.items()
+    ]
+    tables[1]["pooling"] = PoolingType.MEAN
     return [EmbeddingBagConfig(**{**table, **changes.get(table["name"], {})}) for table in tables]
 
 
@@ -46,7 +47,9 @@ def rows_for(config, seed=0):
         return torch.from_numpy(random.standard_normal((rows, dim)).astype(kind).view(np.uint8)), None
     bits = {DataType.INT8: 8, DataType.INT4: 4, DataType.INT2: 2}[config.data_type]
     codes = random.integers(0, 256, (rows, dim * bits // 8), dtype=np.uint8)
-    return torch.from_numpy(codes), torch.from_numpy(random.standard_normal((rows, 2)).astype(np.float16).view(np.uint8))
+    return torch.from_numpy(codes), torch.from_numpy(
+        random.standard_normal((rows, 2)).astype(np.float16).view(np.uint8)
+    )
 
 
 def make_quantized(tables=None, weighted=False, **arguments):

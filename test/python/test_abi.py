@@ -22,8 +22,12 @@ STRUCTS = {
 
 def run_c(tmp_path, body):
     source = tmp_path / "layout.c"
-    source.write_text(f'#include <stdio.h>\n#include "trec/Runtime/ModelABI.h"\nint main(void) {{\n{body}\nreturn 0; }}\n')
-    subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", "-I", INCLUDE, source, "-o", tmp_path / "layout"], check=True)
+    source.write_text(
+        f'#include <stdio.h>\n#include "trec/Runtime/ModelABI.h"\nint main(void) {{\n{body}\nreturn 0; }}\n'
+    )
+    subprocess.run(
+        ["gcc", "-std=c11", "-Wall", "-Werror", "-I", INCLUDE, source, "-o", tmp_path / "layout"], check=True
+    )
     return subprocess.run([tmp_path / "layout"], check=True, capture_output=True, text=True).stdout.split()
 
 

@@ -7,14 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from conftest import KEYS, configs, make_float, make_kjt, make_quantized
-from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
-from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatCollection
-from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
-from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
-from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection
-from torchrec.quant.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
-from torchrec.quant.embedding_modules import FeatureProcessedEmbeddingBagCollection as QuantizedProcessed
+from conftest import KEYS, configs, make_kjt, make_quantized
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 import trec
@@ -22,8 +15,6 @@ import trec.compiler
 import trec.torch
 from trec import library
 from trec.weights_file import read_weights
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -49,195 +40,6 @@ def model(directory):
     return trec.load(directory / "model.so")
 
 
-def refused(module, text, tmp_path, **options):
-    with pytest.raises(trec.ExportError, match=text) as caught:
-        trec.export(module, tmp_path / "out", **options)
-    assert not (tmp_path / "out").exists()
-    return caught.value
-
-
-# Export
-
-
-class Holder(torch.nn.Module):
-    def __init__(self, inner):
-        super().__init__()
-        self.sparse = inner
-
-
-def test_export_of_other_things(tmp_path):
-    refused("no module", "expected a torch.nn.Module, got str; pass the model itself", tmp_path)
-    refused(torch.nn.Linear(1, 1), "Linear holds no embedding bag collection; pass a model with one", tmp_path)
-
-
-def test_export_of_sequences(tmp_path):
-    config = EmbeddingConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
-    floats = FloatSequence(tables=[config], device=CPU)
-    text = "module 'sparse': EmbeddingCollection gives one embedding per id, not per bag; compile"
-    refused(Holder(floats), text, tmp_path, dtype="int8")
-    config = EmbeddingConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"], data_type=DataType.INT8)
-    refused(Holder(EmbeddingCollection([config], CPU)), text, tmp_path)
-
-
-def test_export_of_feature_processors(tmp_path):
-    processor = PositionWeightedModuleCollection(max_feature_lengths={"f": 3})
-    config = EmbeddingBagConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
-    inner = FloatCollection(tables=[config], is_weighted=True, device=CPU)
-    module = FeatureProcessedEmbeddingBagCollection(inner, processor)
-    refused(module, "FeatureProcessedEmbeddingBagCollection weights ids by position; apply the", tmp_path, dtype="int8")
-    config = EmbeddingBagConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"], data_type=DataType.INT8)
-    quantized = QuantizedProcessed([config], True, CPU, feature_processor=processor)
-    refused(Holder(quantized), "module 'sparse': FeatureProcessed.* weights ids by position", tmp_path)
-
-
-def test_export_of_managed_collision(tmp_path):
-    from torchrec.modules.mc_embedding_modules import ManagedCollisionEmbeddingBagCollection
-    from torchrec.modules.mc_modules import DistanceLFU_EvictionPolicy, ManagedCollisionCollection, MCHManagedCollisionModule
-
-    config = EmbeddingBagConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
-    inner = FloatCollection(tables=[config], device=CPU)
-    remapper = MCHManagedCollisionModule(
-        zch_size=4, device=CPU, input_hash_size=100, eviction_interval=1, eviction_policy=DistanceLFU_EvictionPolicy()
-    )
-    module = ManagedCollisionEmbeddingBagCollection(inner, ManagedCollisionCollection({"t": remapper}, [config]))
-    refused(module, "remaps ids by a managed collision module; remap the ids before", tmp_path, dtype="int8")
-
-
-def test_export_of_sharded_modules(tmp_path):
-    from torchrec.distributed.types import ShardedModule
-
-    class Sharded(ShardedModule):
-        def __init__(self):
-            torch.nn.Module.__init__(self)
-
-        create_context = input_dist = compute = output_dist = unsharded_module_type = None
-
-    Sharded.__abstractmethods__ = frozenset()
-    refused(Holder(Sharded()), "module 'sparse': Sharded is sharded; compile the unsharded module", tmp_path)
-
-
-def test_export_of_subclasses(tmp_path):
-    class Mine(EmbeddingBagCollection):
-        pass
-
-    module = Mine(configs(), False, CPU)
-    refused(module, "Mine is a subclass whose forward may differ; compile a plain collection", tmp_path)
-
-
-def test_export_of_pooling_none(tmp_path):
-    module = EmbeddingBagCollection(configs(ads={"pooling": PoolingType.NONE})[:1], False, CPU)
-    error = refused(module, "module, table 'ads': pooling NONE gives one row per id; use", tmp_path)
-    assert error.table == "ads"
-
-
-@pytest.mark.parametrize("dtype", [torch.qint8, torch.quint4x2])
-def test_export_of_integer_outputs(tmp_path, dtype):
-    module = EmbeddingBagCollection(configs(), False, CPU, output_dtype=dtype)
-    refused(module, "output type torch.qu?int.*, for which FBGEMM's bags are undefined; use float32", tmp_path)
-
-
-def test_export_of_meta_tensors(tmp_path):
-    module = EmbeddingBagCollection(configs(), False, torch.device("meta"))
-    refused(module, "table 'ads': its weights are (not on the CPU|on device 'meta'); load its weights", tmp_path)
-    refused(make_meta_float(), "table 'ads': its weights are on device 'meta'; load its", tmp_path, dtype="int8")
-
-
-def make_meta_float():
-    tables = configs()
-    for table in tables:
-        table.data_type = DataType.FP32
-    return FloatCollection(tables=tables, device=torch.device("meta"))
-
-
-def test_export_of_bfloat16(tmp_path):
-    module = make_float().to(torch.bfloat16)
-    refused(module, "table 'ads': weights of type torch.bfloat16; convert them", tmp_path, dtype="int8")
-
-
-def test_export_of_fp8(tmp_path):
-    from fbgemm_gpu.split_embedding_configs import SparseType
-
-    module = make_quantized()
-    tbe = module._emb_modules[0]
-    name, rows, dim, _, location = tbe.embedding_specs[0]
-    stored = tbe.split_embedding_weights_with_scale_bias(0)
-    tbe.embedding_specs[0] = (name, rows, dim, SparseType.FP8, location)
-    tbe.split_embedding_weights_with_scale_bias = lambda split_scale_bias_mode: stored
-    refused(module, "table 'ads': weights of type fp8; quantize to one of fp32, fp16", tmp_path)
-
-
-def test_export_of_virtual_tables(tmp_path):
-    module = make_quantized()
-    module._key_to_tables = {(pooling, True): tables for (pooling, _), tables in module._key_to_tables.items()}
-    refused(module, "table 'ads': virtual tables hold no rows in memory; set", tmp_path)
-    floats = make_float()
-    floats.embedding_bag_configs()[0].use_virtual_table = True
-    refused(floats, "table 'ads': virtual tables hold no rows in memory; set", tmp_path, dtype="int8")
-
-
-def test_export_of_remapped_ids(tmp_path):
-    module = make_quantized()
-    module._emb_modules[0].index_remappings_array = torch.zeros(4, dtype=torch.int32)
-    refused(module, "table 'ads': pruned ids are remapped; prune by truncation", tmp_path)
-
-
-def test_export_of_rows_that_fbgemm_misreads(tmp_path):
-    tables = configs(ads={"data_type": DataType.FP32, "embedding_dim": 1})[:1]
-    module = EmbeddingBagCollection(tables, False, CPU, row_alignment=3)
-    refused(module, "row_alignment 3 makes rows of 6 bytes, which FBGEMM misreads for fp32; use a multiple of 4", tmp_path)
-
-
-def test_export_of_unknown_bounds_modes(tmp_path):
-    module = make_quantized()
-    module._emb_modules[0].bounds_check_mode_int = 5
-    refused(module, r"bounds check modes \[1, 5\]; pass bounds_check=", tmp_path)
-
-
-def test_export_without_tables_or_features(tmp_path):
-    refused(EmbeddingBagCollection([], False, CPU), "it has no tables; give it one", tmp_path)
-    module = make_float()
-    module.embedding_bag_configs()[0].feature_names = []
-    refused(module, "table 'ads': it has no features; name at least one", tmp_path, dtype="int8")
-
-
-def test_export_dtypes(tmp_path):
-    refused(make_float(), "a float collection has no row format; pass dtype=, one of fp32, fp16, int8", tmp_path)
-    refused(make_float(), "table 'ads': dtype 'int3'; expected one of fp32", tmp_path, dtype="int3")
-    text = "table 'users': dtype names no type for it; expected"
-    refused(make_float(), text, tmp_path, dtype={"ads": "int8", "pages": "int8"})
-    text = "table 'users': it is quantized to int4 already, dtype is 'int8'; leave dtype out"
-    refused(make_quantized(), text, tmp_path, dtype={"users": "int8"})
-    refused(make_float(), "output_dtype 'int8'; expected one of float32", tmp_path, dtype="int8", output_dtype="int8")
-
-
-def test_export_of_values_that_do_not_fit(tmp_path):
-    module = make_float()
-    module.embedding_bags.ads.weight.data[7, 2] = float("nan")
-    with pytest.raises(trec.QuantizeError, match="row 7 spans nan to nan"):
-        trec.export(module, tmp_path, dtype="int8")
-
-
-def test_compile_and_replace_of_other_things():
-    with pytest.raises(trec.ExportError, match="expected an EmbeddingBagCollection, got Holder; use trec.torch.replace"):
-        trec.torch.compile(Holder(make_quantized()))
-    with pytest.raises(trec.ExportError, match="Holder holds no quantized collection; quantize it or pass dtype="):
-        trec.torch.replace(Holder(make_float()))
-
-
-def test_replace_changes_nothing_when_it_fails():
-    holder = torch.nn.ModuleList([make_quantized(), make_float()])
-    with pytest.raises(trec.ExportError, match="module '1', table 'ads': dtype"):
-        trec.torch.replace(holder, dtype={"pages": "fp16"})
-    assert type(holder[0]) is EmbeddingBagCollection
-
-
-def test_compile_of_a_model_with_two_collections(tmp_path):
-    holder = torch.nn.ModuleList([make_quantized(), make_quantized()])
-    with pytest.raises(trec.ExportError, match="expected one collection, got a model with '0', '1', compile them one by"):
-        trec.compile(holder, tmp_path / "m.so")
-    assert list(tmp_path.iterdir()) == []
-
-
 # Tools
 
 
@@ -259,7 +61,9 @@ def test_a_tool_that_dies_is_named(tmp_path, monkeypatch):
 def test_missing_tool(monkeypatch):
     monkeypatch.setattr(trec.compiler.os, "access", lambda *_: False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(trec.ToolError, match="cannot find 'trec-import': it is neither at '.*build/bin/trec-import' nor on"):
+    with pytest.raises(
+        trec.ToolError, match="cannot find 'trec-import': it is neither at '.*build/bin/trec-import' nor on"
+    ):
         trec.compiler.find_tool("trec-import")
 
 
@@ -309,7 +113,9 @@ def test_missing_weights(directory, tmp_path):
     text = r"'.*model.so' has no weights in it and '.*model.safetensors' does not exist, pass weights="
     with pytest.raises(trec.WeightsError, match=text):
         trec.load(tmp_path / "model.so")
-    with pytest.raises(trec.WeightsError, match="weights of '.*model.so' are not at '.*model.safetensors', pass weights="):
+    with pytest.raises(
+        trec.WeightsError, match="weights of '.*model.so' are not at '.*model.safetensors', pass weights="
+    ):
         trec.torch.load(tmp_path / "model.so")
     with pytest.raises(trec.WeightsError, match="none.safetensors"):
         trec.load(directory / "model.so", weights=tmp_path / "none.safetensors")
@@ -320,7 +126,9 @@ def test_wrong_weights(directory, tmp_path):
     so = directory / "model.so"
     with pytest.raises(trec.WeightsError, match="weights of table 'ads' are missing, got \\['pages', 'users'\\]"):
         trec.load(so, weights={name: rows[name] for name in ("users", "pages")})
-    with pytest.raises(trec.WeightsError, match=r"table 'ads': expected contiguous uint8\[rows, 32\], got uint8\[40, 16\]"):
+    with pytest.raises(
+        trec.WeightsError, match=r"table 'ads': expected contiguous uint8\[rows, 32\], got uint8\[40, 16\]"
+    ):
         trec.load(so, weights={**rows, "ads": rows["ads"][:, :16]})
     with pytest.raises(trec.WeightsError, match="ads"):
         trec.load(so, weights={**rows, "ads": rows["ads"][:7]})
@@ -382,7 +190,9 @@ def test_fields_of_a_bad_length(model):
 
 
 def test_output_buffer(model):
-    with pytest.raises(trec.InputError, match=r"output: expected a contiguous float32\[1, 52\] array, got float64\[1, 52\]"):
+    with pytest.raises(
+        trec.InputError, match=r"output: expected a contiguous float32\[1, 52\] array, got float64\[1, 52\]"
+    ):
         model.run_into(np.zeros((1, 52)), **batch())
 
 
@@ -392,7 +202,14 @@ def test_fatal_bounds_check_names_everything(directory):
     with pytest.raises(trec.OutOfBoundsError) as caught:
         model(values, lengths)
     error = caught.value
-    assert (error.feature, error.table, error.sample, error.position, error.value, error.limit) == ("ad", "ads", 1, 2, 77, 40)
+    assert (error.feature, error.table, error.sample, error.position, error.value, error.limit) == (
+        "ad",
+        "ads",
+        1,
+        2,
+        77,
+        40,
+    )
     assert isinstance(error, (ValueError, IndexError, trec.TrecError))
     for part in ("ad", "ads", "77", "40"):
         assert part in str(error)
@@ -424,7 +241,9 @@ def test_kjt_values(compiled, values, text):
 
 
 def test_kjt_missing_feature(compiled):
-    with pytest.raises(ValueError, match=r"feature 'user' is missing, the batch has keys \['ad', 'last_ad', 'page'\]") as caught:
+    with pytest.raises(
+        ValueError, match=r"feature 'user' is missing, the batch has keys \['ad', 'last_ad', 'page'\]"
+    ) as caught:
         compiled(make_kjt(KEYS[:3]))
     assert caught.value.feature == "user"
 
@@ -433,7 +252,9 @@ def test_kjt_bounds(compiled):
     ids = torch.zeros(4, dtype=torch.int64)
     with pytest.raises(trec.InputError, match="expected lengths or offsets, got none"):
         compiled(KeyedJaggedTensor(KEYS, ids, stride=1))
-    with pytest.raises(trec.InputError, match="lengths: expected 8 elements of int32 or int64 on the cpu, got 4 of torch.int64"):
+    with pytest.raises(
+        trec.InputError, match="lengths: expected 8 elements of int32 or int64 on the cpu, got 4 of torch.int64"
+    ):
         compiled(KeyedJaggedTensor(KEYS, ids, lengths=torch.ones(4, dtype=torch.int64), stride=2))
     with pytest.raises(trec.InputError, match="lengths: expected 4 elements .* got 4 of torch.int16 on 'cpu'"):
         compiled(KeyedJaggedTensor(KEYS, ids, lengths=torch.ones(4, dtype=torch.int16)))
@@ -445,9 +266,13 @@ def test_kjt_strides(compiled):
     lengths = torch.ones(6, dtype=torch.int64)
     ids = torch.zeros(6, dtype=torch.int64)
     kjt = KeyedJaggedTensor(KEYS, ids, lengths=lengths, stride_per_key_per_rank=[[1], [3], [1], [1]])
-    with pytest.raises(trec.InputError, match=r"expected one batch size for all keys, got stride_per_key \[1, 3, 1, 1\]"):
+    with pytest.raises(
+        trec.InputError, match=r"expected one batch size for all keys, got stride_per_key \[1, 3, 1, 1\]"
+    ):
         compiled(kjt)
-    kjt = KeyedJaggedTensor(KEYS, ids[:4], lengths=lengths[:4], inverse_indices=(KEYS, torch.zeros(4, 1, dtype=torch.int64)))
+    kjt = KeyedJaggedTensor(
+        KEYS, ids[:4], lengths=lengths[:4], inverse_indices=(KEYS, torch.zeros(4, 1, dtype=torch.int64))
+    )
     with pytest.raises(trec.InputError, match="inverse_indices are not supported, expand the batch before"):
         compiled(kjt)
 
@@ -457,7 +282,9 @@ def test_kjt_weights(weighted):
         weighted(make_kjt())
     kjt = make_kjt(weighted=True)
     double = KeyedJaggedTensor(KEYS, kjt.values(), kjt.weights().double(), lengths=kjt.lengths())
-    with pytest.raises(trec.InputError, match="weights: expected one dimension of float32 on the cpu, got torch.float64"):
+    with pytest.raises(
+        trec.InputError, match="weights: expected one dimension of float32 on the cpu, got torch.float64"
+    ):
         weighted(double)
     with pytest.raises(trec.InputError, match="weights"):
         weighted(KeyedJaggedTensor(KEYS, kjt.values(), kjt.weights()[:-1], lengths=kjt.lengths()))
@@ -472,7 +299,9 @@ def test_kjt_fatal_bounds_check():
 def test_a_model_of_another_machine_says_so(tmp_path):
     """A level that this machine lacks, if there is one."""
     flags = open("/proc/cpuinfo", encoding="utf-8").read()
-    lacking = next((cpu for cpu, flag in (("x86-64-v4", "avx512f"), ("diamondrapids", "amx_tile")) if flag not in flags), None)
+    lacking = next(
+        (cpu for cpu, flag in (("x86-64-v4", "avx512f"), ("diamondrapids", "amx_tile")) if flag not in flags), None
+    )
     if lacking is None:
         pytest.skip("the machine has every level")
     so = trec.compile(make_quantized(), tmp_path / "m.so", cpu=lacking)

@@ -40,11 +40,25 @@ def test_exporting_twice_gives_the_same_bytes(tmp_path):
 def test_ir_names_everything(tmp_path):
     trec.export(make_quantized(weighted=True, output_dtype=torch.float16), tmp_path, bounds_check="fatal")
     text = (tmp_path / "model.mlir").read_text()
-    for part in ("@ads", "@users", "@pages", '"ad"', '"last_ad"', '"user"', '"page"', "40x16", "30x8", "20x12", "fatal"):
+    for part in (
+        "@ads",
+        "@users",
+        "@pages",
+        '"ad"',
+        '"last_ad"',
+        '"user"',
+        '"page"',
+        "40x16",
+        "30x8",
+        "20x12",
+        "fatal",
+    ):
         assert part in text, part
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8", "int4", "int2", {"ads": "int8", "users": "int2", "pages": "fp16"}])
+@pytest.mark.parametrize(
+    "dtype", ["fp32", "fp16", "int8", "int4", "int2", {"ads": "int8", "users": "int2", "pages": "fp16"}]
+)
 def test_float_collection(tmp_path, dtype):
     module = make_float()
     trec.export(module, tmp_path, dtype=dtype)

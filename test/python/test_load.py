@@ -35,7 +35,9 @@ def parts(kjt):
 
 def assert_matches(outputs, expected):
     keyed = KeyedTensor(
-        list(outputs), [array.shape[1] for array in outputs.values()], torch.from_numpy(np.concatenate(list(outputs.values()), 1))
+        list(outputs),
+        [array.shape[1] for array in outputs.values()],
+        torch.from_numpy(np.concatenate(list(outputs.values()), 1)),
     )
     assert_same(keyed, expected)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import trec.torch
 from trec.parity import compare_batch, compare_model
 from trec.testing import reference
-from trec.testing.models import Draw, draw_batch, draw_case, seeded_draw
+from trec.testing.models import Draw, as_array, draw_batch, draw_case, seeded_draw
 from trec.torch.collect import CollectOptions, collect
 
 
@@ -63,7 +63,7 @@ def test_reference_formula(seed):
     batch = draw_batch(draw, case)
     values, lengths, weights = in_feature_order(batch, found.spec.features)
     got = reference.forward(found.spec, rows, values, lengths, weights if case.module.is_weighted() else None)
-    assert reference.different_elements(got, case.module(batch.kjt()).values().numpy()) == 0
+    assert reference.different_elements(got, as_array(case.module(batch.kjt()).values())) == 0
 
 
 def in_feature_order(batch, features):
@@ -73,7 +73,11 @@ def in_feature_order(batch, features):
     bags = [slice(offsets[key * size], offsets[(key + 1) * size]) for key in keys]
     values = np.concatenate([batch.values.numpy()[bag] for bag in bags])
     lengths = np.concatenate([batch.lengths.numpy()[key * size : (key + 1) * size] for key in keys])
-    return values, lengths, None if batch.weights is None else np.concatenate([batch.weights.numpy()[bag] for bag in bags])
+    return (
+        values,
+        lengths,
+        None if batch.weights is None else np.concatenate([batch.weights.numpy()[bag] for bag in bags]),
+    )
 
 
 def test_a_difference_is_found():

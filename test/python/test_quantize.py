@@ -92,7 +92,11 @@ def test_dequantize_is_near(dtype):
 
 @pytest.mark.parametrize(
     "row, text",
-    [([1.0, np.nan], "row 1 spans nan"), ([0.0, np.inf], "row 1 spans 0.0 to inf"), ([-70000.0, 0.0], "-70000.0 to 0.0")],
+    [
+        ([1.0, np.nan], "row 1 spans nan"),
+        ([0.0, np.inf], "row 1 spans 0.0 to inf"),
+        ([-70000.0, 0.0], "-70000.0 to 0.0"),
+    ],
 )
 def test_rows_that_int8_cannot_hold(row, text):
     with pytest.raises(QuantizeError, match=text):
@@ -100,7 +104,9 @@ def test_rows_that_int8_cannot_hold(row, text):
 
 
 def test_refuses_other_arrays():
-    with pytest.raises(QuantizeError, match=r"expected a two-dimensional float32 or float16 array, got float64\[2, 2\]"):
+    with pytest.raises(
+        QuantizeError, match=r"expected a two-dimensional float32 or float16 array, got float64\[2, 2\]"
+    ):
         quantize_rows(np.zeros((2, 2)), "int8")
     with pytest.raises(QuantizeError, match="unknown dtype 'int3', expected one of fp32"):
         quantize_rows(np.zeros((2, 2), np.float32), "int3")

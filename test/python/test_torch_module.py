@@ -4,6 +4,7 @@ import copy
 import io
 import multiprocessing
 import pickle
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch.fx
 import torchrec.fx
 from conftest import KEYS, assert_same, configs, make_float, make_kjt, make_quantized
 from torchrec.inference.modules import quantize_embeddings, quantize_inference_model
-from torchrec.modules.embedding_configs import DataType, PoolingType
+from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, PoolingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
 import trec
@@ -286,16 +287,19 @@ def test_quantize_inference_model_flow():
 
 def test_float_with_dtype_is_the_quantized_module():
     float_module = make_float()
-    quantized = quantize_embeddings(
-        torch.nn.Sequential(copy.deepcopy(float_module)), dtype=torch.qint8, inplace=True
-    )[0]
+    quantized = quantize_embeddings(torch.nn.Sequential(copy.deepcopy(float_module)), dtype=torch.qint8, inplace=True)[
+        0
+    ]
     compiled = trec.torch.compile(float_module, dtype="int8")
     assert_same(compiled(make_kjt()), quantized(make_kjt()))
     assert [c.data_type for c in compiled.embedding_bag_configs()] == [DataType.INT8] * 3
     assert [c.data_type for c in float_module.embedding_bag_configs()] == [DataType.FP32] * 3
     for name, tensor in quantized.state_dict().items():
         assert torch.equal(compiled.state_dict()[name], tensor)
-    assert trec.torch.compile(float_module, dtype="int8", output_dtype="float16")(make_kjt()).values().dtype is torch.float16
+    assert (
+        trec.torch.compile(float_module, dtype="int8", output_dtype="float16")(make_kjt()).values().dtype
+        is torch.float16
+    )
 
 
 def test_replace(module):
@@ -321,3 +325,20 @@ def test_load_from_directory_and_library(module, tmp_path):
         assert not loaded(make_kjt())["ad"].any()
 
 
+def test_a_call_for_one_sample_costs_little_python():
+    """Budget: 15 microseconds; the least of many, so that a busy machine does not count."""
+    tables = [
+        EmbeddingBagConfig(
+            name=f"t{i}", num_embeddings=9, embedding_dim=8, feature_names=[f"f{i}"], data_type=DataType.INT8
+        )
+        for i in range(26)
+    ]
+    compiled = trec.torch.compile(make_quantized(tables))
+    kjt = make_kjt([f"f{i}" for i in range(26)], batch=1, rows=9)
+
+    def once():
+        begin = time.perf_counter_ns()
+        compiled(kjt)
+        return time.perf_counter_ns() - begin
+
+    assert min(once() for _ in range(3000)) < 15_000

@@ -8,13 +8,13 @@
 
 #include "Call.h"
 #include "Commands.h"
-#include "trec/Reference/RandomInputs.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
 
 #include <chrono>
+#include <unistd.h>
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -95,6 +95,22 @@ static TableMap getRowCounts(ModuleOp module, const RandomTables *random) {
   return tables;
 }
 
+/// Times do not depend on what rows hold, but on where they are.
+static Expected<std::unique_ptr<RandomTables>>
+makeResidentTables(const ModelIR &ir, uint64_t seed) {
+  int64_t bytes = countTableBytes(ir.getModule());
+  int64_t memory = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  if (bytes > memory / 2)
+    return llvm::createStringError(
+        "random tables of " + Twine(bytes) +
+        " bytes do not fit into half of the memory of " + Twine(memory) +
+        " bytes; pass --weights=FILE");
+  auto tables = makeRandomTables(ir, seed);
+  if (tables)
+    (*tables)->makeResident();
+  return tables;
+}
+
 static void print(raw_ostream &os, ArrayRef<Timing> timings) {
   os << "   batch   ids/call   median us      p10 us      p90 us   ns/id\n";
   for (const Timing &t : timings)
@@ -154,9 +170,11 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
   Expected<Model> model =
       createWithAnyWeights(library, *ir, options.weights, options.threads);
   if (!model && options.weights.empty()) {
-    // Times do not depend on what the rows hold.
     llvm::consumeError(model.takeError());
-    random = std::make_unique<RandomTables>(ir->getModule(), options.seed);
+    auto made = makeResidentTables(*ir, options.seed);
+    if (!made)
+      return made.takeError();
+    random = std::move(*made);
     model = Model::create(library, *ir, {"", &random->getTables()},
                           options.threads);
   }
@@ -173,7 +191,8 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
     shape.skippedPerMille = 0;
     auto timing = benchBatch(*ir, *model, tables, shape, options.seed);
     if (!timing)
-      return timing.takeError();
+      return llvm::createStringError(library.getPath() + ": " +
+                                     llvm::toString(timing.takeError()));
     timings.push_back(*timing);
   }
   if (options.json)

@@ -10,7 +10,6 @@
 #include "Commands.h"
 #include "trec/Import/WeightsFile.h"
 #include "trec/Reference/Numerics.h"
-#include "trec/Reference/RandomInputs.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/bit.h"
@@ -98,11 +97,10 @@ static Error chooseWeights(const ModelLibrary &library, const ModelIR &ir,
     path = sibling;
   if (!path.empty())
     return openWeights(path, ir.getModule(), weights);
-  weights.random = std::make_unique<RandomTables>(ir.getModule(), options.seed);
-  if (!weights.random->isComplete())
-    return createStringError("no memory for random tables of " +
-                             Twine(countTableBytes(ir.getModule())) +
-                             " bytes; pass --weights=FILE");
+  auto random = makeRandomTables(ir, options.seed);
+  if (!random)
+    return random.takeError();
+  weights.random = std::move(*random);
   return Error::success();
 }
 

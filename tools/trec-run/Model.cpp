@@ -135,3 +135,13 @@ mlir::trec::createWithAnyWeights(const ModelLibrary &library, const ModelIR &ir,
   llvm::consumeError(embedded.takeError());
   return Model::create(library, ir, {sibling}, threads);
 }
+
+Expected<std::unique_ptr<RandomTables>>
+mlir::trec::makeRandomTables(const ModelIR &ir, uint64_t seed) {
+  auto tables = std::make_unique<RandomTables>(ir.getModule(), seed);
+  if (tables->isComplete())
+    return tables;
+  return createStringError("no memory for random tables of " +
+                           Twine(countTableBytes(ir.getModule())) +
+                           " bytes; pass --weights=FILE");
+}

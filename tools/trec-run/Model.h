@@ -8,7 +8,7 @@
 #ifndef TREC_TOOLS_TREC_RUN_MODEL_H
 #define TREC_TOOLS_TREC_RUN_MODEL_H
 
-#include "trec/Reference/Interpreter.h"
+#include "trec/Reference/RandomInputs.h"
 #include "trec/Runtime/ModelABI.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -84,6 +84,10 @@ llvm::Expected<Model> createWithAnyWeights(const ModelLibrary &library,
                                            const ModelIR &ir,
                                            const std::string &givenWeights,
                                            int threads);
+
+/// Random weights, or an error where there is no memory for them.
+llvm::Expected<std::unique_ptr<RandomTables>>
+makeRandomTables(const ModelIR &ir, uint64_t seed);
 
 } // namespace mlir::trec
 

@@ -30,6 +30,9 @@ public:
   /// False where the system would not reserve the memory.
   bool isComplete() const { return complete; }
   const TableMap &getTables() const { return tables; }
+  /// Gives every row memory of its own, as a loaded file has: rows that nobody
+  /// wrote share a page, and reading them would be too fast.
+  void makeResident();
   /// Rows whose numbers are multiples of this have content.
   int64_t getStride() const { return stride; }
 

@@ -75,6 +75,11 @@ def _finite_halves(random: np.random.Generator, shape: tuple[int, ...], specials
     return halves if specials else np.where(halves & exponent == exponent, halves ^ np.uint16(0x4000), halves)
 
 
+def as_array(values: torch.Tensor) -> np.ndarray:
+    """numpy has no bfloat16: its bits."""
+    return values.view(torch.uint16).numpy() if values.dtype is torch.bfloat16 else values.numpy()
+
+
 def random_rows(random: np.random.Generator, config: Any, dtype: str, specials: bool) -> tuple[Any, Any]:
     """What `table_name_to_quantized_weights` takes for one table."""
     rows, dim = config.num_embeddings, config.embedding_dim
@@ -125,7 +130,7 @@ def draw_case(draw: Draw) -> Case:
         configs,
         is_weighted=draw.chance(40),
         device=torch.device("cpu"),
-        output_dtype=draw.choice((torch.float32, torch.float32, torch.float16)),
+        output_dtype=draw.choice((torch.float32, torch.float32, torch.float16, torch.bfloat16)),
         table_name_to_quantized_weights=weights,
         row_alignment=row_alignment,
         # torch cannot view rows of an odd size as fp16, which the split layout needs.

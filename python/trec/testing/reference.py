@@ -60,7 +60,7 @@ def forward(
     lengths: np.ndarray,
     weights: Optional[np.ndarray] = None,
 ) -> np.ndarray:
-    """`[B, total_dim]` for ids in the order of `spec.features`; bad ids take row 0."""
+    """`[B, total_dim]` for ids in the order of `spec.features`; bad ids take row 0. bfloat16 comes as uint16 bits."""
     tables = {table.name: table for table in spec.tables}
     batch = len(lengths) // len(spec.features)
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -72,15 +72,28 @@ def forward(
             block = np.empty((batch, table.embedding_dim), np.float32)
             for sample in range(batch):
                 bag = slice(offsets[first + sample], offsets[first + sample + 1])
-                block[sample] = _pool_bag(table, rows[table.name], values[bag], None if weights is None else weights[bag])
+                block[sample] = _pool_bag(
+                    table, rows[table.name], values[bag], None if weights is None else weights[bag]
+                )
             columns.append(block)
-        return np.concatenate(columns, axis=1).astype(spec.output_dtype)
+        return _narrow(np.concatenate(columns, axis=1), spec.output_dtype)
+
+
+def _narrow(values: np.ndarray, dtype: str) -> np.ndarray:
+    """bfloat16 as its bits: rounded half up in magnitude, not to even."""
+    if dtype == "bfloat16":
+        return ((values.view(np.uint32).astype(np.uint64) + 0x8000) >> 16).astype(np.uint16)
+    return values.astype(dtype)
+
+
+def _widen(values: np.ndarray) -> np.ndarray:
+    return (values.astype(np.uint32) << 16).view(np.float32) if values.dtype == np.uint16 else values
 
 
 def different_elements(got: np.ndarray, expected: np.ndarray) -> int:
-    """Elements whose bits differ; any NaN equals any other."""
+    """Elements whose bits differ; any NaN equals any other. uint16 stands for bfloat16."""
     if got.shape != expected.shape or got.dtype != expected.dtype:
         return max(got.size, expected.size, 1)
     bits = np.dtype(f"i{got.dtype.itemsize}")
-    both_nan = np.isnan(got) & np.isnan(expected)
+    both_nan = np.isnan(_widen(got)) & np.isnan(_widen(expected))
     return int(((np.ascontiguousarray(got).view(bits) != np.ascontiguousarray(expected).view(bits)) & ~both_nan).sum())

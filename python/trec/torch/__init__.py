@@ -159,8 +159,13 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
         features = list(dict.fromkeys(output.feature for output in outputs if output.table == table["name"]))
         tables.append(
             TableSpec(
-                table["name"], rows.shape[0], table["dim"], table["dtype"], features,
-                poolings[table["name"]], table["row_alignment"],
+                table["name"],
+                rows.shape[0],
+                table["dim"],
+                table["dtype"],
+                features,
+                poolings[table["name"]],
+                table["row_alignment"],
             )  # fmt: skip
         )
     return ModelSpec(

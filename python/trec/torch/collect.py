@@ -140,7 +140,9 @@ def find_collections(module: torch.nn.Module, options: CollectOptions) -> list[C
 
 
 def collect(module: torch.nn.Module, path: str, options: CollectOptions) -> Collection:
-    tables = _quantized_tables(module, path) if type(module) is QuantCollection else _float_tables(module, path, options)
+    tables = (
+        _quantized_tables(module, path) if type(module) is QuantCollection else _float_tables(module, path, options)
+    )
     if not tables:
         raise refusal(path, None, "it has no tables", "give it one")
     is_quantized = type(module) is QuantCollection
@@ -159,7 +161,9 @@ def collect(module: torch.nn.Module, path: str, options: CollectOptions) -> Coll
 def _pooling(config: Any, path: str) -> str:
     if config.pooling not in _POOLINGS:
         reason = f"pooling {config.pooling.name} gives one row per id"
-        raise refusal(path, config.name, reason, "use an EmbeddingCollection's semantics outside of trec, or SUM or MEAN")
+        raise refusal(
+            path, config.name, reason, "use an EmbeddingCollection's semantics outside of trec, or SUM or MEAN"
+        )
     return _POOLINGS[config.pooling]
 
 
@@ -199,10 +203,14 @@ def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place:
     dtype = _WEIGHTS_NAMES.get(weights_type)
     if dtype is None:
         raise refusal(path, config.name, f"weights of type {weights_type}", f"quantize to one of {', '.join(BITS)}")
-    spec = TableSpec(config.name, num_rows, dim, dtype, list(config.feature_names), _pooling(config, path), row_alignment)
+    spec = TableSpec(
+        config.name, num_rows, dim, dtype, list(config.feature_names), _pooling(config, path), row_alignment
+    )
     element = max(1, BITS[dtype] // 8) if dtype.startswith("fp") else 1
     if spec.row_bytes % element:
-        reason = f"row_alignment {row_alignment} makes rows of {spec.row_bytes} bytes, which FBGEMM misreads for {dtype}"
+        reason = (
+            f"row_alignment {row_alignment} makes rows of {spec.row_bytes} bytes, which FBGEMM misreads for {dtype}"
+        )
         raise refusal(path, config.name, reason, f"use a multiple of {element}")
     return Table(spec, rows, is_stored=True)
 
@@ -211,7 +219,9 @@ def _check_remapping(tbe: Any, configs: Any, path: str) -> None:
     for name in ("index_remappings_array", "index_remapping_hash_table"):
         remapping = getattr(tbe, name, None)
         if remapping is not None and remapping.numel():
-            raise refusal(path, configs[0].name, "pruned ids are remapped", "prune by truncation or remap the ids before")
+            raise refusal(
+                path, configs[0].name, "pruned ids are remapped", "prune by truncation or remap the ids before"
+            )
 
 
 def _bounds_check(module: Any, path: str) -> str:
@@ -255,7 +265,9 @@ def _requested_dtype(table: str, path: str, options: CollectOptions) -> str:
     requested = options.dtype.get(table) if isinstance(options.dtype, dict) else options.dtype
     if requested not in BITS:
         remedy = f"expected one of {', '.join(BITS)}"
-        raise refusal(path, table, "dtype names no type for it" if requested is None else f"dtype '{requested}'", remedy)
+        raise refusal(
+            path, table, "dtype names no type for it" if requested is None else f"dtype '{requested}'", remedy
+        )
     return requested
 
 
@@ -269,4 +281,8 @@ def _output_name(module: Any, path: str, options: CollectOptions) -> str:
     if dtype not in OUTPUT_NAMES:
         reason = f"output type {dtype}, for which FBGEMM's bags are undefined"
         raise refusal(path, None, reason, "use float32, float16 or bfloat16")
-    return OUTPUT_NAMES[dtype]
+    name = OUTPUT_NAMES[dtype]
+    if options.output_dtype not in (None, name):
+        reason = f"its outputs are {name} already, output_dtype is '{options.output_dtype}'"
+        raise refusal(path, None, reason, "leave output_dtype out or pass the float module")
+    return name

@@ -146,7 +146,7 @@ class CompiledEmbeddingBagCollection(EmbeddingBagCollectionInterface, ModuleNoCo
         else:
             bounds, lengths_type = _check_bounds("lengths", features.lengths_or_none(), slots.count * batch)
             lengths_address = bounds.data_ptr()
-        output = _empty((batch, self._total_dim), dtype=self._output_dtype)
+        output = _empty(batch, self._total_dim, dtype=self._output_dtype)
         runtime = self._runtime
         handle = runtime.handles.get(_get_num_threads()) or self._handle(_get_num_threads())
         call = runtime.call
