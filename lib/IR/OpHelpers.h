@@ -63,6 +63,10 @@ FailureOr<OpT> lookupSymbol(Operation *op, FlatSymbolRefAttr symbol,
 LogicalResult verifyPositionWeights(Operation *op, FlatSymbolRefAttr weights,
                                     SymbolTableCollection &symbolTable);
 
+/// Fails unless `map` names a parameter of integers.
+LogicalResult verifyRemap(Operation *op, FlatSymbolRefAttr map,
+                          SymbolTableCollection &symbolTable);
+
 /// C1 of ops that read a key of a batch.
 LogicalResult verifyBatchHasKey(Operation *op, KJTType kjt, StringRef key);
 

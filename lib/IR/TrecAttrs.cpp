@@ -37,7 +37,8 @@ RowLayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 LogicalResult BagAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               FlatSymbolRefAttr table, StringAttr feature,
-                              int64_t column, FlatSymbolRefAttr weights) {
+                              int64_t column, FlatSymbolRefAttr weights,
+                              FlatSymbolRefAttr remap) {
   if (column < 0) // C1
     return emitError() << "expected a column of at least 0, got " << column;
   return success();

@@ -26,9 +26,11 @@ EmbeddingBagOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     return emitOpError() << "expected " << table->getType().getDim()
                          << " columns, the dim of " << getTableAttr()
                          << ", got " << pooled;
-  FlatSymbolRefAttr weights = getPositionWeightsAttr();
-  return weights ? verifyPositionWeights(*this, weights, symbolTable) // C4
-                 : success();
+  if (FlatSymbolRefAttr weights = getPositionWeightsAttr())
+    if (failed(verifyPositionWeights(*this, weights, symbolTable))) // C4
+      return failure();
+  FlatSymbolRefAttr map = getRemapAttr();
+  return map ? verifyRemap(*this, map, symbolTable) : success(); // C5
 }
 
 LogicalResult
@@ -42,5 +44,6 @@ EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
                          << table->getType().getDim()
                          << " elements, the dim of " << getTableAttr()
                          << ", got " << row;
-  return success();
+  FlatSymbolRefAttr map = getRemapAttr();
+  return map ? verifyRemap(*this, map, symbolTable) : success(); // C3
 }

@@ -23,11 +23,14 @@ template <typename OpT> static LogicalResult verifyBags(OpT op) {
   return success();
 }
 
-/// C2 of groups: tables of the group's type of row.
+/// C2 of groups, tables of the group's type of row, and what remaps name.
 template <typename OpT>
 static LogicalResult verifyTables(OpT group,
                                   SymbolTableCollection &symbolTable) {
   for (BagAttr bag : group.getBags().template getAsRange<BagAttr>()) {
+    if (bag.getRemap() &&
+        failed(verifyRemap(group, bag.getRemap(), symbolTable)))
+      return failure();
     auto table = lookupSymbol<TableOp>(group, bag.getTable(), symbolTable);
     if (failed(table))
       return failure();
@@ -44,8 +47,20 @@ static LogicalResult verifyTables(OpT group,
   return success();
 }
 
+/// All bags have a remap, or none has: they share a kernel.
+template <typename OpT> static LogicalResult verifyRemaps(OpT group) {
+  for (BagAttr bag : group.getBags().template getAsRange<BagAttr>())
+    if (bool(bag.getRemap()) != group.isRemapped())
+      return group.emitOpError("expected a remap of all bags or of none");
+  return success();
+}
+
+static bool hasRemap(ArrayAttr bags) {
+  return !bags.empty() && cast<BagAttr>(bags[0]).getRemap();
+}
+
 LogicalResult EmbeddingBagGroupOp::verify() {
-  if (failed(verifyBags(*this)))
+  if (failed(verifyBags(*this)) || failed(verifyRemaps(*this))) // C8
     return failure();
   int64_t dim = getRowType().getDim();
   int64_t total = getDest().getType().getTotalDim();
@@ -87,12 +102,14 @@ Weighting EmbeddingBagGroupOp::getWeighting() {
   return getWeighted() ? Weighting::sample : Weighting::none;
 }
 
+bool EmbeddingBagGroupOp::isRemapped() { return hasRemap(getBags()); }
+
 Type EmbeddingBagGroupOp::getOutputElement() {
   return getDest().getType().getElement();
 }
 
 LogicalResult EmbeddingGroupOp::verify() {
-  if (failed(verifyBags(*this)))
+  if (failed(verifyBags(*this)) || failed(verifyRemaps(*this))) // C6
     return failure();
   JaggedDictType dict = getDest().getType();
   int64_t dim = getRowType().getDim();
@@ -125,6 +142,8 @@ std::optional<Pooling> EmbeddingGroupOp::getPoolingMode() {
 
 Weighting EmbeddingGroupOp::getWeighting() { return Weighting::none; }
 
+bool EmbeddingGroupOp::isRemapped() { return hasRemap(getBags()); }
+
 Type EmbeddingGroupOp::getOutputElement() {
   return getDest().getType().getElement();
 }
@@ -133,7 +152,7 @@ LogicalResult DispatchOp::verify() { return verifyBags(*this); }
 
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
-  constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1};
+  constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
   size_t numMemRefs = std::size(ranks);
   if (type.getNumInputs() != numMemRefs + 2 || type.getNumResults())
     return false;
@@ -159,7 +178,7 @@ DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expected " << kernel
-                      << " to take six memrefs and two indexes, got "
+                      << " to take seven memrefs and two indexes, got "
                       << function->getFunctionType();
     diagnostic.attachNote(function->getLoc()) << "declared here";
     return diagnostic;

@@ -26,19 +26,26 @@ LogicalResult ParameterOp::verify() {
                        << getParameterType();
 }
 
+LogicalResult mlir::trec::verifyRemap(Operation *op, FlatSymbolRefAttr map,
+                                      SymbolTableCollection &symbolTable) {
+  auto parameter = lookupSymbol<ParameterOp>(op, map, symbolTable);
+  if (failed(parameter))
+    return failure();
+  auto type = cast<RankedTensorType>(parameter->getParameterType());
+  if (!type.getElementType().isInteger())
+    return op->emitOpError() << "expected a map of integers, got " << type;
+  return success();
+}
+
 LogicalResult
 CheckBoundsOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  if (symbolTable.lookupNearestSymbolFrom<ParameterOp>(*this, getTableAttr()))
+    return verifyRemap(*this, getTableAttr(), symbolTable); // C1
   return lookupSymbol<TableOp>(*this, getTableAttr(), symbolTable); // C1
 }
 
 LogicalResult RemapOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  auto map = lookupSymbol<ParameterOp>(*this, getMapAttr(), symbolTable);
-  if (failed(map))
-    return failure();
-  auto type = cast<RankedTensorType>(map->getParameterType());
-  if (!type.getElementType().isInteger()) // C1
-    return emitOpError() << "expected a map of integers, got " << type;
-  return success();
+  return verifyRemap(*this, getMapAttr(), symbolTable); // C1
 }
 
 LogicalResult LookupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {

@@ -25,6 +25,7 @@ public:
 private:
   void buildTables();
   void buildParameters();
+  Value buildRowIds(const TableSpec &table, Value ids);
   void buildForward();
   Value buildOutput(const OutputSpec &output, Value kjt);
   Value buildWeights(const OutputSpec &output, Value kjt, Value ids);
@@ -90,6 +91,24 @@ void ModelBuilder::buildParameters() {
     auto type = RankedTensorType::get({weights.length}, b.getF32Type());
     ParameterOp::create(b, b.getStringAttr(weights.name), TypeAttr::get(type));
   }
+  for (const TableSpec &table : spec.tables)
+    if (table.remap) {
+      auto type = RankedTensorType::get({table.remap->length}, b.getI32Type());
+      ParameterOp::create(b, b.getStringAttr(table.remap->name),
+                          TypeAttr::get(type));
+    }
+}
+
+/// The ids of an output as rows of its table: checked, and mapped where the table
+/// is pruned.
+Value ModelBuilder::buildRowIds(const TableSpec &table, Value ids) {
+  auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
+  auto symbol = FlatSymbolRefAttr::get(
+      b.getStringAttr(table.remap ? table.remap->name : table.name));
+  Value checked = CheckBoundsOp::create(b, policy, ids, symbol);
+  if (!table.remap)
+    return checked;
+  return RemapOp::create(b, checked, symbol);
 }
 
 /// The weights of the ids of an output, or null where it has none.
@@ -124,11 +143,10 @@ Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
   TableOp table = tables[output.table];
   auto symbol = FlatSymbolRefAttr::get(table.getSymNameAttr());
   StringAttr feature = b.getStringAttr(output.feature);
-  auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
   Value ids = FeatureOp::create(b, kjt, feature);
-  Value checked = CheckBoundsOp::create(b, policy, ids, symbol);
+  Value rowIds = buildRowIds(spec.tables[output.table], ids);
   auto rowsType = JaggedType::get(b.getContext(), table.getType().getRowType());
-  Value rows = LookupOp::create(b, rowsType, symbol, checked);
+  Value rows = LookupOp::create(b, rowsType, symbol, rowIds);
   Value values = DequantizeOp::create(b, rows);
   if (Value weights = buildWeights(output, kjt, ids))
     values = WeightOp::create(b, values, weights);

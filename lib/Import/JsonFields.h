@@ -60,7 +60,11 @@ public:
   /// Reports the first field that is not one of `known`.
   void refuseUnknown(llvm::ArrayRef<llvm::StringRef> known);
 
-  bool has(llvm::StringRef field) const { return object->get(field); }
+  bool has(llvm::StringRef field) const { return get(field); }
+  /// The value of a field, or null.
+  const llvm::json::Value *get(llvm::StringRef field) const {
+    return object->get(field);
+  }
 
   std::string readString(llvm::StringRef field);
   bool readBool(llvm::StringRef field);

@@ -45,6 +45,18 @@ static void checkAlignment(const TableSpec &table, const JsonFields &fields,
                    Twine(elementBytes));
 }
 
+/// The map of a pruned table.
+static RemapSpec readRemap(const json::Value &value, std::string place,
+                           StringRef table, FirstError &error) {
+  JsonFields fields(value, std::move(place), error);
+  fields.refuseUnknown({"name", "length"});
+  RemapSpec remap;
+  remap.name = fields.has("name") ? fields.readString("name")
+                                  : ("remap." + table).str();
+  remap.length = fields.readInteger("length", {0, maxRows});
+  return remap;
+}
+
 /// Weights by position, as a FeatureProcessedEmbeddingBagCollection has them.
 static PositionWeightsSpec readPositionWeights(const json::Value &value,
                                                std::string place,
@@ -63,7 +75,7 @@ static TableSpec readTable(const json::Value &value, std::string place,
                            FirstError &error) {
   JsonFields fields(value, std::move(place), error);
   fields.refuseUnknown({"name", "num_embeddings", "embedding_dim", "dtype",
-                        "row_alignment", "pooling", "features"});
+                        "row_alignment", "pooling", "features", "remap"});
   TableSpec table;
   table.name = fields.readString("name");
   table.rows = fields.readIntegerOrNull("num_embeddings", {0, maxRows});
@@ -79,6 +91,8 @@ static TableSpec readTable(const json::Value &value, std::string place,
   if (fields.has("pooling"))
     table.pooling = Pooling(fields.readChoice("pooling", {"sum", "mean"}));
   table.features = fields.readStrings("features");
+  if (const json::Value *remap = fields.get("remap"))
+    table.remap = readRemap(*remap, fields.at("remap"), table.name, error);
   if (!error)
     checkAlignment(table, fields, error);
   return table;

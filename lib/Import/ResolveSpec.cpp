@@ -134,24 +134,34 @@ static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
   return outputs;
 }
 
-/// Weights by position come with the weights file, so their names share one
-/// space with the tables'.
+/// All tensors come with one weights file, so parameters share one space of names
+/// with the tables.
+static void checkParameterNames(const ModelSpec &spec, FirstError &error) {
+  StringSet<> names;
+  for (const TableSpec &table : spec.tables)
+    names.insert(table.name);
+  auto check = [&](const std::string &place, StringRef name) {
+    checkTableName(place, name, error);
+    if (!names.insert(name).second)
+      error.report(place, quote(name) + " is also the name of another tensor; "
+                                        "rename one of them");
+  };
+  for (const auto &[index, weights] : llvm::enumerate(spec.positionWeights))
+    check(element("position_weights", index) + ".name", weights.name);
+  for (const auto &[index, table] : llvm::enumerate(spec.tables))
+    if (table.remap)
+      check(element("tables", index) + ".remap.name", table.remap->name);
+}
+
 static void checkPositionWeights(const ModelSpec &spec, FirstError &error) {
   if (spec.positionWeights.empty())
     return;
   if (spec.weighted)
     error.report("weighted", "expected false in a model with position_weights, "
                              "which take the place of per-sample weights");
-  StringSet<> names, features;
-  for (const TableSpec &table : spec.tables)
-    names.insert(table.name);
+  StringSet<> features;
   for (const auto &[index, weights] : llvm::enumerate(spec.positionWeights)) {
     std::string place = element("position_weights", index);
-    checkTableName(place + ".name", weights.name, error);
-    if (!names.insert(weights.name).second)
-      error.report(place + ".name",
-                   quote(weights.name) + " is also the name of another tensor; "
-                                         "rename one of them");
     if (!llvm::is_contained(spec.features, weights.feature))
       error.report(place + ".feature", quote(weights.feature) +
                                            " is no feature of this model; use "
@@ -232,6 +242,7 @@ void mlir::trec::resolveSpec(
     checkFeatures(spec, error);
   else
     spec.features = listFeatures(spec);
+  checkParameterNames(spec, error);
   checkPositionWeights(spec, error);
   if (outputs)
     resolveOutputs(spec, *outputs, error);

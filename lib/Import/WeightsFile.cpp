@@ -54,14 +54,16 @@ static Expected<Tensor> findParameter(const TensorFile &file,
   if (!tensor)
     return fail(file, "no tensor for parameter " + quote(name) + " among its " +
                           Twine(file.getTensors().size()) + " tensors");
-  int64_t count =
-      cast<RankedTensorType>(parameter.getParameterType()).getNumElements();
-  if (tensor->dtype != "F32" || tensor->shape.size() != 1 ||
+  auto type = cast<RankedTensorType>(parameter.getParameterType());
+  StringRef dtype = type.getElementType().isF32() ? "F32" : "I32";
+  int64_t count = type.getNumElements();
+  if (tensor->dtype != dtype || tensor->shape.size() != 1 ||
       tensor->shape.front() != count)
     return fail(file, "parameter " + quote(name) + ": dtype is " +
                           quote(tensor->dtype) + " and shape " +
                           showShape(tensor->shape) +
-                          ", expected \"F32\" and [" + Twine(count) + "]");
+                          ", expected " + quote(dtype) + " and [" +
+                          Twine(count) + "]");
   return *tensor;
 }
 

@@ -51,8 +51,10 @@ private:
 
   Expected<BoundTable> bindTable(StringRef name);
   Expected<ArrayRef<uint8_t>> bindParameter(StringRef name);
+  Expected<BoundTable> bindBounds(StringRef name);
+  Expected<Ids> remapByParameter(const Ids &ids, StringRef map);
   Expected<DequantizedRows> readRows(const Ids &ids, BoundsPolicy policy,
-                                     StringRef table);
+                                     StringRef table, StringRef map);
   Expected<Weights> weighByPosition(const Ids &ids, StringRef parameter);
   Expected<Matrix> runBag(EmbeddingBagGroupOp group, BagAttr bag);
   Outputs collect(func::ReturnOp op);
@@ -140,24 +142,36 @@ Expected<RuntimeValue> Interpreter::evaluateOp(PositionWeightsOp op) {
   return lift(weighByPosition(get<Ids>(op.getIds()), op.getParameter()));
 }
 
+/// What ids are checked against: a table, or the entries of a map.
+Expected<BoundTable> Interpreter::bindBounds(StringRef name) {
+  auto map = symbols.lookup<ParameterOp>(name);
+  if (!map)
+    return bindTable(name);
+  auto type = cast<RankedTensorType>(map.getParameterType());
+  return BoundTable{name, RowType(), nullptr, type.getNumElements()};
+}
+
 Expected<RuntimeValue> Interpreter::evaluateOp(CheckBoundsOp op) {
-  Expected<BoundTable> table = bindTable(op.getTable());
+  Expected<BoundTable> table = bindBounds(op.getTable());
   if (!table)
     return table.takeError();
   return lift(
       checkBounds(get<Ids>(op.getIds()), op.getPolicy(), *table, badIds));
 }
 
-Expected<RuntimeValue> Interpreter::evaluateOp(RemapOp op) {
-  Expected<ArrayRef<uint8_t>> bytes = bindParameter(op.getMap());
+Expected<Ids> Interpreter::remapByParameter(const Ids &ids, StringRef map) {
+  Expected<ArrayRef<uint8_t>> bytes = bindParameter(map);
   if (!bytes)
     return bytes.takeError();
   auto type = cast<RankedTensorType>(
-      symbols.lookup<ParameterOp>(op.getMap()).getParameterType());
-  return lift(
-      remapIds(get<Ids>(op.getIds()), type.getElementType().isInteger(32)
-                                          ? convert<int64_t, int32_t>(*bytes)
-                                          : convert<int64_t>(*bytes)));
+      symbols.lookup<ParameterOp>(map).getParameterType());
+  return remapIds(ids, type.getElementType().isInteger(32)
+                           ? convert<int64_t, int32_t>(*bytes)
+                           : convert<int64_t>(*bytes));
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(RemapOp op) {
+  return lift(remapByParameter(get<Ids>(op.getIds()), op.getMap()));
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(LookupOp op) {
@@ -215,14 +229,21 @@ Expected<RuntimeValue> Interpreter::evaluateOp(JaggedDictOp op) {
   return dict;
 }
 
-/// What the fused ops begin with: trec.check_bounds, trec.lookup and
-/// trec.dequantize.
-Expected<DequantizedRows>
-Interpreter::readRows(const Ids &ids, BoundsPolicy policy, StringRef name) {
+/// What the fused ops begin with: trec.check_bounds, trec.remap where there is a
+/// map, trec.lookup and trec.dequantize.
+Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
+                                                BoundsPolicy policy,
+                                                StringRef name,
+                                                StringRef map) {
   Expected<BoundTable> table = bindTable(name);
   if (!table)
     return table.takeError();
-  Expected<Ids> checked = checkBounds(ids, policy, *table, badIds);
+  Expected<BoundTable> bounds = bindBounds(map.empty() ? name : map);
+  if (!bounds)
+    return bounds.takeError();
+  Expected<Ids> checked = checkBounds(ids, policy, *bounds, badIds);
+  if (checked && !map.empty())
+    checked = remapByParameter(*checked, map);
   if (!checked)
     return checked.takeError();
   return dequantizeRows(lookupRows(*checked, *table), table->row);
@@ -230,7 +251,8 @@ Interpreter::readRows(const Ids &ids, BoundsPolicy policy, StringRef name) {
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
   Expected<DequantizedRows> rows =
-      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable());
+      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable(),
+               op.getRemap().value_or(""));
   if (!rows)
     return rows.takeError();
   if (op.getWeights())
@@ -248,10 +270,16 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingOp op) {
   Expected<DequantizedRows> rows =
-      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable());
+      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable(),
+               op.getRemap().value_or(""));
   if (!rows)
     return rows.takeError();
   return materializeRows(*rows, getElementOfRows(op.getRows()));
+}
+
+/// The name of the map of a bag, empty where it has none.
+static StringRef getRemap(BagAttr bag) {
+  return bag.getRemap() ? bag.getRemap().getValue() : StringRef();
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmptyOp op) {
@@ -270,7 +298,8 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
     if (!ids)
       return ids.takeError();
     Expected<DequantizedRows> rows =
-        readRows(*ids, op.getPolicy(), bag.getTable().getValue());
+        readRows(*ids, op.getPolicy(), bag.getTable().getValue(),
+                 getRemap(bag));
     if (!rows)
       return rows.takeError();
     dict.rows[bag.getColumn()] =
@@ -284,7 +313,8 @@ Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
   if (!ids)
     return ids.takeError();
   Expected<DequantizedRows> rows =
-      readRows(*ids, group.getPolicy(), bag.getTable().getValue());
+      readRows(*ids, group.getPolicy(), bag.getTable().getValue(),
+               getRemap(bag));
   if (!rows)
     return rows.takeError();
   if (group.getWeighting() != Weighting::none) {

@@ -160,7 +160,9 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
       for (const ManifestParameter &parameter : manifest.parameters)
         json.object([&] {
           json.attribute("name", parameter.name);
-          json.attribute("dtype", "float32");
+          json.attribute("dtype", parameter.type.getElementType().isF32()
+                                      ? "float32"
+                                      : "int32");
           json.attribute("count", parameter.type.getNumElements());
         });
     });

@@ -11,11 +11,12 @@
 //   llvm.func @trec_kernel_bag_i32(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.func @trec_kernel_bag_i64(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.mlir.global constant @trec_kernels() : !llvm.array<2 x ptr>
-//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0]]>)
+//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0]]>)
 //
 //===----------------------------------------------------------------------===//
 
 #include "trec/IR/TrecDialect.h"
+#include "trec/Runtime/ModelABI.h"
 #include "trec/Transforms/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -33,7 +34,7 @@ using namespace mlir::trec;
 namespace {
 
 /// The parameters of a kernel function, in order (BagKernel.h).
-enum KernelParameter { rows, ids, offsets, weights, output, report, begin, end };
+enum KernelParameter { rows, ids, offsets, weights, output, report, remap, begin, end };
 
 /// The fields of struct trec_bag_args, in order.
 enum ArgsField {
@@ -44,7 +45,9 @@ enum ArgsField {
   fieldWeights,
   fieldOutput,
   fieldOutputStride,
-  fieldReport
+  fieldReport,
+  fieldRemap,
+  fieldNumRemap
 };
 
 /// Builds the entry of one kernel.
@@ -81,7 +84,7 @@ private:
 struct Descriptors {
   std::string strings;
   SmallVector<int64_t> features, tables, parameters;
-  SmallVector<std::array<int64_t, 5>> bags;
+  SmallVector<std::array<int64_t, 6>> bags;
   SmallVector<FlatSymbolRefAttr> kernels;
 
   int64_t addString(StringRef text) {
@@ -143,6 +146,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value rowBytes = constant(rowsType.getDimSize(1));
   Value numRows = load(fieldNumRows, i64);
   Value outputStride = load(fieldOutputStride, i64);
+  Value numRemap = load(fieldNumRemap, i64);
   Value operands[] = {
       makeMemRef(rows, fieldRows, numRows, rowBytes),
       makeMemRef(ids, fieldIndices, unknown, {}),
@@ -150,6 +154,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
       makeMemRef(weights, fieldWeights, unknown, {}),
       makeMemRef(output, fieldOutput, unknown, outputStride),
       makeMemRef(report, fieldReport, constant(2), {}),
+      makeMemRef(remap, fieldRemap, numRemap, {}),
       UnrealizedConversionCastOp::create(b, b.getIndexType(),
                                          block->getArgument(1))
           .getResult(0),
@@ -182,6 +187,11 @@ void EmitKernelEntriesPass::emitEntries(DispatchOp dispatch,
 /// Where tables and parameters are in their arrays.
 struct SymbolIndices {
   llvm::StringMap<int64_t> tables, parameters;
+
+  /// 1 + the index of a parameter; 0 where there is none.
+  int64_t findParameter(FlatSymbolRefAttr name) const {
+    return name ? parameters.lookup(name.getValue()) + 1 : 0;
+  }
 };
 
 static void describeParameters(ModuleOp module, Descriptors &descriptors,
@@ -191,7 +201,8 @@ static void describeParameters(ModuleOp module, Descriptors &descriptors,
     auto type = cast<RankedTensorType>(parameter.getParameterType());
     descriptors.parameters.append(
         {descriptors.addString(parameter.getSymName()),
-         type.getNumElements()});
+         type.getNumElements(),
+         type.getElementType().isF32() ? TREC_FLOAT32 : TREC_INT32});
   }
 }
 
@@ -214,11 +225,11 @@ static void describeBags(DispatchOp dispatch, int64_t kernel,
   for (auto [index, key] : llvm::enumerate(dispatch.getKjt().getType().getKeys()))
     featureIndex[key.getValue()] = index;
   for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>()) {
-    FlatSymbolRefAttr weights = bag.getWeights();
     descriptors.bags.push_back(
         {kernel, indices.tables.lookup(bag.getTable().getValue()),
          featureIndex.lookup(bag.getFeature().getValue()), bag.getColumn(),
-         weights ? indices.parameters.lookup(weights.getValue()) + 1 : 0});
+         indices.findParameter(bag.getWeights()),
+         indices.findParameter(bag.getRemap())});
   }
 }
 
@@ -265,14 +276,14 @@ static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
   llvm::sort(descriptors.bags,
              [](auto &a, auto &b) { return a[3] < b[3]; });
   SmallVector<int64_t> bags;
-  for (const std::array<int64_t, 5> &bag : descriptors.bags)
+  for (const std::array<int64_t, 6> &bag : descriptors.bags)
     llvm::append_range(bags, bag);
   ImplicitLocOpBuilder b(module.getLoc(), module.getContext());
   b.setInsertionPointToEnd(module.getBody());
   emitIntegers(b, "trec_features", descriptors.features, 1);
   emitIntegers(b, "trec_tables", descriptors.tables, 5);
-  emitIntegers(b, "trec_parameters", descriptors.parameters, 2);
-  emitIntegers(b, "trec_bags", bags, 5);
+  emitIntegers(b, "trec_parameters", descriptors.parameters, 3);
+  emitIntegers(b, "trec_bags", bags, 6);
   emitStrings(b, descriptors.strings);
   emitKernelTable(b, "trec_kernels" + suffix, descriptors.kernels);
 }

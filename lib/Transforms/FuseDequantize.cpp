@@ -14,7 +14,8 @@
 //
 //   %half = trec.embedding_bag sum @t[%ids] weights %weights bounds warning : …
 //
-// and a chain that ends in trec.materialize becomes a trec.embedding.
+// and a chain that ends in trec.materialize becomes a trec.embedding. A trec.remap
+// between check and lookup becomes an attribute of either.
 //
 //===----------------------------------------------------------------------===//
 
@@ -44,12 +45,19 @@ template <typename OpT> OpT getSoleProducer(Value value) {
 /// The ops in front of a dequantized row, each used only for the next.
 struct LookupChain {
   CheckBoundsOp check;
+  RemapOp remap; // may be missing
   LookupOp lookup;
   DequantizeOp dequantize;
+
+  FlatSymbolRefAttr getRemap() {
+    return remap ? remap.getMapAttr() : FlatSymbolRefAttr();
+  }
 
   void erase(PatternRewriter &rewriter) {
     rewriter.eraseOp(dequantize);
     rewriter.eraseOp(lookup);
+    if (remap)
+      rewriter.eraseOp(remap);
     // Has an effect, so that nothing but its fusion may remove it.
     rewriter.eraseOp(check);
   }
@@ -67,9 +75,13 @@ static FailureOr<LookupChain> matchChain(Operation *root, Value values,
   if (!chain.lookup)
     return rewriter.notifyMatchFailure(
         root, "its rows are not those of a lookup used once");
-  chain.check = getSoleProducer<CheckBoundsOp>(chain.lookup.getIds());
-  if (!chain.check ||
-      chain.check.getTableAttr() != chain.lookup.getTableAttr())
+  chain.remap = getSoleProducer<RemapOp>(chain.lookup.getIds());
+  Value checked =
+      chain.remap ? chain.remap.getIds() : chain.lookup.getIds();
+  FlatSymbolRefAttr bounds =
+      chain.remap ? chain.remap.getMapAttr() : chain.lookup.getTableAttr();
+  chain.check = getSoleProducer<CheckBoundsOp>(checked);
+  if (!chain.check || chain.check.getTableAttr() != bounds)
     return rewriter.notifyMatchFailure(
         root, "its ids are not checked against its table, or used again");
   return chain;
@@ -90,7 +102,7 @@ struct FusePool : public OpRewritePattern<PoolOp> {
         pool, pool.getType(), pool.getPoolingAttr(),
         chain->lookup.getTableAttr(), chain->check.getIds(),
         weight ? weight.getWeights() : Value(), FlatSymbolRefAttr(),
-        chain->check.getPolicyAttr());
+        chain->getRemap(), chain->check.getPolicyAttr());
     if (weight)
       rewriter.eraseOp(weight);
     chain->erase(rewriter);
@@ -113,7 +125,8 @@ struct FuseMaterialize : public OpRewritePattern<MaterializeOp> {
       return failure();
     rewriter.replaceOpWithNewOp<EmbeddingOp>(
         materialize, materialize.getType(), chain->lookup.getTableAttr(),
-        chain->check.getIds(), chain->check.getPolicyAttr());
+        chain->check.getIds(), chain->getRemap(),
+        chain->check.getPolicyAttr());
     chain->erase(rewriter);
     ++numEmbeddings;
     return success();
@@ -135,7 +148,7 @@ struct FuseCast : public OpRewritePattern<CastOutputOp> {
     rewriter.replaceOpWithNewOp<EmbeddingBagOp>(
         cast, cast.getType(), bag.getPoolingAttr(), bag.getTableAttr(),
         bag.getIds(), bag.getWeights(), bag.getPositionWeightsAttr(),
-        bag.getPolicyAttr());
+        bag.getRemapAttr(), bag.getPolicyAttr());
     rewriter.eraseOp(bag);
     ++numCasts;
     return success();

@@ -38,12 +38,13 @@ struct Configuration {
   PoolingAttr pooling;
   BoundsPolicyAttr policy;
   Weighting weighting;
+  bool remapped;
 
   auto asTuple() const {
     return std::make_tuple(
         row.getAsOpaquePointer(),
         pooling ? pooling.getAsOpaquePointer() : nullptr,
-        policy.getAsOpaquePointer(), weighting);
+        policy.getAsOpaquePointer(), weighting, remapped);
   }
 };
 
@@ -101,9 +102,10 @@ static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature, RowType row,
                          int64_t column) {
   auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
                           feature.getKeyAttr(), column,
-                          lookup.getPositionWeightsAttr());
+                          lookup.getPositionWeightsAttr(),
+                          lookup.getRemapAttr());
   return {{row, lookup.getPoolingAttr(), lookup.getPolicyAttr(),
-           getWeighting(lookup)},
+           getWeighting(lookup), bool(lookup.getRemapAttr())},
           bag,
           feature.getKjt()};
 }
@@ -111,8 +113,10 @@ static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature, RowType row,
 static Member makeMember(EmbeddingOp lookup, FeatureOp feature, RowType row,
                          int64_t column) {
   auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
-                          feature.getKeyAttr(), column, FlatSymbolRefAttr());
-  return {{row, PoolingAttr(), lookup.getPolicyAttr(), Weighting::none},
+                          feature.getKeyAttr(), column, FlatSymbolRefAttr(),
+                          lookup.getRemapAttr());
+  return {{row, PoolingAttr(), lookup.getPolicyAttr(), Weighting::none,
+           bool(lookup.getRemapAttr())},
           bag,
           feature.getKjt()};
 }

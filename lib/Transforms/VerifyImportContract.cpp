@@ -106,13 +106,9 @@ static LogicalResult verifyIsLowered(Operation &op) {
   StringRef reason =
       TypeSwitch<Operation *, StringRef>(&op)
           .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
-                LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
+                RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
                 CastOutputOp, KeyedTensorOp, JaggedDictOp, func::ReturnOp>(
               [](auto) { return ""; })
-          .Case([](RemapOp) {
-            return "remapped ids have no kernel; remap the ids of the batch "
-                   "before the model";
-          })
           .Case<EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
                 EmbeddingGroupOp, DispatchOp>([](auto) {
             return "it is made by the compiler itself; write the ops that it "
@@ -139,34 +135,44 @@ static LogicalResult verifyUses(Operation &op) {
   return diagnostic;
 }
 
-/// C6 and C7.
-static LogicalResult verifyIds(LookupOp lookup) {
-  auto check = lookup.getIds().getDefiningOp<CheckBoundsOp>();
-  if (!check) // C6
+/// C6: the check of the ids that are looked up, against what they index.
+static FailureOr<CheckBoundsOp> findCheck(LookupOp lookup) {
+  auto remap = lookup.getIds().getDefiningOp<RemapOp>();
+  FlatSymbolRefAttr indexed =
+      remap ? remap.getMapAttr() : lookup.getTableAttr();
+  Value ids = remap ? remap.getIds() : lookup.getIds();
+  auto check = ids.getDefiningOp<CheckBoundsOp>();
+  if (!check)
     return lookup.emitOpError(
                "expected ids checked by trec.check_bounds against ")
-           << lookup.getTableAttr() << ", got ids that are not checked";
-  if (check.getTableAttr() != lookup.getTableAttr()) { // C6
-    InFlightDiagnostic diagnostic =
-        lookup.emitOpError("expected ids checked against ")
-        << lookup.getTableAttr() << ", got ids checked against "
-        << check.getTableAttr();
-    diagnostic.attachNote(check.getLoc()) << "checked here";
-    return diagnostic;
-  }
-  if (check.getIds().getDefiningOp<FeatureOp>()) // C7
+           << indexed << ", got ids that are not checked";
+  if (check.getTableAttr() == indexed)
+    return check;
+  InFlightDiagnostic diagnostic =
+      lookup.emitOpError("expected ids checked against ")
+      << indexed << ", got ids checked against " << check.getTableAttr();
+  diagnostic.attachNote(check.getLoc()) << "checked here";
+  return diagnostic;
+}
+
+/// C6 and C7.
+static LogicalResult verifyIds(LookupOp lookup) {
+  FailureOr<CheckBoundsOp> check = findCheck(lookup); // C6
+  if (failed(check))
+    return failure();
+  if (check->getIds().getDefiningOp<FeatureOp>()) // C7
     return success();
-  InFlightDiagnostic diagnostic = check.emitOpError(
+  InFlightDiagnostic diagnostic = check->emitOpError(
       "expected ids of a trec.feature, got ids that were checked before");
-  diagnostic.attachNote(check.getIds().getLoc()) << "checked here";
+  diagnostic.attachNote(check->getIds().getLoc()) << "checked here";
   return diagnostic;
 }
 
 /// The feature whose ids became these rows.
 static FeatureOp getFeature(DequantizeOp dequantize) {
   auto lookup = dequantize.getRows().getDefiningOp<LookupOp>();
-  auto check = lookup.getIds().getDefiningOp<CheckBoundsOp>();
-  return check.getIds().getDefiningOp<FeatureOp>();
+  FailureOr<CheckBoundsOp> check = findCheck(lookup);
+  return check->getIds().getDefiningOp<FeatureOp>();
 }
 
 /// C8 for weights by position: of the very ids that are looked up.
@@ -254,6 +260,8 @@ static LogicalResult verifyTablesAreUsed(ModuleOp module,
                                "remove the table");
   for (auto weights : forward.getOps<PositionWeightsOp>())
     used.insert(weights.getParameterAttr());
+  for (auto remap : forward.getOps<RemapOp>())
+    used.insert(remap.getMapAttr());
   for (auto parameter : module.getOps<ParameterOp>())
     if (!used.contains(FlatSymbolRefAttr::get(parameter.getSymNameAttr())))
       return parameter.emitOpError("expected a use of the parameter, got none; "
@@ -267,6 +275,18 @@ static LogicalResult verifyName(Operation *op, StringRef what, StringRef name) {
   return op->emitOpError("expected a name of a ")
          << what << " without NUL, got "
          << StringAttr::get(op->getContext(), name);
+}
+
+/// C13: the kernels read maps of i32.
+static LogicalResult verifyMaps(ModuleOp module) {
+  for (auto parameter : module.getOps<ParameterOp>()) {
+    auto type = cast<RankedTensorType>(parameter.getParameterType());
+    if (type.getElementType().isInteger(64))
+      return parameter.emitOpError("is not compiled: expected a map of i32, "
+                                   "got ")
+             << type << "; a pruned table has fewer rows than i32 counts";
+  }
+  return success();
 }
 
 /// C12: names are C strings in the compiled model.
@@ -317,6 +337,7 @@ void VerifyImportContractPass::runOnOperation() {
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
       failed(verifyAllWeighted(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
+      failed(verifyMaps(module)) ||
       failed(verifyNames(module, *forward)))
     return signalPassFailure();
   markAllAnalysesPreserved();

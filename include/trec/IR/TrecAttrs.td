@@ -102,11 +102,14 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
     The bags of `feature` are looked up in `table`. In a KeyedTensor they are
     pooled into the columns that start at `column`; in a dict of JaggedTensors
     `column` is the index of their key. With `weights` each row is weighted by its
-    position in its bag, by the `trec.parameter` of that name.
+    position in its bag, by the `trec.parameter` of that name. With `remap` ids
+    are those of a pruned table and are mapped to its stored rows by that
+    `trec.parameter`, as `trec.remap` does.
 
     ```mlir
     module attributes {trec.plain = #trec.bag<@ads, "ad_id", 128>,
-                       trec.weighted = #trec.bag<@ads, "ad_id", 0, weights = @ad_weights>} {
+                       trec.weighted = #trec.bag<@ads, "ad_id", 0, weights = @ad_weights>,
+                       trec.pruned = #trec.bag<@ads, "ad_id", 0, remap = @ad_map>} {
     }
     ```
 
@@ -115,8 +118,11 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
   }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$table,
                         "::mlir::StringAttr":$feature, "int64_t":$column,
-                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$weights);
-  let assemblyFormat = "`<` $table `,` $feature `,` $column (`,` `weights` `=` $weights^)? `>`";
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$weights,
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$remap);
+  let assemblyFormat = [{
+    `<` $table `,` $feature `,` $column (`,` `weights` `=` $weights^)? (`,` `remap` `=` $remap^)? `>`
+  }];
   let genVerifyDecl = 1;
 }
 

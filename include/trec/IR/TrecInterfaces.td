@@ -23,6 +23,7 @@ def Trec_LookupGroupInterface : OpInterface<"LookupGroupInterface"> {
     InterfaceMethod<"How rows are pooled; nothing where they are not.",
                     "::std::optional<::mlir::trec::Pooling>", "getPoolingMode">,
     InterfaceMethod<"Where the weights of rows come from.", "::mlir::trec::Weighting", "getWeighting">,
+    InterfaceMethod<"True where ids are mapped to the rows of pruned tables.", "bool", "isRemapped">,
     InterfaceMethod<"What happens to a bad id.", "::mlir::trec::BoundsPolicyAttr", "getPolicyAttr">,
     InterfaceMethod<"How the group is run; null where nothing has chosen.",
                     "::mlir::trec::LoweringConfigAttr", "getLoweringAttr">,

@@ -50,7 +50,7 @@ def Trec_ParameterOp : Trec_Op<"parameter", [Symbol, HasParent<"::mlir::ModuleOp
 def Trec_CheckBoundsOp : Trec_Op<"check_bounds", [
     MemoryEffects<[MemWrite<Trec_Counters>]>, AllTypesMatch<["ids", "checked"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "check ids against the rows of a table";
+  let summary = "check ids against the rows of a table, or the entries of a map";
   let description = [{
     Gives the ids that a lookup may use: -1 stays, a good id stays, a bad one
     becomes what the policy says. Bad ids are counted, hence the effect: the op
@@ -65,7 +65,8 @@ def Trec_CheckBoundsOp : Trec_Op<"check_bounds", [
     ```
 
     Constraints:
-    * C1: the symbol names a `trec.table`.
+    * C1: the symbol names a `trec.table`, or the `trec.parameter` that maps the
+      ids of a pruned table: the ids then are within its elements.
   }];
   let arguments = (ins Trec_BoundsPolicyAttr:$policy, Trec_Ids:$ids, FlatSymbolRefAttr:$table);
   let results = (outs Trec_Ids:$checked);

@@ -30,6 +30,13 @@ namespace mlir::trec {
 /// Element type of the output.
 enum class OutputType { float32, float16, bfloat16 };
 
+/// The map of a pruned table, from ids to stored rows.
+struct RemapSpec {
+  /// Of its int32 tensor in the weights file.
+  std::string name;
+  int64_t length = 0;
+};
+
 /// One embedding table. `features` may name a feature twice: TorchRec then
 /// pools it twice.
 struct TableSpec {
@@ -41,6 +48,8 @@ struct TableSpec {
   int64_t rowAlignment = 0;
   Pooling pooling = Pooling::sum;
   std::vector<std::string> features;
+  /// Of a pruned table: the ids that its map takes to stored rows.
+  std::optional<RemapSpec> remap;
 };
 
 /// One output: a feature looked up in a table.

@@ -17,8 +17,8 @@
 
 namespace mlir::trec {
 
-/// Rows for the tables of a module. Of tables that would fill memory only every
-/// n-th row is written; the others are zeros and take no memory.
+/// Rows for the tables of a module, and its parameters. Of tables that would fill
+/// memory only every n-th row is written; the others are zeros and take no memory.
 class RandomTables {
 public:
   /// Tables without a number of rows in the IR get some hundreds.
@@ -37,6 +37,8 @@ public:
   int64_t getStride() const { return stride; }
 
 private:
+  MutableArrayRef<uint8_t> add(StringRef name, int64_t rows, int64_t rowBytes);
+
   std::vector<MutableArrayRef<uint8_t>> blocks;
   TableMap tables;
   int64_t stride = 1;
@@ -46,10 +48,13 @@ private:
 /// Bytes of all tables of a module, those without a number of rows left out.
 int64_t countTableBytes(ModuleOp module);
 
+/// By key: the ids that a bag may hold, for keys with weights by position.
+llvm::StringMap<int64_t> findBagLimits(ModuleOp module);
+
 struct BatchShape {
   int64_t batchSize = 1;
   /// Four bags in five have from `minBagLength` to `maxBagLength` ids, the
-  /// others `minBagLength`.
+  /// others `minBagLength`; none has more than its weights by position allow.
   int64_t minBagLength = 0;
   int64_t maxBagLength = 20;
   /// Most ids are multiples of this.

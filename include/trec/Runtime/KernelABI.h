@@ -20,6 +20,8 @@ struct trec_bag_args {
   void *output;            /* sample 0, first column of this feature; without pooling the row of its first id */
   int64_t output_stride;   /* elements from one sample, or row, to the next */
   int64_t *report;         /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
+  const int32_t *remap;    /* of a pruned table: its ids to its rows, -1 for a pruned one; else not read */
+  int64_t num_remap;       /* ids in 0..num_remap are in bounds; at least entry 0 is always readable */
 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
@@ -51,10 +53,11 @@ enum {
   TREC_WEIGHTS_FP8 = 6
 };
 
-/* A small tensor of float32 that comes with the weights: weights by position. */
+/* A vector that comes with the weights: float32 weights by position, or the int32 map of a pruned table. */
 struct trec_parameter_desc {
   int64_t name; /* offset into strings */
   int64_t count;
+  int64_t type; /* TREC_FLOAT32 or TREC_INT32 */
 };
 
 /* One feature of the output: which kernel pools which feature through which table to which column. */
@@ -64,6 +67,7 @@ struct trec_bag_desc {
   int64_t feature;
   int64_t column;  /* the first; without pooling the index of its output */
   int64_t weights; /* 1 + the parameter with its weights by position; 0: none */
+  int64_t remap;   /* 1 + the parameter that maps its ids to rows; 0: none */
 };
 
 /* The kernels of one CPU level. `features` has bit i set where the code needs entry i of include/trec/Runtime/CPUFeatures.def. */
@@ -117,9 +121,10 @@ TREC_FIELD_AT(trec_bag_args, weights, 4);
 TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
+TREC_FIELD_AT(trec_bag_args, num_remap, 9);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);
-TREC_FIELD_AT(trec_parameter_desc, count, 1);
-TREC_FIELD_AT(trec_bag_desc, weights, 4);
+TREC_FIELD_AT(trec_parameter_desc, type, 2);
+TREC_FIELD_AT(trec_bag_desc, remap, 5);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
 TREC_FIELD_AT(trec_image, unpooled, 23);
 

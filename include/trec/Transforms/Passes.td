@@ -22,7 +22,8 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
       `!trec.keyed_tensor` or one `!trec.jagged_dict`.
     * C4: its ops are those that the compiler lowers.
     * C5: the result of each op of a lookup is used once, by the next op of it.
-    * C6: a lookup reads ids that were checked against its own table.
+    * C6: a lookup reads ids that were checked against its own table, or against
+      the map by which they were remapped.
     * C7: ids are checked as they come from the batch.
     * C8: rows are weighted once, by the sample weights of the key of their ids or
       by the positions of their ids.
@@ -30,6 +31,7 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C10: with a weighted batch every lookup is pooled and weighted.
     * C11: each table and each parameter is used.
     * C12: names hold no NUL.
+    * C13: maps of pruned tables are of i32.
   }];
 }
 

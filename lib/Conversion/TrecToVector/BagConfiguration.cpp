@@ -7,13 +7,15 @@ using namespace mlir::trec;
 
 BagConfiguration BagConfiguration::of(LookupGroupInterface group) {
   return {group.getRowType(), group.getPoolingMode(), group.getWeighting(),
-          group.getOutputElement(), group.getLoweringAttr()};
+          group.isRemapped(), group.getOutputElement(), group.getLoweringAttr()};
 }
 
 std::string BagConfiguration::getName() const {
   std::string name;
   llvm::raw_string_ostream os(name);
   os << (pooling ? "bag_" : "rows_");
+  if (remapped)
+    os << "remapped_";
   if (weighting == Weighting::sample)
     os << "weighted_";
   if (weighting == Weighting::position)

@@ -54,7 +54,9 @@ private:
   SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
                             ValueRange accumulators, bool isFirstPass);
   std::pair<Value, Value> resolveId(Value position, bool isFirstPass);
+  std::pair<Value, Value> remapId(Value id, Value isId);
   void reportBadId(Value position);
+  Value clampId(Value id, Value limit);
   void prefetch(Value position);
   RowFactors loadFactors(Value index, Value position);
   Value accumulate(Value accumulator, Value element,
@@ -83,8 +85,9 @@ private:
   IntegerType idType;
   RowType row;
   HalfMode halfMode;
-  Value rows, ids, offsets, weights, output, report, begin, end;
+  Value rows, ids, offsets, weights, output, report, remap, begin, end;
   Value numRows;      // of the table
+  Value numIds;       // ids below it are good: the rows, or the entries of the map
   Value lastPosition; // of an id of bags begin to end
   Value bagBegin, bagEnd;
 };
@@ -101,6 +104,7 @@ func::FuncOp BagKernelBuilder::createFunction() {
       MemRefType::get({dynamic}, b.getF32Type()),
       MemRefType::get({dynamic, row.getDim()}, c.outputElement, stridedRows),
       MemRefType::get({2}, b.getI64Type()),
+      MemRefType::get({dynamic}, b.getI32Type()),
       b.getIndexType(),
       b.getIndexType()};
   std::string name =
@@ -109,8 +113,8 @@ func::FuncOp BagKernelBuilder::createFunction() {
       func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
-  Value *arguments[] = {&rows,   &ids,    &offsets, &weights,
-                        &output, &report, &begin,   &end};
+  Value *arguments[] = {&rows,   &ids,   &offsets, &weights, &output,
+                        &report, &remap, &begin,   &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -120,6 +124,7 @@ func::FuncOp BagKernelBuilder::build() {
   func::FuncOp function = createFunction();
   b.setInsertionPointToStart(&function.front());
   numRows = memref::DimOp::create(b, rows, 0);
+  numIds = c.remapped ? Value(memref::DimOp::create(b, remap, 0)) : numRows;
   if (c.pooling)
     buildBags();
   else
@@ -223,31 +228,52 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
   return live.getResults();
 }
 
+/// The row that a pruned table stores for an id, and whether there is one. An entry
+/// that is no row of the table, such as -1, gives none.
+std::pair<Value, Value> BagKernelBuilder::remapId(Value id, Value isId) {
+  auto mapped = scf::IfOp::create(
+      b, TypeRange{b.getIndexType(), b.getI1Type()}, isId,
+      /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(mapped.thenBlock());
+  Value row = loadIndex(remap, id);
+  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, row,
+                                         numRows);
+  scf::YieldOp::create(b, ValueRange{row, inBounds});
+  b.setInsertionPointToStart(mapped.elseBlock());
+  scf::YieldOp::create(b, ValueRange{id, isId});
+  return {mapped.getResult(0), mapped.getResult(1)};
+}
+
 /// The row to read for the id at `position`, and whether there is one: a bad id
-/// gives row 0, which every table has, and -1 gives none.
+/// counts as id 0, and -1 gives none.
 std::pair<Value, Value> BagKernelBuilder::resolveId(Value position,
                                                     bool isFirstPass) {
   Value id = loadIndex(ids, position);
   Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
-                                         numRows);
+                                         numIds);
   auto resolved = scf::IfOp::create(
       b, TypeRange{b.getIndexType(), b.getI1Type()}, inBounds,
       /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(resolved.thenBlock());
-  Value yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
-  scf::YieldOp::create(b, ValueRange{id, yes});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(resolved.thenBlock());
+    Value yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
+    scf::YieldOp::create(b, ValueRange{id, yes});
 
-  b.setInsertionPointToStart(resolved.elseBlock());
-  Value isBad = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, id,
-                                      index(-1));
-  if (isFirstPass) {
-    auto bad = scf::IfOp::create(b, isBad, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard inner(b);
-    b.setInsertionPointToStart(bad.thenBlock());
-    reportBadId(position);
+    b.setInsertionPointToStart(resolved.elseBlock());
+    Value isBad = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, id,
+                                        index(-1));
+    if (isFirstPass) {
+      auto bad = scf::IfOp::create(b, isBad, /*withElseRegion=*/false);
+      OpBuilder::InsertionGuard inner(b);
+      b.setInsertionPointToStart(bad.thenBlock());
+      reportBadId(position);
+    }
+    scf::YieldOp::create(b, ValueRange{index(0), isBad});
   }
-  scf::YieldOp::create(b, ValueRange{index(0), isBad});
+  if (c.remapped)
+    return remapId(resolved.getResult(0), resolved.getResult(1));
   return {resolved.getResult(0), resolved.getResult(1)};
 }
 
@@ -262,6 +288,13 @@ void BagKernelBuilder::reportBadId(Value position) {
   memref::StoreOp::create(b, first, report, lowest);
 }
 
+/// `id`, or 0 where it is not below `limit`.
+Value BagKernelBuilder::clampId(Value id, Value limit) {
+  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
+                                         limit);
+  return arith::SelectOp::create(b, inBounds, id, index(0));
+}
+
 /// Fetches all cache lines of the row that will be added some rows later, in this
 /// bag or one after it.
 void BagKernelBuilder::prefetch(Value position) {
@@ -269,10 +302,9 @@ void BagKernelBuilder::prefetch(Value position) {
       b, position, index(c.lowering.getPrefetchDistance()));
   ahead = arith::MinSIOp::create(b, ahead, lastPosition);
   // A bad id must not make the address overflow.
-  Value id = loadIndex(ids, ahead);
-  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
-                                         numRows);
-  id = arith::SelectOp::create(b, inBounds, id, index(0));
+  Value id = clampId(loadIndex(ids, ahead), numIds);
+  if (c.remapped)
+    id = clampId(loadIndex(remap, id), numRows);
   auto fetch = [&](int64_t byte) {
     memref::PrefetchOp::create(b, rows, ValueRange{id, index(byte)},
                                /*isWrite=*/false, /*localityHint=*/3,

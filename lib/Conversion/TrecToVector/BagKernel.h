@@ -9,6 +9,7 @@
 //                     %weights: memref<?xf32>,    // per id, or per position
 //                     %output: memref<?xDxf32, strided<[?, 1]>>,  // or f16, bf16
 //                     %report: memref<2xi64>,     // bad ids, lowest position
+//                     %remap: memref<?xi32>,      // ids of a pruned table to rows
 //                     %begin: index, %end: index) // bags, or ids
 //
 //===----------------------------------------------------------------------===//
