@@ -71,6 +71,41 @@ static void fillRow(RowType type, uint8_t *row, Random &random) {
   }
 }
 
+/// Rows of the tables that are looked up through a map.
+static llvm::StringMap<int64_t> findMappedRows(ModuleOp module,
+                                               const TableMap &tables) {
+  llvm::StringMap<int64_t> mapped;
+  auto note = [&](StringRef map, StringRef table) {
+    int64_t rows = tables.lookup(table).rows;
+    auto [entry, isNew] = mapped.try_emplace(map, rows);
+    if (!isNew)
+      entry->second = std::min(entry->second, rows);
+  };
+  module.walk([&](LookupOp op) {
+    if (auto remap = op.getIds().getDefiningOp<RemapOp>())
+      note(remap.getMap(), op.getTable());
+  });
+  return mapped;
+}
+
+/// Weights of -2 to 2; of maps every fourth entry is a pruned row.
+static void fillParameter(Type element, MutableArrayRef<uint8_t> bytes,
+                          int64_t rows, Random &random) {
+  size_t width = element.getIntOrFloatBitWidth() / 8;
+  for (size_t i = 0; i < bytes.size(); i += width) {
+    if (element.isF32()) {
+      store(&bytes[i], 2 * random.symmetric());
+      continue;
+    }
+    bool isPruned = random.below(4) == 0 || rows == 0;
+    int64_t row = isPruned ? -1 : random.below(rows);
+    if (width == sizeof(int32_t))
+      store(&bytes[i], int32_t(row));
+    else
+      store(&bytes[i], row);
+  }
+}
+
 int64_t mlir::trec::countTableBytes(ModuleOp module) {
   int64_t bytes = 0;
   for (auto table : module.getOps<TableOp>())
@@ -105,16 +140,35 @@ RandomTables::RandomTables(ModuleOp module, uint64_t seed)
     int64_t rowBytes = type.getRowType().getRowBytes();
     int64_t rows =
         type.hasDynamicRows() ? 100 + random.below(900) : type.getRows();
-    size_t size = rows * rowBytes;
-    uint8_t *bytes = reserve(size);
-    complete &= bytes != nullptr;
-    if (!bytes)
+    MutableArrayRef<uint8_t> bytes = add(table.getSymName(), rows, rowBytes);
+    if (!complete)
       return;
-    blocks.push_back({bytes, size});
     for (int64_t row = 0; row < rows; row += stride)
-      fillRow(type.getRowType(), bytes + row * rowBytes, random);
-    tables[table.getSymName()] = {{bytes, size}, rows};
+      fillRow(type.getRowType(), bytes.data() + row * rowBytes, random);
   }
+  llvm::StringMap<int64_t> mappedRows = findMappedRows(module, tables);
+  for (auto parameter : module.getOps<ParameterOp>()) {
+    StringRef name = parameter.getSymName();
+    auto type = cast<RankedTensorType>(parameter.getParameterType());
+    MutableArrayRef<uint8_t> bytes =
+        add(name, type.getNumElements(), type.getElementTypeBitWidth() / 8);
+    if (!complete)
+      return;
+    fillParameter(type.getElementType(), bytes, mappedRows.lookup(name),
+                  random);
+  }
+}
+
+MutableArrayRef<uint8_t> RandomTables::add(StringRef name, int64_t rows,
+                                           int64_t rowBytes) {
+  size_t size = rows * rowBytes;
+  uint8_t *bytes = reserve(size);
+  complete &= bytes != nullptr;
+  if (!bytes)
+    return {};
+  blocks.push_back({bytes, size});
+  tables[name] = {{bytes, size}, rows};
+  return blocks.back();
 }
 
 RandomTables::~RandomTables() {
@@ -150,15 +204,44 @@ static llvm::StringMap<KeyRows> findRows(ModuleOp module,
     if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
       note(feature.getKey(), op.getTable());
   });
-  module.walk([&](EmbeddingBagOp op) {
-    if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
+  auto noteFused = [&](auto op) {
+    if (auto feature = op.getIds().template getDefiningOp<FeatureOp>())
       note(feature.getKey(), op.getTable());
-  });
-  module.walk([&](EmbeddingBagGroupOp op) {
+  };
+  module.walk([&](EmbeddingBagOp op) { noteFused(op); });
+  module.walk([&](EmbeddingOp op) { noteFused(op); });
+  module.walk([&](LookupGroupInterface op) {
     for (auto bag : op.getBags().getAsRange<BagAttr>())
       note(bag.getFeature().getValue(), bag.getTable().getValue());
   });
   return rows;
+}
+
+llvm::StringMap<int64_t> mlir::trec::findBagLimits(ModuleOp module) {
+  llvm::StringMap<int64_t> limits;
+  SymbolTable symbols(module);
+  auto note = [&](StringRef key, StringRef parameter) {
+    Type type = symbols.lookup<ParameterOp>(parameter).getParameterType();
+    int64_t count = cast<RankedTensorType>(type).getNumElements();
+    auto [entry, isNew] = limits.try_emplace(key, count);
+    if (!isNew)
+      entry->second = std::min(entry->second, count);
+  };
+  module.walk([&](PositionWeightsOp op) {
+    if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
+      note(feature.getKey(), op.getParameter());
+  });
+  module.walk([&](EmbeddingBagOp op) {
+    auto feature = op.getIds().getDefiningOp<FeatureOp>();
+    if (feature && op.getPositionWeights())
+      note(feature.getKey(), *op.getPositionWeights());
+  });
+  module.walk([&](LookupGroupInterface op) {
+    for (auto bag : op.getBags().getAsRange<BagAttr>())
+      if (bag.getWeights())
+        note(bag.getFeature().getValue(), bag.getWeights().getValue());
+  });
+  return limits;
 }
 
 static int64_t chooseBadId(int64_t rows, Random &random) {
@@ -199,12 +282,15 @@ Batch mlir::trec::makeRandomBatch(ModuleOp module, const TableMap &tables,
   auto forward = module.lookupSymbol<func::FuncOp>("forward");
   auto type = cast<KJTType>(forward.getFunctionType().getInput(0));
   llvm::StringMap<KeyRows> rows = findRows(module, tables);
+  llvm::StringMap<int64_t> limits = findBagLimits(module);
   Batch batch;
   batch.batchSize = shape.batchSize;
   for (StringAttr key : type.getKeys()) {
     batch.keys.push_back(key.str());
     for (int64_t sample = 0; sample < shape.batchSize; ++sample) {
       int64_t length = chooseLength(shape, random);
+      if (auto limit = limits.find(key.getValue()); limit != limits.end())
+        length = std::min(length, limit->second);
       batch.lengths.push_back(length);
       for (int64_t i = 0; i < length; ++i)
         batch.values.push_back(chooseId(rows[key.getValue()], shape, random));

@@ -92,6 +92,9 @@ static TableMap getRowCounts(ModuleOp module, const RandomTables *random) {
     // Row 0 is in bounds of any table that is not empty.
     tables[table.getSymName()].rows =
         table.getType().hasDynamicRows() ? 1 : table.getType().getRows();
+  for (auto parameter : module.getOps<ParameterOp>())
+    tables[parameter.getSymName()].rows =
+        cast<RankedTensorType>(parameter.getParameterType()).getNumElements();
   return tables;
 }
 

@@ -40,16 +40,24 @@ static std::vector<int64_t> getBags(const Batch &batch, bool withOffsets) {
   return offsets;
 }
 
+/// The ids of each key.
+static llvm::StringMap<int64_t> countIds(const Batch &batch) {
+  llvm::StringMap<int64_t> counts;
+  auto length = batch.lengths.begin();
+  for (const std::string &key : batch.keys)
+    for (int64_t sample = 0; sample < batch.batchSize; ++sample)
+      counts[key] += *length++;
+  return counts;
+}
+
 Call::Call(const ModelIR &ir, const Batch &batch, const CallForm &form)
     : values(batch.values, form.valuesType),
       bags(getBags(batch, form.withOffsets), form.bagsType),
-      weights(batch.weights) {
+      weights(batch.weights),
+      outputs(ir.getOutputLayout(), batch.batchSize, countIds(batch)) {
   for (StringAttr key : ir.getBatchType().getKeys())
     slots.push_back(llvm::find(batch.keys, key.getValue()) -
                     batch.keys.begin());
-  KeyedTensorType type = ir.getOutputType();
-  output.resize(batch.batchSize * type.getTotalDim() *
-                type.getElement().getIntOrFloatBitWidth() / 8);
   // An unweighted model refuses weights, a weighted one their absence.
   weights.reserve(1);
   args.size = sizeof(args);
@@ -65,6 +73,5 @@ Call::Call(const ModelIR &ir, const Batch &batch, const CallForm &form)
     args.weights = weights.data();
     args.num_weights = int64_t(weights.size());
   }
-  args.output = output.data();
-  args.output_bytes = output.size();
+  outputs.attach(args);
 }

@@ -40,14 +40,14 @@ public:
   int32_t run(const Model &model, trec_error &error) {
     return model.forward(args, error);
   }
-  ArrayRef<uint8_t> getOutput() const { return output; }
+  const OutputBuffers &getOutputs() const { return outputs; }
 
 private:
   IntegerArray values;
   IntegerArray bags;
   std::vector<float> weights;
   std::vector<int32_t> slots;
-  std::vector<uint8_t> output;
+  OutputBuffers outputs;
   trec_forward_args args{};
 };
 

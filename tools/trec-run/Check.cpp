@@ -8,16 +8,11 @@
 
 #include "Call.h"
 #include "Commands.h"
+#include "Compare.h"
 #include "trec/Import/WeightsFile.h"
-#include "trec/Reference/Numerics.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/bit.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Format.h"
-
-#include <cmath>
-#include <cstring>
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -48,6 +43,9 @@ public:
   Error check(const BatchShape &shape, uint64_t seed);
   /// Where bad ids are errors: that they are.
   Error checkRefusal(uint64_t seed);
+  /// Where weights by position bound the length of bags: that longer ones are
+  /// errors.
+  Error checkLongBags();
   bool refusesBadIds() const {
     return ir.getPolicy() == BoundsPolicy::fatal ||
            ir.getPolicy() == BoundsPolicy::none;
@@ -60,8 +58,7 @@ public:
 private:
   Error compareForm(const Batch &batch, const Outputs &expected,
                     const CallForm &form);
-  Error compareOutput(ArrayRef<uint8_t> expected, ArrayRef<uint8_t> got,
-                      StringRef form);
+  Error expectStatus(const Batch &batch, int32_t expected, const Twine &what);
 
   const ModelIR &ir;
   const Model &model;
@@ -104,87 +101,28 @@ static Error chooseWeights(const ModelLibrary &library, const ModelIR &ir,
   return Error::success();
 }
 
-/// One element as bits and as a number.
-struct Element {
-  uint32_t bits;
-  float value;
-};
-
-static Element readElement(ArrayRef<uint8_t> bytes, Type type, int64_t index) {
-  if (type.isF32()) {
-    uint32_t bits;
-    std::memcpy(&bits, &bytes[index * sizeof(bits)], sizeof(bits));
-    return {bits, llvm::bit_cast<float>(bits)};
-  }
-  uint16_t bits;
-  std::memcpy(&bits, &bytes[index * sizeof(bits)], sizeof(bits));
-  return {bits, type.isF16() ? halfToFloat(bits)
-                             : llvm::bit_cast<float>(uint32_t(bits) << 16)};
-}
-
-/// Which NaN a CPU makes depends on the order of operands, not on the numbers.
-static bool isSame(Element expected, Element got) {
-  return expected.bits == got.bits ||
-         (std::isnan(expected.value) && std::isnan(got.value));
-}
-
-static void describePlace(raw_ostream &os, KeyedTensorType type,
-                          int64_t index) {
-  int64_t column = index % type.getTotalDim();
-  size_t key = 0;
-  while (column >= type.getDims()[key])
-    column -= type.getDims()[key++];
-  os << "sample " << index / type.getTotalDim() << ", key "
-     << type.getKeys()[key] << ", column " << column;
-}
-
-Error Checker::compareOutput(ArrayRef<uint8_t> expected, ArrayRef<uint8_t> got,
-                             StringRef form) {
-  KeyedTensorType type = ir.getOutputType();
-  int64_t width = type.getElement().getIntOrFloatBitWidth() / 8;
-  int64_t count = int64_t(expected.size()) / width;
-  numElements += count;
-  if (expected == got)
-    return Error::success();
-  int64_t differing = 0, first = -1;
-  for (int64_t i = 0; i < count; ++i)
-    if (!isSame(readElement(expected, type.getElement(), i),
-                readElement(got, type.getElement(), i)) &&
-        differing++ == 0)
-      first = i;
-  if (differing == 0)
-    return Error::success();
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  Element wanted = readElement(expected, type.getElement(), first);
-  Element found = readElement(got, type.getElement(), first);
-  os << "mismatch with " << form << ": ";
-  describePlace(os, type, first);
-  os << ": expected " << llvm::format_hex(wanted.bits, 2 + 2 * width) << " ("
-     << llvm::format("%.9g", wanted.value) << "), got "
-     << llvm::format_hex(found.bits, 2 + 2 * width) << " ("
-     << llvm::format("%.9g", found.value) << "); " << differing << " of "
-     << count << " elements differ";
-  return createStringError(text);
-}
-
 Error Checker::compareForm(const Batch &batch, const Outputs &expected,
                            const CallForm &form) {
   std::string description =
       "batch size " + std::to_string(batch.batchSize) + ", " + form.describe();
   Call call(ir, batch, form);
-  trec_error error;
+  trec_error status;
   int64_t badBefore = model.countBadIds();
-  if (call.run(model, error) != TREC_OK)
+  if (call.run(model, status) != TREC_OK)
     return createStringError("call with " + description +
-                             " failed: " + error.message);
+                             " failed: " + status.message);
   ++numCalls;
   int64_t badIds = model.countBadIds() - badBefore;
   if (badIds != int64_t(expected.badIds.size()))
     return createStringError("mismatch with " + description + ": expected " +
                              Twine(expected.badIds.size()) +
                              " bad ids counted, got " + Twine(badIds));
-  return compareOutput(expected.bytes, call.getOutput(), description);
+  numElements += countElements(ir.getOutputLayout(), call.getOutputs());
+  Error error = compareOutputs(ir.getOutputLayout(), expected, call.getOutputs());
+  if (!error)
+    return error;
+  return createStringError("mismatch with " + description + ": " +
+                           llvm::toString(std::move(error)));
 }
 
 /// The batch as a caller with other features may hold it: keys backwards, and
@@ -246,15 +184,46 @@ Error Checker::checkRefusal(uint64_t seed) {
   shape.batchSize = 8;
   shape.badPerMille = 1000;
   Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed);
+  return expectStatus(batch, batch.values.empty() ? TREC_OK : TREC_OUT_OF_BOUNDS,
+                      "bad ids");
+}
+
+Error Checker::expectStatus(const Batch &batch, int32_t expected,
+                            const Twine &what) {
   Call call(ir, batch, CallForm());
   trec_error error;
   int32_t status = call.run(model, error);
   ++numCalls;
-  if (batch.values.empty() || status == TREC_OUT_OF_BOUNDS)
+  if (status == expected)
     return Error::success();
-  return createStringError("mismatch with bad ids: expected status " +
-                           Twine(TREC_OUT_OF_BOUNDS) + ", got " +
-                           Twine(status));
+  return createStringError("mismatch with " + what + ": expected status " +
+                           Twine(expected) + ", got " + Twine(status));
+}
+
+/// Two samples whose only ids are `count` of `key`, skipped ones, in the second.
+static Batch makeLongBag(ArrayRef<StringAttr> keys, StringRef key,
+                         int64_t count) {
+  Batch batch;
+  batch.batchSize = 2;
+  for (StringAttr other : keys) {
+    batch.keys.push_back(other.str());
+    batch.lengths.push_back(0);
+    batch.lengths.push_back(other == key ? count : 0);
+  }
+  batch.values.assign(count, -1);
+  return batch;
+}
+
+Error Checker::checkLongBags() {
+  for (const auto &limit : findBagLimits(ir.getModule())) {
+    Batch batch = makeLongBag(ir.getBatchType().getKeys(), limit.getKey(),
+                              limit.getValue() + 1);
+    std::string what = "a bag of " + std::to_string(limit.getValue() + 1) +
+                       " ids of feature \"" + limit.getKey().str() + "\"";
+    if (Error error = expectStatus(batch, TREC_INVALID_INPUT, what))
+      return error;
+  }
+  return Error::success();
 }
 
 static Error checkBatches(Checker &checker, const RunOptions &options) {
@@ -271,6 +240,8 @@ static Error checkBatches(Checker &checker, const RunOptions &options) {
     if (Error error = checker.check(shape, options.seed + index))
       return error;
   }
+  if (Error error = checker.checkLongBags())
+    return error;
   return checker.refusesBadIds() ? checker.checkRefusal(options.seed)
                                  : Error::success();
 }

@@ -53,6 +53,7 @@ Expected<ModelIR> ModelIR::parse(const ModelLibrary &library) {
   if (!ir.module || !ir.module->lookupSymbol<func::FuncOp>("forward"))
     return createStringError(library.getPath() +
                              ": holds no IR that this version of trec reads");
+  ir.layout.emplace(*ir.module);
   return ir;
 }
 
@@ -64,10 +65,6 @@ KJTType ModelIR::getBatchType() const {
   return cast<KJTType>(getSignature(*module).getInput(0));
 }
 
-KeyedTensorType ModelIR::getOutputType() const {
-  return cast<KeyedTensorType>(getSignature(*module).getResult(0));
-}
-
 BoundsPolicy ModelIR::getPolicy() const {
   BoundsPolicy policy = BoundsPolicy::warning;
   getModule().walk([&](CheckBoundsOp op) { policy = op.getPolicy(); });
@@ -77,20 +74,43 @@ BoundsPolicy ModelIR::getPolicy() const {
 /// Bad ids are counted and compared; a line for each call would say no more.
 static void ignoreWarning(void *, const trec_error *) {}
 
+static std::vector<trec_table_data> describeTables(ModuleOp module,
+                                                   const TableMap &tables) {
+  std::vector<trec_table_data> described;
+  for (auto table : module.getOps<TableOp>()) {
+    TableData data = tables.lookup(table.getSymName());
+    described.push_back({data.bytes.data(), data.rows,
+                         table.getType().getRowType().getRowBytes()});
+  }
+  return described;
+}
+
+static std::vector<trec_table_data>
+describeParameters(ModuleOp module, const TableMap &tables) {
+  std::vector<trec_table_data> described;
+  for (auto parameter : module.getOps<ParameterOp>()) {
+    TableData data = tables.lookup(parameter.getSymName());
+    auto type = cast<RankedTensorType>(parameter.getParameterType());
+    described.push_back({data.bytes.data(), data.rows,
+                         type.getElementTypeBitWidth() / 8});
+  }
+  return described;
+}
+
 Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
                               const WeightsSource &weights, int threads) {
-  std::vector<trec_table_data> tables;
-  if (weights.tables)
-    for (auto table : ir.getModule().getOps<TableOp>()) {
-      TableData data = weights.tables->lookup(table.getSymName());
-      tables.push_back({data.bytes.data(), data.rows,
-                        table.getType().getRowType().getRowBytes()});
-    }
+  std::vector<trec_table_data> tables, parameters;
+  if (weights.tables) {
+    tables = describeTables(ir.getModule(), *weights.tables);
+    parameters = describeParameters(ir.getModule(), *weights.tables);
+  }
   trec_create_options options{};
   options.size = sizeof(options);
   options.weights_path = weights.path.empty() ? nullptr : weights.path.c_str();
   options.tables = tables.empty() ? nullptr : tables.data();
   options.num_tables = int64_t(tables.size());
+  options.parameters = parameters.empty() ? nullptr : parameters.data();
+  options.num_parameters = int64_t(parameters.size());
   options.threads = threads;
   options.warning = ignoreWarning;
   trec_error error{};

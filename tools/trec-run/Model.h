@@ -8,6 +8,8 @@
 #ifndef TREC_TOOLS_TREC_RUN_MODEL_H
 #define TREC_TOOLS_TREC_RUN_MODEL_H
 
+#include "OutputLayout.h"
+
 #include "trec/Reference/RandomInputs.h"
 #include "trec/Runtime/ModelABI.h"
 
@@ -39,16 +41,18 @@ public:
 
   ModuleOp getModule() const { return *module; }
   KJTType getBatchType() const;
-  KeyedTensorType getOutputType() const;
+  const OutputLayout &getOutputLayout() const { return *layout; }
   /// The policy of the model's checks.
   BoundsPolicy getPolicy() const;
 
 private:
   std::unique_ptr<MLIRContext> context;
   OwningOpRef<ModuleOp> module;
+  std::optional<OutputLayout> layout;
 };
 
-/// Weights for a model: a file, tables in memory, or neither (embedded).
+/// Weights for a model: a file, tables and parameters in memory, or neither
+/// (embedded).
 struct WeightsSource {
   std::string path;
   const TableMap *tables = nullptr;

@@ -2,7 +2,8 @@
 //
 // Inputs: `values` (I32 or I64, the ids of all features in the model's order),
 // `lengths` or `offsets` (likewise), and `weights` (F32) for a weighted model.
-// Outputs: one tensor [B, dim] per key.
+// Outputs: one tensor [B, dim] per key; without pooling one tensor [ids, dim] per
+// key, and one named `<key>.lengths` (I64) of the ids per sample.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,6 +37,25 @@ struct Input {
 
 struct Inputs {
   Input values, lengths, offsets, weights;
+};
+
+/// The lengths of the bags of each feature. Where the inputs are not well formed
+/// they are bounded, for the model itself says what is wrong.
+class BagLengths {
+public:
+  BagLengths(const Inputs &inputs, KJTType type, int64_t batchSize);
+
+  ArrayRef<int64_t> of(StringRef feature) const {
+    return ArrayRef(lengths).slice(*type.getKeyIndex(feature) * batchSize,
+                                   batchSize);
+  }
+  llvm::StringMap<int64_t> countIds() const;
+
+private:
+  KJTType type;
+  int64_t batchSize;
+  int64_t numValues;
+  std::vector<int64_t> lengths;
 };
 
 } // namespace
@@ -94,30 +114,75 @@ static Expected<int64_t> getBatchSize(const TensorFile &file,
       Twine(bags) + " bags");
 }
 
+static std::vector<int64_t> readIntegers(const Input &input) {
+  std::vector<int64_t> integers;
+  for (int64_t i = 0; i < input.size(); ++i)
+    integers.push_back(input.getType() == TREC_INT32
+                           ? static_cast<const int32_t *>(input.data())[i]
+                           : static_cast<const int64_t *>(input.data())[i]);
+  return integers;
+}
+
+BagLengths::BagLengths(const Inputs &inputs, KJTType type, int64_t batchSize)
+    : type(type), batchSize(batchSize), numValues(inputs.values.size()) {
+  lengths = readIntegers(inputs.lengths);
+  std::vector<int64_t> offsets = readIntegers(inputs.offsets);
+  for (size_t i = 1; i < offsets.size(); ++i)
+    lengths.push_back(int64_t(uint64_t(offsets[i]) - uint64_t(offsets[i - 1])));
+  for (int64_t &length : lengths)
+    length = std::clamp<int64_t>(length, 0, numValues);
+}
+
+llvm::StringMap<int64_t> BagLengths::countIds() const {
+  llvm::StringMap<int64_t> counts;
+  for (StringAttr feature : type.getKeys()) {
+    int64_t &count = counts[feature.getValue()];
+    for (int64_t length : of(feature))
+      count = std::min(count + length, numValues);
+  }
+  return counts;
+}
+
 static StringRef getDType(Type element) {
   return element.isF32() ? "F32" : element.isF16() ? "F16" : "BF16";
 }
 
-/// Cuts the output into one tensor per key. Keys that repeat get a number.
-static Error writeOutputs(KeyedTensorType type, ArrayRef<uint8_t> output,
-                          int64_t batchSize, StringRef path) {
-  int64_t elementBytes = type.getElement().getIntOrFloatBitWidth() / 8;
-  int64_t rowBytes = type.getTotalDim() * elementBytes;
+/// Cuts the output into one tensor per key.
+static Error writePooled(const OutputLayout &layout, ArrayRef<uint8_t> output,
+                         int64_t batchSize, StringRef path) {
+  int64_t rowBytes = layout.getColumns(0) * layout.getElementBytes();
   int64_t begin = 0;
   std::vector<std::vector<uint8_t>> storage;
   std::vector<Tensor> tensors;
-  llvm::StringMap<int> uses;
-  for (auto [key, dim] : llvm::zip(type.getKeys(), type.getDims())) {
-    int use = ++uses[key.getValue()];
-    int64_t width = dim * elementBytes;
+  for (auto [name, dim] : llvm::zip(layout.getTensorNames(), layout.getDims())) {
+    int64_t width = dim * layout.getElementBytes();
     std::vector<uint8_t> &bytes = storage.emplace_back();
     for (int64_t sample = 0; sample < batchSize; ++sample)
       llvm::append_range(bytes, output.slice(sample * rowBytes + begin, width));
     begin += width;
-    tensors.push_back({key.str() + (use > 1 ? "#" + std::to_string(use) : ""),
-                       getDType(type.getElement()).str(),
-                       {batchSize, dim},
-                       bytes});
+    tensors.push_back(
+        {name, getDType(layout.getElement()).str(), {batchSize, dim}, bytes});
+  }
+  return writeTensorFile(path, std::move(tensors));
+}
+
+/// One tensor of rows per key, and one of the lengths of its bags.
+static Error writeUnpooled(const OutputLayout &layout,
+                           const OutputBuffers &outputs, const BagLengths &bags,
+                           StringRef path) {
+  std::vector<Tensor> tensors;
+  for (auto [index, name] : llvm::enumerate(layout.getTensorNames())) {
+    int64_t dim = layout.getDims()[index];
+    ArrayRef<uint8_t> bytes = outputs[index];
+    int64_t rows = int64_t(bytes.size()) / (dim * layout.getElementBytes());
+    tensors.push_back(
+        {name, getDType(layout.getElement()).str(), {rows, dim}, bytes});
+    ArrayRef<int64_t> lengths = bags.of(layout.getFeatures()[index]);
+    ArrayRef<uint8_t> lengthBytes(
+        reinterpret_cast<const uint8_t *>(lengths.data()),
+        lengths.size() * sizeof(int64_t));
+    tensors.push_back(
+        {name + ".lengths", "I64", {int64_t(lengths.size())}, lengthBytes});
   }
   return writeTensorFile(path, std::move(tensors));
 }
@@ -160,14 +225,15 @@ Error mlir::trec::runFile(const ModelLibrary &library,
   if (!model)
     return model.takeError();
 
-  KeyedTensorType type = ir->getOutputType();
-  std::vector<uint8_t> output(*batchSize * type.getTotalDim() *
-                              type.getElement().getIntOrFloatBitWidth() / 8);
+  const OutputLayout &layout = ir->getOutputLayout();
+  BagLengths bags(*inputs, ir->getBatchType(), *batchSize);
+  OutputBuffers outputs(layout, *batchSize, bags.countIds());
   trec_forward_args args = makeArgs(*inputs, *batchSize, features);
-  args.output = output.data();
-  args.output_bytes = output.size();
+  outputs.attach(args);
   trec_error error;
   if (model->forward(args, error) != TREC_OK)
     return createStringError(options.inputs + ": " + error.message);
-  return writeOutputs(type, output, *batchSize, options.outputs);
+  return layout.isPooled()
+             ? writePooled(layout, outputs[0], *batchSize, options.outputs)
+             : writeUnpooled(layout, outputs, bags, options.outputs);
 }

@@ -1,0 +1,21 @@
+//===- Compare.h - Outputs against the interpreter's ------------*- C++ -*-===//
+
+#ifndef TREC_TOOLS_TREC_RUN_COMPARE_H
+#define TREC_TOOLS_TREC_RUN_COMPARE_H
+
+#include "OutputLayout.h"
+
+#include "trec/Reference/Interpreter.h"
+
+namespace mlir::trec {
+
+/// Elements of all outputs.
+int64_t countElements(const OutputLayout &layout, const OutputBuffers &got);
+
+/// An error that says how many elements differ, and where the first is.
+llvm::Error compareOutputs(const OutputLayout &layout, const Outputs &expected,
+                           const OutputBuffers &got);
+
+} // namespace mlir::trec
+
+#endif // TREC_TOOLS_TREC_RUN_COMPARE_H
