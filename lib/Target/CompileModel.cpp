@@ -4,6 +4,7 @@
 
 #include "Report.h"
 #include "trec/Target/EmitHeader.h"
+#include "trec/Target/ExportedSymbol.h"
 #include "trec/Target/KernelTable.h"
 #include "trec/Target/LinkSharedLibrary.h"
 
@@ -12,7 +13,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
-#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
@@ -28,10 +29,51 @@ using namespace mlir::trec;
 /// 32-bit displacements.
 static constexpr uint64_t kMaxEmbeddedBytes = uint64_t(1) << 30;
 
-bool mlir::trec::isCIdentifier(StringRef name) {
-  auto isWord = [](char c) { return llvm::isAlnum(c) || c == '_'; };
-  return !name.empty() && !llvm::isDigit(name.front()) &&
-         llvm::all_of(name, isWord);
+/// The file beside the output with another extension.
+static std::string getCompanion(const CompileOptions &options,
+                                StringRef extension) {
+  SmallString<128> path(options.output);
+  llvm::sys::path::replace_extension(path, extension);
+  return path.str().str();
+}
+
+static bool isBinary(const CompileOptions &options) {
+  return !options.stopAfter && (options.emit == EmitKind::object ||
+                                options.emit == EmitKind::sharedLibrary);
+}
+
+/// No file that is written may take the place of another.
+static llvm::Error checkFiles(const CompileOptions &options) {
+  SmallVector<std::string> files = {options.output};
+  if (isBinary(options) && options.emit == EmitKind::sharedLibrary)
+    llvm::append_values(files, getCompanion(options, "h"),
+                        getCompanion(options, "json"));
+  if (isBinary(options) && !options.report.empty())
+    files.push_back(options.report);
+  for (size_t i = 0; i < files.size(); ++i)
+    if (llvm::is_contained(ArrayRef(files).drop_front(i + 1), files[i]))
+      return llvm::createStringError(
+          "expected different names for the output, its header, its manifest "
+          "and the report, got '" +
+          files[i] + "' twice");
+  return llvm::Error::success();
+}
+
+llvm::Error mlir::trec::checkOptions(const CompileOptions &options) {
+  llvm::SmallSetVector<StringRef, 4> names;
+  for (StringRef name : options.cpus) {
+    llvm::Expected<CPUTarget> target = resolveCPU(name);
+    if (!target)
+      return target.takeError();
+    names.insert(name);
+  }
+  if (!isBinary(options) && names.size() != 1)
+    return llvm::createStringError(
+        "expected one CPU for this kind of output, got " +
+        Twine(names.size()));
+  if (llvm::Error error = checkExportedSymbol(options.symbol))
+    return error;
+  return checkFiles(options);
 }
 
 namespace {
@@ -44,7 +86,8 @@ public:
   LogicalResult run();
 
 private:
-  LogicalResult resolveLevels();
+  void resolveLevels();
+  LogicalResult createDumpFolder(const LevelKernels &level);
   LogicalResult lowerLevel(LevelKernels &level);
   LogicalResult runStage(ModuleOp module, CPUStage stage,
                          const LevelKernels &level);
@@ -93,16 +136,14 @@ LogicalResult ModelCompiler::writeFile(StringRef path, StringRef text) {
 
 /// The levels to compile for, the best first: the runtime takes the first that
 /// the machine can run.
-LogicalResult ModelCompiler::resolveLevels() {
+void ModelCompiler::resolveLevels() {
   for (StringRef name : options.cpus) {
-    llvm::Expected<CPUTarget> target = resolveCPU(name);
-    if (!target)
-      return check(target.takeError());
+    CPUTarget target = llvm::cantFail(resolveCPU(name));
     auto isSame = [&](const LevelKernels &level) {
-      return level.target.name == target->name;
+      return level.target.name == target.name;
     };
     if (!llvm::any_of(levels, isSame))
-      levels.push_back({std::move(*target), "", {}, {}});
+      levels.push_back({std::move(target), "", {}, {}});
   }
   llvm::stable_sort(levels, [](const LevelKernels &a, const LevelKernels &b) {
     return llvm::popcount(a.target.featureMask) >
@@ -110,13 +151,20 @@ LogicalResult ModelCompiler::resolveLevels() {
   });
   for (LevelKernels &level : levels)
     level.suffix = "." + level.target.name;
-  bool needsOne = isText() || options.emit == EmitKind::mlir ||
-                  options.stopAfter.has_value();
-  if (needsOne && levels.size() != 1)
-    return imported.emitError()
-           << "expected one CPU for this kind of output, got "
-           << levels.size();
-  return success();
+}
+
+/// Before passes dump into it: they would make no more than the last folder of a
+/// path, and go on where they cannot.
+LogicalResult ModelCompiler::createDumpFolder(const LevelKernels &level) {
+  if (options.dumpFolder.empty())
+    return success();
+  SmallString<128> folder(options.dumpFolder);
+  llvm::sys::path::append(folder, level.target.name);
+  std::error_code error = llvm::sys::fs::create_directories(folder);
+  if (!error)
+    return success();
+  return imported.emitError() << "cannot create folder " << folder << ": "
+                              << error.message();
 }
 
 LogicalResult ModelCompiler::runStage(ModuleOp module, CPUStage stage,
@@ -224,7 +272,7 @@ void ModelCompiler::mergeKernelTable(ModuleOp module,
 
 LogicalResult ModelCompiler::compileLevels() {
   for (LevelKernels &level : levels) {
-    if (failed(lowerLevel(level)))
+    if (failed(createDumpFolder(level)) || failed(lowerLevel(level)))
       return failure();
     if (options.stopAfter || options.emit == EmitKind::mlir)
       return writeStage(level);
@@ -320,27 +368,23 @@ LogicalResult ModelCompiler::link(StringRef imageObject) {
 
 /// The header and the manifest that stand beside a shared library.
 LogicalResult ModelCompiler::writeCompanions() {
-  SmallString<128> path(options.output);
-  llvm::sys::path::replace_extension(path, "h");
-  if (failed(writeFile(path, renderHeader(*manifest, options.symbol))))
+  if (failed(writeFile(getCompanion(options, "h"),
+                       renderHeader(*manifest, options.symbol))))
     return failure();
-  llvm::sys::path::replace_extension(path, "json");
   std::vector<CPUTarget> targets;
   for (const LevelKernels &level : levels)
     targets.push_back(level.target);
-  return writeFile(path, renderMetadata(*manifest, targets) + "\n");
+  return writeFile(getCompanion(options, "json"),
+                   renderMetadata(*manifest, targets) + "\n");
 }
 
 LogicalResult ModelCompiler::run() {
-  if (!isCIdentifier(options.symbol))
-    return imported.emitError()
-           << "expected a name of a C function for the exported symbol, got '"
-           << options.symbol << "'";
-  if (failed(resolveLevels()) || failed(compileLevels()))
+  if (failed(check(checkOptions(options))))
     return failure();
-  bool isBinary = options.emit == EmitKind::object ||
-                  options.emit == EmitKind::sharedLibrary;
-  if (options.stopAfter || !isBinary)
+  resolveLevels();
+  if (failed(compileLevels()))
+    return failure();
+  if (!isBinary(options))
     return success();
 
   FailureOr<std::string> imageObject = compileImage();

@@ -40,9 +40,8 @@ static void writeFeatures(llvm::raw_ostream &os, const Manifest &manifest,
   for (auto [index, feature] : llvm::enumerate(manifest.features)) {
     std::string name = makeMacroName(feature);
     // Two features may differ only in characters that C does not allow.
-    if (!used.insert(name).second)
+    while (!used.insert(name).second)
       name += "_" + std::to_string(index);
-    used.insert(name);
     os << "  " << prefix << "_FEATURE_" << name << " = " << index
        << (index + 1 < manifest.features.size() ? "," : "") << " /* "
        << makeCommentText(feature) << " */\n";

@@ -24,8 +24,9 @@ public:
   llvm::Error create() {
     if (std::error_code error =
             llvm::sys::fs::createUniqueDirectory("trec-link", path))
-      return llvm::createStringError(error,
-                                     "cannot create a temporary folder");
+      return llvm::createStringError(error, "cannot create temporary folder " +
+                                                path + ": " +
+                                                error.message());
     return llvm::Error::success();
   }
 

@@ -143,14 +143,15 @@ static CompileOptions getOptions(StringRef modelFile) {
   return options;
 }
 
-static LogicalResult compile() {
-  std::string modelFile = getModelFile();
-  CompileOptions options = getOptions(modelFile);
+static LogicalResult compile(StringRef modelFile,
+                             const CompileOptions &options) {
   DialectRegistry registry;
   registry.insert<TrecDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   MLIRContext context(registry);
+  // A model may be megabytes; the line that is wrong says enough.
+  context.printOpOnDiagnostic(false);
   llvm::SourceMgr sources;
   SourceMgrDiagnosticHandler handler(sources, &context);
   OwningOpRef<ModuleOp> module =
@@ -172,5 +173,11 @@ int main(int argc, char **argv) {
     llvm::errs() << errors;
     return 2;
   }
-  return failed(compile()) ? 1 : 0;
+  std::string modelFile = getModelFile();
+  CompileOptions options = getOptions(modelFile);
+  if (llvm::Error error = checkOptions(options)) {
+    llvm::errs() << "trec-compile: " << llvm::toString(std::move(error)) << '\n';
+    return 2;
+  }
+  return failed(compile(modelFile, options)) ? 1 : 0;
 }

@@ -15,6 +15,7 @@
 #include "trec/Pipelines/CPUPipeline.h"
 
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/Error.h"
 
 #include <functional>
 #include <optional>
@@ -47,12 +48,13 @@ struct CompileOptions {
   std::function<void(StringRef what, size_t done, size_t total)> onProgress;
 };
 
+/// An error where the options contradict each other or name what does not exist,
+/// whatever the model is. `compileModel` checks this too.
+llvm::Error checkOptions(const CompileOptions &options);
+
 /// Compiles a module as an importer wrote it, which is left as it was. Emits
 /// diagnostics and fails where the input cannot be compiled.
 LogicalResult compileModel(ModuleOp module, const CompileOptions &options);
-
-/// True where `name` can be the name of a C function.
-bool isCIdentifier(StringRef name);
 
 } // namespace mlir::trec
 

@@ -1,0 +1,285 @@
+//===- KernelABITest.cpp - What is emitted, as the runtime will read it ---===//
+//
+// The compiler writes the structs of include/trec/Runtime by hand; here each field
+// that it wrote is looked up at the offset where C has it. Nearly all fields are
+// 8 bytes wide, so that the values, all different, tell more than the offsets.
+//
+//===----------------------------------------------------------------------===//
+
+#include "trec/Pipelines/CPUPipeline.h"
+#include "trec/Runtime/RuntimeABI.h"
+#include "trec/Target/KernelTable.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "gtest/gtest.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+namespace {
+
+/// The constant of a struct that generated code defines.
+class EmittedStruct {
+public:
+  EmittedStruct(const llvm::DataLayout &layout, const llvm::Constant *value)
+      : layout(layout), value(value),
+        type(llvm::cast<llvm::StructType>(value->getType())) {}
+
+  uint64_t size() const { return layout.getTypeAllocSize(type); }
+
+  /// The field that starts at `offset`, or null.
+  const llvm::Constant *at(size_t offset) const {
+    const llvm::StructLayout *fields = layout.getStructLayout(type);
+    for (unsigned i = 0; i < type->getNumElements(); ++i)
+      if (fields->getElementOffset(i) == offset)
+        return value->getAggregateElement(i);
+    return nullptr;
+  }
+  int64_t integerAt(size_t offset) const {
+    auto *integer = llvm::dyn_cast_or_null<llvm::ConstantInt>(at(offset));
+    return integer ? integer->getSExtValue() : INT64_MIN;
+  }
+  std::string symbolAt(size_t offset) const {
+    const llvm::Constant *field = at(offset);
+    return field && field->hasName() ? field->getName().str() : "";
+  }
+
+private:
+  const llvm::DataLayout &layout;
+  const llvm::Constant *value;
+  llvm::StructType *type;
+};
+
+class KernelABITest : public ::testing::Test {
+protected:
+  KernelABITest() : module("image", llvmContext) {
+    context.loadDialect<TrecDialect, LLVM::LLVMDialect>();
+    module.setDataLayout(createTargetMachine(levels[0])->createDataLayout());
+    manifest.name = "tiny";
+    manifest.features.resize(3);
+    manifest.tables.resize(4);
+    manifest.outputs.resize(5);
+    manifest.kernels.resize(6);
+    manifest.outputElement = BFloat16Type::get(&context);
+    manifest.totalDim = 77;
+    manifest.weighted = true;
+    manifest.policy = BoundsPolicy::ignore;
+    addModelImage(module, manifest,
+                  {levels, tables, "ads_query", metadata, ir, weights});
+  }
+
+  EmittedStruct getStruct(StringRef name) {
+    return {module.getDataLayout(),
+            module.getNamedGlobal(name)->getInitializer()};
+  }
+  std::string getBytes(StringRef name) {
+    auto *data = llvm::cast<llvm::ConstantDataSequential>(
+        module.getNamedGlobal(name)->getInitializer());
+    return data->getAsString().str();
+  }
+
+  llvm::LLVMContext llvmContext;
+  llvm::Module module;
+  MLIRContext context;
+  Manifest manifest{};
+  std::vector<CPUTarget> levels = {llvm::cantFail(resolveCPU("x86-64-v4")),
+                                   llvm::cantFail(resolveCPU("x86-64-v2"))};
+  std::vector<std::string> tables = {"kernels.v4", "kernels.v2"};
+  std::string metadata = "{}", ir = "bytecode", weights = "safetensors";
+};
+
+} // namespace
+
+TEST_F(KernelABITest, moduleIsValid) {
+  EXPECT_FALSE(llvm::verifyModule(module, &llvm::errs()));
+}
+
+TEST_F(KernelABITest, imagePointsToItsArrays) {
+  EmittedStruct image = getStruct("trec_image");
+  EXPECT_EQ(image.size(), sizeof(trec_image));
+#define EXPECT_SYMBOL(field, name)                                             \
+  EXPECT_EQ(image.symbolAt(offsetof(struct trec_image, field)), name)
+  EXPECT_SYMBOL(name, "trec_name");
+  EXPECT_SYMBOL(strings, "trec_strings");
+  EXPECT_SYMBOL(features, "trec_features");
+  EXPECT_SYMBOL(tables, "trec_tables");
+  EXPECT_SYMBOL(bags, "trec_bags");
+  EXPECT_SYMBOL(levels, "trec_levels");
+  EXPECT_SYMBOL(metadata, "trec_metadata");
+  EXPECT_SYMBOL(ir, "trec_ir");
+  EXPECT_SYMBOL(weights, "trec_weights");
+#undef EXPECT_SYMBOL
+}
+
+TEST_F(KernelABITest, imageHasTheNumbersOfTheManifest) {
+  EmittedStruct image = getStruct("trec_image");
+#define EXPECT_FIELD(field, value)                                             \
+  EXPECT_EQ(image.integerAt(offsetof(struct trec_image, field)), value)
+  EXPECT_FIELD(num_features, 3);
+  EXPECT_FIELD(num_tables, 4);
+  EXPECT_FIELD(num_bags, 5);
+  EXPECT_FIELD(num_kernels, 6);
+  EXPECT_FIELD(num_levels, 2);
+  EXPECT_FIELD(total_dim, 77);
+  EXPECT_FIELD(output_type, TREC_BFLOAT16);
+  EXPECT_FIELD(weighted, 1);
+  EXPECT_FIELD(bounds_check, TREC_BOUNDS_IGNORE);
+  EXPECT_FIELD(metadata_bytes, int64_t(metadata.size()));
+  EXPECT_FIELD(ir_bytes, int64_t(ir.size()));
+  EXPECT_FIELD(weights_bytes, int64_t(weights.size()));
+#undef EXPECT_FIELD
+}
+
+TEST_F(KernelABITest, stringsEndWithNUL) {
+  EXPECT_EQ(getBytes("trec_name"), std::string("tiny\0", 5));
+  EXPECT_EQ(getBytes("trec_metadata"), std::string("{}\0", 3));
+  EXPECT_EQ(getBytes("trec_level_name.x86-64-v2"),
+            std::string("x86-64-v2\0", 10));
+}
+
+TEST_F(KernelABITest, levelsAreDescribedInOrder) {
+  llvm::Constant *array = module.getNamedGlobal("trec_levels")->getInitializer();
+  for (unsigned i : {0, 1}) {
+    EmittedStruct level(module.getDataLayout(), array->getAggregateElement(i));
+    EXPECT_EQ(level.size(), sizeof(trec_level_desc));
+    EXPECT_EQ(level.symbolAt(offsetof(trec_level_desc, name)),
+              "trec_level_name." + levels[i].name);
+    EXPECT_EQ(uint64_t(level.integerAt(offsetof(trec_level_desc, features))),
+              levels[i].featureMask);
+    EXPECT_EQ(level.symbolAt(offsetof(trec_level_desc, kernels)), tables[i]);
+  }
+}
+
+TEST_F(KernelABITest, apiHasItsFunctions) {
+  EmittedStruct api = getStruct("trec_model_api");
+  EXPECT_EQ(api.size(), sizeof(trec_api));
+  EXPECT_EQ(api.integerAt(offsetof(trec_api, size)), int64_t(sizeof(trec_api)));
+  EXPECT_EQ(api.integerAt(offsetof(trec_api, abi_version)), TREC_ABI_VERSION);
+  EXPECT_EQ(api.integerAt(offsetof(trec_api, reserved)), 0);
+  EXPECT_EQ(api.integerAt(offsetof(trec_api, metadata_bytes)),
+            int64_t(metadata.size()));
+  EXPECT_EQ(api.integerAt(offsetof(trec_api, ir_bytes)), int64_t(ir.size()));
+#define EXPECT_SYMBOL(field, name)                                             \
+  EXPECT_EQ(api.symbolAt(offsetof(trec_api, field)), name)
+  EXPECT_SYMBOL(metadata, "trec_metadata");
+  EXPECT_SYMBOL(ir, "trec_ir");
+  EXPECT_SYMBOL(create, "trec_runtime_create");
+  EXPECT_SYMBOL(destroy, "trec_runtime_destroy");
+  EXPECT_SYMBOL(workspace_size, "trec_runtime_workspace_size");
+  EXPECT_SYMBOL(forward, "trec_runtime_forward");
+  EXPECT_SYMBOL(counters, "trec_runtime_counters");
+  EXPECT_SYMBOL(cpu_level, "trec_runtime_cpu_level");
+#undef EXPECT_SYMBOL
+}
+
+TEST_F(KernelABITest, queryCallsTheRuntime) {
+  llvm::Function *query = module.getFunction("ads_query");
+  ASSERT_TRUE(query);
+  EXPECT_EQ(query->arg_size(), 2u);
+  EXPECT_TRUE(query->getArg(0)->getType()->isIntegerTy(32));
+  EXPECT_TRUE(query->getArg(1)->getType()->isPointerTy());
+  EXPECT_TRUE(query->getReturnType()->isPointerTy());
+  EXPECT_TRUE(module.getFunction("trec_runtime_query")->hasOneUse());
+}
+
+/// A model of one lookup, whose numbers all differ.
+static constexpr char kModel[] = R"mlir(
+#layout = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["idle", "ad"]>
+!keyed = !trec.keyed_tensor<["ad"], [24], f32>
+module attributes {trec.contract = 1 : i32} {
+  trec.table @ads : !trec.table<1000x24, int4, #layout>
+  func.func @forward(%kjt: !kjt) -> !keyed {
+    %ids = trec.feature %kjt "ad" : !kjt
+    %checked = trec.check_bounds warning %ids in @ads
+    %rows = trec.lookup @ads[%checked] : !trec.jagged<!trec.row<24, int4, #layout>>
+    %values = trec.dequantize %rows : !trec.jagged<!trec.row<24, int4, #layout>>
+    %pooled = trec.pool sum %values : !trec.jagged<!trec.dequantized<24>>
+    %out = trec.keyed_tensor %pooled : (tensor<?x24xf32>) -> !keyed
+    return %out : !keyed
+  }
+})mlir";
+
+namespace {
+
+/// The descriptors that the pipeline makes of the model.
+class DescriptorsTest : public ::testing::Test {
+protected:
+  void SetUp() override {
+    context.loadDialect<TrecDialect>();
+    module = parseSourceString<ModuleOp>(kModel, &context);
+    ASSERT_TRUE(module);
+    PassManager pm(&context);
+    for (CPUStage stage : getCPUStages())
+      buildCPUStage(pm, stage, CPUPipelineOptions());
+    ASSERT_TRUE(succeeded(pm.run(*module)));
+  }
+
+  /// The integers of one descriptor, as C sees its fields.
+  std::vector<int64_t> read(StringRef name) {
+    auto global = SymbolTable(*module).lookup<LLVM::GlobalOp>(name);
+    auto values = cast<DenseIntElementsAttr>(*global.getValue());
+    EXPECT_EQ(values.getType().getDimSize(0), name == "trec_features" ? 2 : 1);
+    width = values.getType().getDimSize(1) * int64_t(sizeof(int64_t));
+    auto integers = values.getValues<int64_t>();
+    return {integers.begin(), integers.end()};
+  }
+
+  MLIRContext context;
+  OwningOpRef<ModuleOp> module;
+  size_t width = 0; // bytes of a descriptor
+};
+
+} // namespace
+
+/// Where a field is in a descriptor, which is an array of 64-bit integers.
+#define FIELD(type, field) (offsetof(struct type, field) / sizeof(int64_t))
+
+TEST_F(DescriptorsTest, tables) {
+  std::vector<int64_t> table = read("trec_tables");
+  EXPECT_EQ(width, sizeof(trec_table_desc));
+  EXPECT_EQ(table[FIELD(trec_table_desc, name)], int64_t(strlen("idle.ad.")));
+  EXPECT_EQ(table[FIELD(trec_table_desc, rows)], 1000);
+  EXPECT_EQ(table[FIELD(trec_table_desc, row_bytes)], 16);
+  EXPECT_EQ(table[FIELD(trec_table_desc, dim)], 24);
+  EXPECT_EQ(table[FIELD(trec_table_desc, weights_type)], TREC_WEIGHTS_INT4);
+}
+
+TEST_F(DescriptorsTest, bags) {
+  std::vector<int64_t> bag = read("trec_bags");
+  EXPECT_EQ(width, sizeof(trec_bag_desc));
+  EXPECT_EQ(bag[FIELD(trec_bag_desc, kernel)], 0);
+  EXPECT_EQ(bag[FIELD(trec_bag_desc, table)], 0);
+  EXPECT_EQ(bag[FIELD(trec_bag_desc, feature)], 1);
+  EXPECT_EQ(bag[FIELD(trec_bag_desc, column)], 0);
+}
+
+TEST_F(DescriptorsTest, features) {
+  std::vector<int64_t> names = read("trec_features");
+  EXPECT_EQ(width, sizeof(trec_feature_desc));
+  EXPECT_EQ(names, (std::vector<int64_t>{0, int64_t(strlen("idle."))}));
+}
+
+TEST_F(DescriptorsTest, kernelsPerConfiguration) {
+  auto kernels = SymbolTable(*module).lookup<LLVM::GlobalOp>("trec_kernels");
+  auto type = cast<LLVM::LLVMArrayType>(kernels.getGlobalType());
+  EXPECT_EQ(type.getNumElements(), unsigned(TREC_KERNEL_VARIANTS));
+}
+
+TEST(EnumsTest, codesAreThoseOfTheHeaders) {
+  EXPECT_EQ(int(WeightsType::fp32), TREC_WEIGHTS_FP32);
+  EXPECT_EQ(int(WeightsType::fp16), TREC_WEIGHTS_FP16);
+  EXPECT_EQ(int(WeightsType::int8), TREC_WEIGHTS_INT8);
+  EXPECT_EQ(int(WeightsType::int4), TREC_WEIGHTS_INT4);
+  EXPECT_EQ(int(WeightsType::int2), TREC_WEIGHTS_INT2);
+  EXPECT_EQ(int(BoundsPolicy::fatal), TREC_BOUNDS_FATAL);
+  EXPECT_EQ(int(BoundsPolicy::warning), TREC_BOUNDS_WARNING);
+  EXPECT_EQ(int(BoundsPolicy::ignore), TREC_BOUNDS_IGNORE);
+  EXPECT_EQ(int(BoundsPolicy::none), TREC_BOUNDS_NONE);
+}
