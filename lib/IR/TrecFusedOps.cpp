@@ -29,8 +29,7 @@ EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     return failure();
   auto row = cast<VectorType>(getRows().getType().getElement());
   if (row.getDimSize(0) != table->getType().getDim()) // C2
-    return emitOpError() << "expected a vector of "
-                         << table->getType().getDim()
+    return emitOpError() << "expected a vector of " << table->getType().getDim()
                          << " elements, the dim of " << getTableAttr()
                          << ", got " << row;
   return success();
@@ -56,9 +55,9 @@ LogicalResult EmbeddingBagGroupOp::verify() {
   for (BagAttr bag : getBags().getAsRange<BagAttr>())
     if (bag.getColumn() > total - dim) // C4
       return emitOpError() << "expected columns of " << bag.getFeature()
-                           << " within the " << total
-                           << " of the output, got " << bag.getColumn()
-                           << " to " << bag.getColumn() + dim;
+                           << " within the " << total << " of the output, got "
+                           << bag.getColumn() << " to "
+                           << bag.getColumn() + dim;
   if (getWeighted() && !getKjt().getType().getWeighted()) // C5
     return emitOpError("expected a weighted batch");
   return success();
@@ -99,8 +98,7 @@ static bool isKernelType(FunctionType type) {
                       [](Type input) { return input.isIndex(); });
 }
 
-LogicalResult
-DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   for (BagAttr bag : getBags().getAsRange<BagAttr>())
     if (failed(lookupSymbol<TableOp>(*this, bag.getTable(), symbolTable))) // C2
       return failure();

@@ -132,8 +132,7 @@ LogicalResult RowType::verify(EmitError emitError, int64_t dim,
   if (isFloat != (layout.getHeader() == HeaderType::none)) // C2
     return emitError() << "expected rows of " << stringifyWeightsType(weights)
                        << " to have header = " << (isFloat ? "none" : "f16")
-                       << ", got "
-                       << stringifyHeaderType(layout.getHeader());
+                       << ", got " << stringifyHeaderType(layout.getHeader());
   int64_t elementBytes = weights == WeightsType::fp32   ? 4
                          : weights == WeightsType::fp16 ? 2
                                                         : 1;
@@ -193,8 +192,7 @@ static LogicalResult verifyOutput(EmitError emitError,
                                   ArrayRef<int64_t> dims, Type element) {
   if (keys.empty() || keys.size() != dims.size()) // C1
     return emitError() << "expected one dim for each of at least one key, got "
-                       << keys.size() << " keys and " << dims.size()
-                       << " dims";
+                       << keys.size() << " keys and " << dims.size() << " dims";
   for (auto [key, dim] : llvm::zip(keys, dims))
     if (dim < 1 || dim > kMaxDim) // C2
       return emitError() << "expected a dim from 1 to " << kMaxDim

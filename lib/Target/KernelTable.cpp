@@ -39,10 +39,9 @@ public:
   llvm::Constant *symbol(StringRef name) {
     if (llvm::GlobalValue *known = module.getNamedValue(name))
       return known;
-    return new llvm::GlobalVariable(module, llvm::Type::getInt8Ty(context),
-                                    /*isConstant=*/true,
-                                    llvm::GlobalValue::ExternalLinkage,
-                                    nullptr, name);
+    return new llvm::GlobalVariable(
+        module, llvm::Type::getInt8Ty(context),
+        /*isConstant=*/true, llvm::GlobalValue::ExternalLinkage, nullptr, name);
   }
 
   llvm::GlobalVariable *define(StringRef name, llvm::Constant *value,
@@ -89,7 +88,7 @@ llvm::Constant *ImageBuilder::levels(const ImageParts &parts) {
   SmallVector<llvm::Constant *> levels;
   for (auto [level, kernels] : llvm::zip(parts.levels, parts.kernelTables))
     levels.push_back(
-        structOf({bytes(("trec_level_name." + level.name).c_str(), level.name),
+        structOf({bytes("trec_level_name." + level.name, level.name),
                   integer(level.featureMask), symbol(kernels)}));
   auto *type = llvm::ArrayType::get(levels.front()->getType(), levels.size());
   return define("trec_levels", llvm::ConstantArray::get(type, levels));
@@ -100,34 +99,41 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
   bool isEmbedded = !parts.weights.empty();
   llvm::Constant *weights =
       isEmbedded ? bytes("trec_weights", parts.weights, 64) : null();
-  define("trec_image",
-         structOf({bytes("trec_name", manifest.name), symbol("trec_strings"),
-                   symbol("trec_features"), integer(manifest.features.size()),
-                   symbol("trec_tables"), integer(manifest.tables.size()),
-                   symbol("trec_bags"), integer(manifest.outputs.size()),
-                   integer(manifest.kernels.size()), levels(parts),
-                   integer(parts.levels.size()), integer(manifest.totalDim),
-                   integer(getOutputType(manifest.outputElement)),
-                   integer(manifest.weighted),
-                   integer(int64_t(manifest.policy)),
-                   bytes("trec_metadata", parts.metadata),
-                   integer(parts.metadata.size()),
-                   bytes("trec_ir", parts.ir), integer(parts.ir.size()),
-                   weights, integer(parts.weights.size())}));
+  define("trec_image", structOf({bytes("trec_name", manifest.name),
+                                 symbol("trec_strings"),
+                                 symbol("trec_features"),
+                                 integer(manifest.features.size()),
+                                 symbol("trec_tables"),
+                                 integer(manifest.tables.size()),
+                                 symbol("trec_bags"),
+                                 integer(manifest.outputs.size()),
+                                 integer(manifest.kernels.size()),
+                                 levels(parts),
+                                 integer(parts.levels.size()),
+                                 integer(manifest.totalDim),
+                                 integer(getOutputType(manifest.outputElement)),
+                                 integer(manifest.weighted),
+                                 integer(int64_t(manifest.policy)),
+                                 bytes("trec_metadata", parts.metadata),
+                                 integer(parts.metadata.size()),
+                                 bytes("trec_ir", parts.ir),
+                                 integer(parts.ir.size()),
+                                 weights,
+                                 integer(parts.weights.size())}));
 }
 
 /// struct trec_api.
 void ImageBuilder::api(const ImageParts &parts) {
-  define("trec_model_api",
-         structOf({integer(sizeof(trec_api)), integer32(TREC_ABI_VERSION),
-                   integer32(0), symbol("trec_metadata"),
-                   integer(parts.metadata.size()), symbol("trec_ir"),
-                   integer(parts.ir.size()), symbol("trec_runtime_create"),
-                   symbol("trec_runtime_destroy"),
-                   symbol("trec_runtime_workspace_size"),
-                   symbol("trec_runtime_forward"),
-                   symbol("trec_runtime_counters"),
-                   symbol("trec_runtime_cpu_level")}));
+  define(
+      "trec_model_api",
+      structOf({integer(sizeof(trec_api)), integer32(TREC_ABI_VERSION),
+                integer32(0), symbol("trec_metadata"),
+                integer(parts.metadata.size()), symbol("trec_ir"),
+                integer(parts.ir.size()), symbol("trec_runtime_create"),
+                symbol("trec_runtime_destroy"),
+                symbol("trec_runtime_workspace_size"),
+                symbol("trec_runtime_forward"), symbol("trec_runtime_counters"),
+                symbol("trec_runtime_cpu_level")}));
 }
 
 /// The exported function, of type trec_query.
@@ -139,8 +145,8 @@ void ImageBuilder::query(StringRef name) {
       type, llvm::GlobalValue::ExternalLinkage, name, module);
   llvm::IRBuilder<> builder(
       llvm::BasicBlock::Create(context, "entry", function));
-  builder.CreateRet(builder.CreateCall(
-      runtime, {function->getArg(0), function->getArg(1)}));
+  builder.CreateRet(
+      builder.CreateCall(runtime, {function->getArg(0), function->getArg(1)}));
 }
 
 void mlir::trec::addModelImage(llvm::Module &module, const Manifest &manifest,

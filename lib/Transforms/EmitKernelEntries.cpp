@@ -33,7 +33,16 @@ using namespace mlir::trec;
 namespace {
 
 /// The parameters of a kernel function, in order (BagKernel.h).
-enum KernelParameter { rows, ids, offsets, weights, output, report, begin, end };
+enum KernelParameter {
+  rows,
+  ids,
+  offsets,
+  weights,
+  output,
+  report,
+  begin,
+  end
+};
 
 /// The fields of struct trec_bag_args, in order.
 enum ArgsField {
@@ -59,9 +68,8 @@ public:
 
 private:
   Value load(ArgsField field, Type type) {
-    Value address =
-        LLVM::GEPOp::create(b, pointer, i64, args,
-                            ArrayRef<LLVM::GEPArg>{int32_t(field)});
+    Value address = LLVM::GEPOp::create(b, pointer, i64, args,
+                                        ArrayRef<LLVM::GEPArg>{int32_t(field)});
     return LLVM::LoadOp::create(b, type, address);
   }
   Value constant(int64_t value) {
@@ -102,8 +110,8 @@ struct EmitKernelEntriesPass
 
 } // namespace
 
-/// A memref value of a kernel's parameter, rank 1 or 2, from the field that points
-/// to its data, its outer size and (rank 2) its outer stride.
+/// A memref value of a kernel's parameter, rank 1 or 2, from the field that
+/// points to its data, its outer size and (rank 2) its outer stride.
 Value EntryBuilder::makeMemRef(KernelParameter parameter, ArgsField field,
                                Value size0, Value stride0) {
   Value data = load(field, pointer);
@@ -143,19 +151,18 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value rowBytes = constant(rowsType.getDimSize(1));
   Value numRows = load(fieldNumRows, i64);
   Value outputStride = load(fieldOutputStride, i64);
-  Value operands[] = {
-      makeMemRef(rows, fieldRows, numRows, rowBytes),
-      makeMemRef(ids, fieldIndices, unknown, {}),
-      makeMemRef(offsets, fieldOffsets, unknown, {}),
-      makeMemRef(weights, fieldWeights, unknown, {}),
-      makeMemRef(output, fieldOutput, unknown, outputStride),
-      makeMemRef(report, fieldReport, constant(2), {}),
-      UnrealizedConversionCastOp::create(b, b.getIndexType(),
-                                         block->getArgument(1))
-          .getResult(0),
-      UnrealizedConversionCastOp::create(b, b.getIndexType(),
-                                         block->getArgument(2))
-          .getResult(0)};
+  Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
+                      makeMemRef(ids, fieldIndices, unknown, {}),
+                      makeMemRef(offsets, fieldOffsets, unknown, {}),
+                      makeMemRef(weights, fieldWeights, unknown, {}),
+                      makeMemRef(output, fieldOutput, unknown, outputStride),
+                      makeMemRef(report, fieldReport, constant(2), {}),
+                      UnrealizedConversionCastOp::create(b, b.getIndexType(),
+                                                         block->getArgument(1))
+                          .getResult(0),
+                      UnrealizedConversionCastOp::create(b, b.getIndexType(),
+                                                         block->getArgument(2))
+                          .getResult(0)};
   func::CallOp::create(b, kernel, operands);
   LLVM::ReturnOp::create(b, ValueRange{});
   return entry;
@@ -168,13 +175,13 @@ void EmitKernelEntriesPass::emitEntries(DispatchOp dispatch,
        {dispatch.getKernelI32Attr(), dispatch.getKernelI64Attr()}) {
     auto kernel = symbols.lookup<func::FuncOp>(symbol.getValue());
     // Internal, so that it is inlined into its entry and disappears.
-    kernel->setAttr("llvm.linkage",
-                    LLVM::LinkageAttr::get(&getContext(),
-                                           LLVM::Linkage::Internal));
+    kernel->setAttr(
+        "llvm.linkage",
+        LLVM::LinkageAttr::get(&getContext(), LLVM::Linkage::Internal));
     OpBuilder builder(kernel);
     std::string name = ("trec_kernel_" + symbol.getValue() + suffix).str();
-    descriptors.kernels.push_back(FlatSymbolRefAttr::get(
-        EntryBuilder(builder, kernel).build(name)));
+    descriptors.kernels.push_back(
+        FlatSymbolRefAttr::get(EntryBuilder(builder, kernel).build(name)));
     ++numEntries;
   }
 }
@@ -195,7 +202,8 @@ static void describeBags(DispatchOp dispatch, int64_t kernel,
                          const llvm::StringMap<int64_t> &tableIndex,
                          Descriptors &descriptors) {
   llvm::StringMap<int64_t> featureIndex;
-  for (auto [index, key] : llvm::enumerate(dispatch.getKjt().getType().getKeys()))
+  for (auto [index, key] :
+       llvm::enumerate(dispatch.getKjt().getType().getKeys()))
     featureIndex[key.getValue()] = index;
   for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>())
     descriptors.bags.push_back(
@@ -227,9 +235,9 @@ static void emitKernelTable(ImplicitLocOpBuilder &b, const Twine &name,
                             ArrayRef<FlatSymbolRefAttr> kernels) {
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
   auto type = LLVM::LLVMArrayType::get(pointer, kernels.size());
-  auto global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
-                                       LLVM::Linkage::External, name.str(),
-                                       Attribute());
+  auto global =
+      LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
+                             LLVM::Linkage::External, name.str(), Attribute());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
   Value table = LLVM::PoisonOp::create(b, type);

@@ -1,8 +1,8 @@
 //===- GroupTables.cpp - Group the lookups of one configuration -----------===//
 //
 // A kernel is made per configuration, not per table: its dim and stride are
-// constants, and where a table lies comes from a descriptor. This pass finds the
-// configurations:
+// constants, and where a table lies comes from a descriptor. This pass finds
+// the configurations:
 //
 //   %a = trec.embedding_bag sum @ads[%i] bounds warning : tensor<?x128xf32>
 //   %b = trec.embedding_bag sum @pages[%j] bounds warning : tensor<?x128xf32>
@@ -142,8 +142,8 @@ LogicalResult GroupTablesPass::groupLookups(KeyedTensorOp output,
     return failure();
 
   OpBuilder builder(output);
-  Value result = EmptyOp::create(builder, output.getLoc(),
-                                 output.getKeyed().getType());
+  Value result =
+      EmptyOp::create(builder, output.getLoc(), output.getKeyed().getType());
   for (auto &[key, members] : *groups) {
     SmallVector<Attribute> bags = llvm::map_to_vector(
         members, [](const Member &member) -> Attribute { return member.bag; });

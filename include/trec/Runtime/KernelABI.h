@@ -12,14 +12,14 @@
 
 /* What one kernel call works on: one feature pooled through one table into one block of output columns. */
 struct trec_bag_args {
-  const void *rows;        /* first row of the table */
-  int64_t num_rows;        /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
-  const void *indices;     /* the batch's whole array of ids, int32 or int64 as the kernel */
-  const int64_t *offsets;  /* [B + 1] of this feature, into indices */
-  const float *weights;    /* parallel to indices; not read by unweighted kernels */
-  void *output;            /* sample 0, first column of this feature */
-  int64_t output_stride;   /* elements from one sample to the next */
-  int64_t *report;         /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
+  const void *rows;       /* first row of the table */
+  int64_t num_rows;       /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
+  const void *indices;    /* the batch's whole array of ids, int32 or int64 as the kernel */
+  const int64_t *offsets; /* [B + 1] of this feature, into indices */
+  const float *weights;   /* parallel to indices; not read by unweighted kernels */
+  void *output;           /* sample 0, first column of this feature */
+  int64_t output_stride;  /* elements from one sample to the next */
+  int64_t *report;        /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
 };
 
 /* Pools bags bag_begin..bag_end (exclusive). */
@@ -41,7 +41,13 @@ struct trec_table_desc {
 };
 
 /* Codes of the weights types, as mlir::trec::WeightsType. */
-enum { TREC_WEIGHTS_FP32 = 0, TREC_WEIGHTS_FP16 = 1, TREC_WEIGHTS_INT8 = 2, TREC_WEIGHTS_INT4 = 3, TREC_WEIGHTS_INT2 = 4 };
+enum {
+  TREC_WEIGHTS_FP32 = 0,
+  TREC_WEIGHTS_FP16 = 1,
+  TREC_WEIGHTS_INT8 = 2,
+  TREC_WEIGHTS_INT4 = 3,
+  TREC_WEIGHTS_INT2 = 4
+};
 
 /* One feature of the output: which kernel pools which feature through which table to which column. */
 struct trec_bag_desc {
@@ -51,7 +57,8 @@ struct trec_bag_desc {
   int64_t column;
 };
 
-/* The kernels of one CPU level. `features` has bit i set where the code needs entry i of include/trec/Runtime/CPUFeatures.def. */
+/* The kernels of one CPU level. `features` has bit i set where the code needs entry i of
+ * include/trec/Runtime/CPUFeatures.def. */
 struct trec_level_desc {
   const char *name;
   uint64_t features;
@@ -88,7 +95,7 @@ struct trec_image {
 #else
 #define TREC_LAYOUT_ASSERT _Static_assert
 #endif
-#define TREC_FIELD_AT(type, field, index) \
+#define TREC_FIELD_AT(type, field, index)                                                                              \
   TREC_LAYOUT_ASSERT(offsetof(struct type, field) == 8 * (index), #type "." #field " must be field " #index)
 
 TREC_FIELD_AT(trec_bag_args, rows, 0);

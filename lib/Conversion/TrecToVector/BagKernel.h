@@ -6,9 +6,9 @@
 //                     %ids: memref<?xi64>,        // or i32
 //                     %offsets: memref<?xi64>,    // [bags + 1]
 //                     %weights: memref<?xf32>,
-//                     %output: memref<?xDxf32, strided<[?, 1]>>,  // or f16, bf16
-//                     %report: memref<2xi64>,     // bad ids, lowest position
-//                     %begin: index, %end: index) // bags
+//                     %output: memref<?xDxf32, strided<[?, 1]>>,  // or f16,
+//                     bf16 %report: memref<2xi64>,     // bad ids, lowest
+//                     position %begin: index, %end: index) // bags
 //
 //===----------------------------------------------------------------------===//
 

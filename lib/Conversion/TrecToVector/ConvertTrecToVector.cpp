@@ -32,8 +32,8 @@ using namespace mlir::trec;
 
 /// Makes the kernel of a group for one type of id. The symbol table renames it
 /// where two groups differ only in their lowering.
-static FlatSymbolRefAttr makeKernel(EmbeddingBagGroupOp group,
-                                    unsigned idBits, SymbolTable &symbols) {
+static FlatSymbolRefAttr makeKernel(EmbeddingBagGroupOp group, unsigned idBits,
+                                    SymbolTable &symbols) {
   MLIRContext *context = group.getContext();
   OpBuilder builder(context);
   func::FuncOp kernel =

@@ -1,7 +1,7 @@
 //===- HalfFloat.h - Conversions of half floats -----------------*- C++ -*-===//
 //
-// Widens and rounds vectors of f16 and bf16, with the CPU's instructions or, for
-// CPUs that have none, with integer arithmetic that gives the same bits.
+// Widens and rounds vectors of f16 and bf16, with the CPU's instructions or,
+// for CPUs that have none, with integer arithmetic that gives the same bits.
 //
 //===----------------------------------------------------------------------===//
 
