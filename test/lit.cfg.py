@@ -1,6 +1,7 @@
 """lit configuration: which files are tests and which tools they may call."""
 
 import os
+import shutil
 
 import lit.formats
 from lit.llvm import llvm_config
@@ -28,3 +29,9 @@ llvm_config.add_tool_substitutions(
 # Tests that execute code of a level are skipped, visibly, where the machine lacks it.
 for level in config.cpu_levels.split():
     config.available_features.add(level)
+
+# The one version that the code is formatted by: others differ.
+clang_format = shutil.which("clang-format-22")
+if clang_format:
+    config.available_features.add("clang-format")
+    config.substitutions.append(("%clang-format", clang_format))

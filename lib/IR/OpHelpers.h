@@ -22,8 +22,8 @@ ParseResult parseEnumKeyword(OpAsmParser &parser, AttrT &attr,
     return failure();
   std::optional<EnumT> value = symbolize(keyword);
   if (!value)
-    return parser.emitError(loc) << "expected " << expected << ", got '"
-                                 << keyword << "'";
+    return parser.emitError(loc)
+           << "expected " << expected << ", got '" << keyword << "'";
   attr = AttrT::get(parser.getContext(), *value);
   return success();
 }

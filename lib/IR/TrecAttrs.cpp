@@ -55,8 +55,7 @@ LoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                           "at most 64, got "
                        << vectorWidth;
   if (accumulators < 1 || accumulators > 64) // C2
-    return emitError() << "expected 1 to 64 accumulators, got "
-                       << accumulators;
+    return emitError() << "expected 1 to 64 accumulators, got " << accumulators;
   if (prefetchDistance < 0) // C3
     return emitError() << "expected a prefetch distance of at least 0, got "
                        << prefetchDistance;

@@ -40,8 +40,7 @@ EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     return failure();
   auto row = cast<VectorType>(getRows().getType().getElement());
   if (row.getDimSize(0) != table->getType().getDim()) // C2
-    return emitOpError() << "expected a vector of "
-                         << table->getType().getDim()
+    return emitOpError() << "expected a vector of " << table->getType().getDim()
                          << " elements, the dim of " << getTableAttr()
                          << ", got " << row;
   FlatSymbolRefAttr map = getRemapAttr();

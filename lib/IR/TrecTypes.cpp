@@ -198,8 +198,7 @@ static LogicalResult verifyOutput(EmitError emitError,
                                   ArrayRef<int64_t> dims, Type element) {
   if (keys.empty() || keys.size() != dims.size()) // C1
     return emitError() << "expected one dim for each of at least one key, got "
-                       << keys.size() << " keys and " << dims.size()
-                       << " dims";
+                       << keys.size() << " keys and " << dims.size() << " dims";
   for (auto [key, dim] : llvm::zip(keys, dims))
     if (dim < 1 || dim > kMaxDim) // C2
       return emitError() << "expected a dim from 1 to " << kMaxDim

@@ -59,7 +59,8 @@ void JsonFields::refuseUnknown(ArrayRef<StringRef> known) {
   // Objects do not keep the order of the text.
   std::optional<StringRef> first;
   for (const auto &[field, value] : *object)
-    if (!is_contained(known, StringRef(field)) && (!first || StringRef(field) < *first))
+    if (!is_contained(known, StringRef(field)) &&
+        (!first || StringRef(field) < *first))
       first = StringRef(field);
   if (first)
     error.report(at(*first),

@@ -47,7 +47,7 @@ static llvm::Error checkFiles(const CompileOptions &options) {
   SmallVector<std::string> files = {options.output};
   if (isBinary(options) && options.emit == EmitKind::sharedLibrary)
     llvm::append_values(files, getCompanion(options, "h"),
-                        getCompanion(options, "json"));
+                        getCompanion(options, "manifest.json"));
   if (isBinary(options) && !options.report.empty())
     files.push_back(options.report);
   for (size_t i = 0; i < files.size(); ++i)
@@ -69,8 +69,7 @@ llvm::Error mlir::trec::checkOptions(const CompileOptions &options) {
   }
   if (!isBinary(options) && names.size() != 1)
     return llvm::createStringError(
-        "expected one CPU for this kind of output, got " +
-        Twine(names.size()));
+        "expected one CPU for this kind of output, got " + Twine(names.size()));
   if (llvm::Error error = checkExportedSymbol(options.symbol))
     return error;
   return checkFiles(options);
@@ -107,8 +106,7 @@ private:
       options.onProgress(what, done, total);
   }
   bool isText() const {
-    return options.emit == EmitKind::llvm ||
-           options.emit == EmitKind::assembly;
+    return options.emit == EmitKind::llvm || options.emit == EmitKind::assembly;
   }
 
   ModuleOp imported;
@@ -153,8 +151,8 @@ void ModelCompiler::resolveLevels() {
     level.suffix = "." + level.target.name;
 }
 
-/// Before passes dump into it: they would make no more than the last folder of a
-/// path, and go on where they cannot.
+/// Before passes dump into it: they would make no more than the last folder of
+/// a path, and go on where they cannot.
 LogicalResult ModelCompiler::createDumpFolder(const LevelKernels &level) {
   if (options.dumpFolder.empty())
     return success();
@@ -163,8 +161,8 @@ LogicalResult ModelCompiler::createDumpFolder(const LevelKernels &level) {
   std::error_code error = llvm::sys::fs::create_directories(folder);
   if (!error)
     return success();
-  return imported.emitError() << "cannot create folder " << folder << ": "
-                              << error.message();
+  return imported.emitError()
+         << "cannot create folder " << folder << ": " << error.message();
 }
 
 LogicalResult ModelCompiler::runStage(ModuleOp module, CPUStage stage,
@@ -173,13 +171,12 @@ LogicalResult ModelCompiler::runStage(ModuleOp module, CPUStage stage,
   if (!options.dumpFolder.empty()) {
     SmallString<128> folder(options.dumpFolder);
     llvm::sys::path::append(folder, level.target.name,
-                            Twine(int(stage)) + "-" +
-                                stringifyCPUStage(stage));
-    pm.enableIRPrintingToFileTree(
-        [](Pass *, Operation *) { return false; },
-        [](Pass *, Operation *) { return true; },
-        /*printModuleScope=*/false, /*printAfterOnlyOnChange=*/true,
-        /*printAfterOnlyOnFailure=*/false, folder);
+                            Twine(int(stage)) + "-" + stringifyCPUStage(stage));
+    pm.enableIRPrintingToFileTree([](Pass *, Operation *) { return false; },
+                                  [](Pass *, Operation *) { return true; },
+                                  /*printModuleScope=*/false,
+                                  /*printAfterOnlyOnChange=*/true,
+                                  /*printAfterOnlyOnFailure=*/false, folder);
   }
   CPUPipelineOptions pipeline;
   pipeline.cpu = level.target.level->name.str();
@@ -218,9 +215,8 @@ LogicalResult ModelCompiler::writeStage(const LevelKernels &level) {
   return writeFile(options.output, text);
 }
 
-static llvm::Expected<std::string> compileWhole(ModuleOp module,
-                                                const CPUTarget &target,
-                                                OutputKind kind) {
+static llvm::Expected<std::string>
+compileWhole(ModuleOp module, const CPUTarget &target, OutputKind kind) {
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> translated =
       translateModuleToLLVMIR(module, context, "trec");
@@ -233,8 +229,7 @@ static llvm::Expected<std::string> compileWhole(ModuleOp module,
 LogicalResult ModelCompiler::writeText(LevelKernels &level) {
   OutputKind kind = options.emit == EmitKind::llvm ? OutputKind::llvmIR
                                                    : OutputKind::assembly;
-  llvm::Expected<std::string> text =
-      compileWhole(*lowered, level.target, kind);
+  llvm::Expected<std::string> text = compileWhole(*lowered, level.target, kind);
   if (!text)
     return check(text.takeError());
   return writeFile(options.output, *text);
@@ -284,17 +279,17 @@ LogicalResult ModelCompiler::compileLevels() {
     mergeKernelTable(*lowered, level);
     std::atomic<size_t> done = 0;
     std::string what = "generating code for " + level.target.name;
-    if (failed(compileKernels(level.units, level.target, OutputKind::object,
-                              [&] {
-                                progress(what, ++done, level.units.size());
-                              })))
+    if (failed(
+            compileKernels(level.units, level.target, OutputKind::object, [&] {
+              progress(what, ++done, level.units.size());
+            })))
       return failure();
   }
   return success();
 }
 
-/// The imported module as bytecode, without locations: they would carry the path
-/// of the file that it was read from.
+/// The imported module as bytecode, without locations: they would carry the
+/// path of the file that it was read from.
 static FailureOr<std::string> writeBytecode(ModuleOp imported) {
   OwningOpRef<ModuleOp> copy = imported.clone();
   PassManager pm(imported.getContext());
@@ -313,20 +308,20 @@ FailureOr<std::string> ModelCompiler::readEmbeddedWeights() {
                                             /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false);
   if (!buffer)
-    return imported.emitError() << "cannot read weights to embed from "
-                                << options.embeddedWeights << ": "
-                                << buffer.getError().message();
+    return imported.emitError()
+           << "cannot read weights to embed from " << options.embeddedWeights
+           << ": " << buffer.getError().message();
   if ((*buffer)->getBufferSize() > kMaxEmbeddedBytes)
     return imported.emitError()
            << "expected at most " << kMaxEmbeddedBytes
-           << " bytes of weights to embed, got "
-           << (*buffer)->getBufferSize() << " in " << options.embeddedWeights
+           << " bytes of weights to embed, got " << (*buffer)->getBufferSize()
+           << " in " << options.embeddedWeights
            << "; keep them outside with --weights=external";
   return (*buffer)->getBuffer().str();
 }
 
-/// Compiles descriptors, kernel tables and metadata of all levels. Their code is
-/// one call, for the lowest CPU of all.
+/// Compiles descriptors, kernel tables and metadata of all levels. Their code
+/// is one call, for the lowest CPU of all.
 FailureOr<std::string> ModelCompiler::compileImage() {
   FailureOr<std::string> bytecode = writeBytecode(imported);
   FailureOr<std::string> weights = readEmbeddedWeights();
@@ -344,9 +339,9 @@ FailureOr<std::string> ModelCompiler::compileImage() {
   if (!module)
     return failure();
   std::string metadata = renderMetadata(*manifest, targets);
-  addModelImage(*module, *manifest,
-                {targets, tables, options.symbol, metadata, *bytecode,
-                 *weights});
+  addModelImage(
+      *module, *manifest,
+      {targets, tables, options.symbol, metadata, *bytecode, *weights});
   llvm::Expected<std::string> object = compileModule(
       *module, targets.back(), OutputKind::object, options.symbol);
   if (!object)
@@ -374,7 +369,7 @@ LogicalResult ModelCompiler::writeCompanions() {
   std::vector<CPUTarget> targets;
   for (const LevelKernels &level : levels)
     targets.push_back(level.target);
-  return writeFile(getCompanion(options, "json"),
+  return writeFile(getCompanion(options, "manifest.json"),
                    renderMetadata(*manifest, targets) + "\n");
 }
 

@@ -92,16 +92,17 @@ static llvm::Error emitMachineCode(llvm::Module &module,
   return llvm::Error::success();
 }
 
-llvm::Expected<std::string>
-mlir::trec::compileModule(llvm::Module &module, const CPUTarget &target,
-                          OutputKind kind, StringRef exported) {
+llvm::Expected<std::string> mlir::trec::compileModule(llvm::Module &module,
+                                                      const CPUTarget &target,
+                                                      OutputKind kind,
+                                                      StringRef exported) {
   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
   module.setTargetTriple(machine->getTargetTriple());
   module.setDataLayout(machine->createDataLayout());
   setFunctionAttributes(module, *machine, target);
   hideSymbols(module, exported);
-  auto optimize = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0,
-                                            machine.get());
+  auto optimize =
+      makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, machine.get());
   if (llvm::Error error = optimize(&module))
     return std::move(error);
   std::string output;
@@ -153,10 +154,10 @@ static LogicalResult compileUnit(KernelUnit &unit, const CPUTarget &target,
   return success();
 }
 
-LogicalResult
-mlir::trec::compileKernels(MutableArrayRef<KernelUnit> units,
-                           const CPUTarget &target, OutputKind kind,
-                           const std::function<void()> &onDone) {
+LogicalResult mlir::trec::compileKernels(MutableArrayRef<KernelUnit> units,
+                                         const CPUTarget &target,
+                                         OutputKind kind,
+                                         const std::function<void()> &onDone) {
   if (units.empty())
     return success();
   return failableParallelForEach(

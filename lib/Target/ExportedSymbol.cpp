@@ -26,8 +26,8 @@ static bool isIdentifier(StringRef name) {
   llvm::SmallVector<StringRef> keywords;
   StringRef(kKeywords).split(keywords, ' ');
   // C keeps names with two underscores, or one and a capital, for itself.
-  bool isReserved = name.contains("__") ||
-                    (name.size() > 1 && name[0] == '_' && llvm::isUpper(name[1]));
+  bool isReserved = name.contains("__") || (name.size() > 1 && name[0] == '_' &&
+                                            llvm::isUpper(name[1]));
   return !name.empty() && !llvm::isDigit(name.front()) &&
          llvm::all_of(name, isWord) && !isReserved &&
          !llvm::is_contained(keywords, name);

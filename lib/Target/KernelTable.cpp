@@ -39,10 +39,9 @@ public:
   llvm::Constant *symbol(StringRef name) {
     if (llvm::GlobalValue *known = module.getNamedValue(name))
       return known;
-    return new llvm::GlobalVariable(module, llvm::Type::getInt8Ty(context),
-                                    /*isConstant=*/true,
-                                    llvm::GlobalValue::ExternalLinkage,
-                                    nullptr, name);
+    return new llvm::GlobalVariable(
+        module, llvm::Type::getInt8Ty(context),
+        /*isConstant=*/true, llvm::GlobalValue::ExternalLinkage, nullptr, name);
   }
 
   llvm::GlobalVariable *define(StringRef name, llvm::Constant *value,
@@ -89,7 +88,7 @@ llvm::Constant *ImageBuilder::levels(const ImageParts &parts) {
   SmallVector<llvm::Constant *> levels;
   for (auto [level, kernels] : llvm::zip(parts.levels, parts.kernelTables))
     levels.push_back(
-        structOf({bytes(("trec_level_name." + level.name).c_str(), level.name),
+        structOf({bytes("trec_level_name." + level.name, level.name),
                   integer(level.featureMask), symbol(kernels)}));
   auto *type = llvm::ArrayType::get(levels.front()->getType(), levels.size());
   return define("trec_levels", llvm::ConstantArray::get(type, levels));
@@ -121,16 +120,16 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
 
 /// struct trec_api.
 void ImageBuilder::api(const ImageParts &parts) {
-  define("trec_model_api",
-         structOf({integer(sizeof(trec_api)), integer32(TREC_ABI_VERSION),
-                   integer32(0), symbol("trec_metadata"),
-                   integer(parts.metadata.size()), symbol("trec_ir"),
-                   integer(parts.ir.size()), symbol("trec_runtime_create"),
-                   symbol("trec_runtime_destroy"),
-                   symbol("trec_runtime_workspace_size"),
-                   symbol("trec_runtime_forward"),
-                   symbol("trec_runtime_counters"),
-                   symbol("trec_runtime_cpu_level")}));
+  define(
+      "trec_model_api",
+      structOf({integer(sizeof(trec_api)), integer32(TREC_ABI_VERSION),
+                integer32(0), symbol("trec_metadata"),
+                integer(parts.metadata.size()), symbol("trec_ir"),
+                integer(parts.ir.size()), symbol("trec_runtime_create"),
+                symbol("trec_runtime_destroy"),
+                symbol("trec_runtime_workspace_size"),
+                symbol("trec_runtime_forward"), symbol("trec_runtime_counters"),
+                symbol("trec_runtime_cpu_level")}));
 }
 
 /// The exported function, of type trec_query.
@@ -142,8 +141,8 @@ void ImageBuilder::query(StringRef name) {
       type, llvm::GlobalValue::ExternalLinkage, name, module);
   llvm::IRBuilder<> builder(
       llvm::BasicBlock::Create(context, "entry", function));
-  builder.CreateRet(builder.CreateCall(
-      runtime, {function->getArg(0), function->getArg(1)}));
+  builder.CreateRet(
+      builder.CreateCall(runtime, {function->getArg(0), function->getArg(1)}));
 }
 
 void mlir::trec::addModelImage(llvm::Module &module, const Manifest &manifest,

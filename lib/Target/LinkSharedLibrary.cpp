@@ -25,8 +25,7 @@ public:
     if (std::error_code error =
             llvm::sys::fs::createUniqueDirectory("trec-link", path))
       return llvm::createStringError(error, "cannot create temporary folder " +
-                                                path + ": " +
-                                                error.message());
+                                                path + ": " + error.message());
     return llvm::Error::success();
   }
 
@@ -53,7 +52,7 @@ private:
 
 } // namespace
 
-static llvm::Error runLinker(std::vector<std::string> arguments) {
+static llvm::Error runLinker(ArrayRef<std::string> arguments) {
   std::vector<const char *> pointers;
   for (const std::string &argument : arguments)
     pointers.push_back(argument.c_str());
@@ -71,13 +70,13 @@ static llvm::Error runLinker(std::vector<std::string> arguments) {
 /// never sees half of it.
 static llvm::Error linkTo(StringRef path, std::vector<std::string> arguments) {
   SmallString<128> temporary;
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(
-          path + ".%%%%%%", temporary))
+  if (std::error_code error =
+          llvm::sys::fs::createUniqueFile(path + ".%%%%%%", temporary))
     return llvm::createStringError(error, "cannot write " + path + ": " +
                                               error.message());
   llvm::scope_exit cleanUp([&] { llvm::sys::fs::remove(temporary); });
   arguments.insert(arguments.end(), {"-o", temporary.str().str()});
-  if (llvm::Error error = runLinker(std::move(arguments)))
+  if (llvm::Error error = runLinker(arguments))
     return error;
   if (std::error_code error = llvm::sys::fs::rename(temporary, path))
     return llvm::createStringError(error, "cannot write " + path + ": " +
@@ -99,18 +98,18 @@ static llvm::Error addObjects(TemporaryFolder &folder,
                               ArrayRef<StringRef> objects,
                               std::vector<std::string> &arguments) {
   for (auto [index, object] : llvm::enumerate(objects))
-    if (llvm::Error error = addFile(folder, "object" + Twine(index) + ".o",
-                                    object, arguments))
+    if (llvm::Error error =
+            addFile(folder, "object" + Twine(index) + ".o", object, arguments))
       return error;
   return llvm::Error::success();
 }
 
-/// The runtime, and the stubs that it and the kernels are linked against. libm is
-/// needed only where a kernel calls fmaf.
+/// The runtime, and the stubs that it and the kernels are linked against. libm
+/// is needed only where a kernel calls fmaf.
 static llvm::Error addRuntime(TemporaryFolder &folder,
                               std::vector<std::string> &arguments) {
-  if (llvm::Error error = addFile(folder, "trec_runtime.o",
-                                  getRuntimeObject(), arguments))
+  if (llvm::Error error =
+          addFile(folder, "trec_runtime.o", getRuntimeObject(), arguments))
     return error;
   arguments.push_back("--as-needed");
   if (llvm::Error error =
@@ -125,11 +124,20 @@ llvm::Error mlir::trec::linkSharedLibrary(ArrayRef<StringRef> objects,
   if (llvm::Error error = folder.create())
     return error;
   // Relocated once at load and then read-only; found by a hash of the content.
-  std::vector<std::string> arguments = {
-      "ld.lld", "-shared",     "--no-undefined",  "-z",
-      "relro",  "-z",          "now",             "-z",
-      "noexecstack", "--gc-sections", "--strip-all", "--hash-style=gnu",
-      "--build-id=sha1", "--threads=1"};
+  std::vector<std::string> arguments = {"ld.lld",
+                                        "-shared",
+                                        "--no-undefined",
+                                        "-z",
+                                        "relro",
+                                        "-z",
+                                        "now",
+                                        "-z",
+                                        "noexecstack",
+                                        "--gc-sections",
+                                        "--strip-all",
+                                        "--hash-style=gnu",
+                                        "--build-id=sha1",
+                                        "--threads=1"};
   if (llvm::Error error = addObjects(folder, objects, arguments))
     return error;
   if (llvm::Error error = addRuntime(folder, arguments))

@@ -116,12 +116,12 @@ static void writeTable(llvm::json::OStream &json, const ManifestTable &table) {
     json.attribute("bytes", isDynamic
                                 ? llvm::json::Value(nullptr)
                                 : llvm::json::Value(rows * row.getRowBytes()));
-    json.attribute("kernel", table.kernels.empty() ? "" : table.kernels.front());
+    json.attribute("kernel",
+                   table.kernels.empty() ? "" : table.kernels.front());
   });
 }
 
-static void writeLevels(llvm::json::OStream &json,
-                        ArrayRef<CPUTarget> levels) {
+static void writeLevels(llvm::json::OStream &json, ArrayRef<CPUTarget> levels) {
   json.attributeArray("cpu", [&] {
     for (const CPUTarget &target : levels)
       json.object([&] {

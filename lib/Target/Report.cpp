@@ -9,8 +9,8 @@ using namespace mlir::trec;
 
 static constexpr int64_t kCacheLineBytes = 64;
 
-/// Cache lines that one lookup touches on average over all rows of a table: a row
-/// that starts within a line may straddle one more.
+/// Cache lines that one lookup touches on average over all rows of a table: a
+/// row that starts within a line may straddle one more.
 static double averageLines(RowType row) {
   int64_t used = row.getHeaderBytes() + row.getDataBytes();
   int64_t stride = row.getRowBytes(), lines = 0;

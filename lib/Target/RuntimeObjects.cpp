@@ -10,13 +10,16 @@ extern const char trec_libm_stub_begin[], trec_libm_stub_end[];
 }
 
 StringRef mlir::trec::getRuntimeObject() {
-  return StringRef(trec_runtime_object_begin, trec_runtime_object_end - trec_runtime_object_begin);
+  return StringRef(trec_runtime_object_begin,
+                   trec_runtime_object_end - trec_runtime_object_begin);
 }
 
 StringRef mlir::trec::getLibcStub() {
-  return StringRef(trec_libc_stub_begin, trec_libc_stub_end - trec_libc_stub_begin);
+  return StringRef(trec_libc_stub_begin,
+                   trec_libc_stub_end - trec_libc_stub_begin);
 }
 
 StringRef mlir::trec::getLibmStub() {
-  return StringRef(trec_libm_stub_begin, trec_libm_stub_end - trec_libm_stub_begin);
+  return StringRef(trec_libm_stub_begin,
+                   trec_libm_stub_end - trec_libm_stub_begin);
 }

@@ -62,9 +62,8 @@ public:
 
 private:
   Value load(ArgsField field, Type type) {
-    Value address =
-        LLVM::GEPOp::create(b, pointer, i64, args,
-                            ArrayRef<LLVM::GEPArg>{int32_t(field)});
+    Value address = LLVM::GEPOp::create(b, pointer, i64, args,
+                                        ArrayRef<LLVM::GEPArg>{int32_t(field)});
     return LLVM::LoadOp::create(b, type, address);
   }
   Value constant(int64_t value) {
@@ -105,8 +104,8 @@ struct EmitKernelEntriesPass
 
 } // namespace
 
-/// A memref value of a kernel's parameter, rank 1 or 2, from the field that points
-/// to its data, its outer size and (rank 2) its outer stride.
+/// A memref value of a kernel's parameter, rank 1 or 2, from the field that
+/// points to its data, its outer size and (rank 2) its outer stride.
 Value EntryBuilder::makeMemRef(KernelParameter parameter, ArgsField field,
                                Value size0, Value stride0) {
   Value data = load(field, pointer);
@@ -173,13 +172,13 @@ void EmitKernelEntriesPass::emitEntries(DispatchOp dispatch,
        {dispatch.getKernelI32Attr(), dispatch.getKernelI64Attr()}) {
     auto kernel = symbols.lookup<func::FuncOp>(symbol.getValue());
     // Internal, so that it is inlined into its entry and disappears.
-    kernel->setAttr("llvm.linkage",
-                    LLVM::LinkageAttr::get(&getContext(),
-                                           LLVM::Linkage::Internal));
+    kernel->setAttr(
+        "llvm.linkage",
+        LLVM::LinkageAttr::get(&getContext(), LLVM::Linkage::Internal));
     OpBuilder builder(kernel);
     std::string name = ("trec_kernel_" + symbol.getValue() + suffix).str();
-    descriptors.kernels.push_back(FlatSymbolRefAttr::get(
-        EntryBuilder(builder, kernel).build(name)));
+    descriptors.kernels.push_back(
+        FlatSymbolRefAttr::get(EntryBuilder(builder, kernel).build(name)));
     ++numEntries;
   }
 }
@@ -222,7 +221,8 @@ static void describeBags(DispatchOp dispatch, int64_t kernel,
                          const SymbolIndices &indices,
                          Descriptors &descriptors) {
   llvm::StringMap<int64_t> featureIndex;
-  for (auto [index, key] : llvm::enumerate(dispatch.getKjt().getType().getKeys()))
+  for (auto [index, key] :
+       llvm::enumerate(dispatch.getKjt().getType().getKeys()))
     featureIndex[key.getValue()] = index;
   for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>()) {
     descriptors.bags.push_back(
@@ -257,9 +257,9 @@ static void emitKernelTable(ImplicitLocOpBuilder &b, const Twine &name,
                             ArrayRef<FlatSymbolRefAttr> kernels) {
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
   auto type = LLVM::LLVMArrayType::get(pointer, kernels.size());
-  auto global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
-                                       LLVM::Linkage::External, name.str(),
-                                       Attribute());
+  auto global =
+      LLVM::GlobalOp::create(b, type, /*isConstant=*/true,
+                             LLVM::Linkage::External, name.str(), Attribute());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
   Value table = LLVM::PoisonOp::create(b, type);

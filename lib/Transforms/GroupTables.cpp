@@ -1,8 +1,8 @@
 //===- GroupTables.cpp - Group the lookups of one configuration -----------===//
 //
 // A kernel is made per configuration, not per table: its dim and stride are
-// constants, and where a table lies comes from a descriptor. This pass finds the
-// configurations:
+// constants, and where a table lies comes from a descriptor. This pass finds
+// the configurations:
 //
 //   %a = trec.embedding_bag sum @ads[%i] bounds warning : tensor<?x128xf32>
 //   %b = trec.embedding_bag sum @pages[%j] bounds warning : tensor<?x128xf32>

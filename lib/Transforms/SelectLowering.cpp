@@ -1,7 +1,7 @@
 //===- SelectLowering.cpp - Choose how each group will be run -------------===//
 //
-// The only place that decides on a schedule; `convert-trec-to-vector` obeys. The
-// choice is an attribute, so that it can be read, tested and overridden:
+// The only place that decides on a schedule; `convert-trec-to-vector` obeys.
+// The choice is an attribute, so that it can be read, tested and overridden:
 //
 //   trec.embedding_bag_group sum … rows !trec.row<128, int8, …> bounds warning
 //
@@ -23,8 +23,8 @@ namespace mlir::trec {
 using namespace mlir;
 using namespace mlir::trec;
 
-/// Rows ahead of the current one that are fetched. Between 12 and 32 the time is
-/// flat; 4 is a quarter slower and none at all is twice as slow.
+/// Rows ahead of the current one that are fetched. Between 12 and 32 the time
+/// is flat; 4 is a quarter slower and none at all is twice as slow.
 static constexpr int64_t kPrefetchDistance = 16;
 
 /// Registers that an inner loop needs besides its accumulators: codes on their
@@ -49,9 +49,8 @@ struct SelectLoweringPass
   void runOnOperation() override {
     const CPULevel *level = findCPULevel(cpu);
     if (!level) {
-      getOperation().emitError()
-          << "expected a CPU level of " << listCPULevels() << ", got '" << cpu
-          << "'";
+      getOperation().emitError() << "expected a CPU level of "
+                                 << listCPULevels() << ", got '" << cpu << "'";
       return signalPassFailure();
     }
     getOperation().walk([&](LookupGroupInterface group) {

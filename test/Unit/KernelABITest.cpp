@@ -1,8 +1,9 @@
 //===- KernelABITest.cpp - What is emitted, as the runtime will read it ---===//
 //
-// The compiler writes the structs of include/trec/Runtime by hand; here each field
-// that it wrote is looked up at the offset where C has it. Nearly all fields are
-// 8 bytes wide, so that the values, all different, tell more than the offsets.
+// The compiler writes the structs of include/trec/Runtime by hand; here each
+// field that it wrote is looked up at the offset where C has it. Nearly all
+// fields are 8 bytes wide, so that the values, all different, tell more than
+// the offsets.
 //
 //===----------------------------------------------------------------------===//
 
@@ -144,7 +145,8 @@ TEST_F(KernelABITest, stringsEndWithNUL) {
 }
 
 TEST_F(KernelABITest, levelsAreDescribedInOrder) {
-  llvm::Constant *array = module.getNamedGlobal("trec_levels")->getInitializer();
+  llvm::Constant *array =
+      module.getNamedGlobal("trec_levels")->getInitializer();
   for (unsigned i : {0, 1}) {
     EmittedStruct level(module.getDataLayout(), array->getAggregateElement(i));
     EXPECT_EQ(level.size(), sizeof(trec_level_desc));

@@ -33,10 +33,9 @@ static cl::opt<std::string> input(cl::Positional, cl::Required,
 static cl::opt<std::string>
     output("o", cl::value_desc("file"), cl::cat(category),
            cl::desc("File to write; a shared library x.so comes with x.h and "
-                    "x.json. Default: model.so beside the model"));
+                    "x.manifest.json. Default: model.so beside the model"));
 static cl::list<std::string>
-    cpus("cpu", cl::CommaSeparated, cl::value_desc("name,…"),
-         cl::cat(category),
+    cpus("cpu", cl::CommaSeparated, cl::value_desc("name,…"), cl::cat(category),
          cl::desc("CPUs to generate code for: native (default), x86-64-v2, "
                   "x86-64-v3, x86-64-v4, or a name that LLVM knows. Several: "
                   "one library, the best chosen when it is loaded"));
@@ -49,10 +48,9 @@ static cl::opt<EmitKind> emit(
         clEnumValN(EmitKind::assembly, "asm", "assembly of the kernels"),
         clEnumValN(EmitKind::object, "obj",
                    "relocatable object, without the runtime"),
-        clEnumValN(EmitKind::sharedLibrary, "so",
-                   "shared library (default)")));
-/// libLLVM has a -stop-after of its own, for passes of code generation, which this
-/// one replaces: hence made in `main` and not before it.
+        clEnumValN(EmitKind::sharedLibrary, "so", "shared library (default)")));
+/// libLLVM has a -stop-after of its own, for passes of code generation, which
+/// this one replaces: hence made in `main` and not before it.
 static cl::opt<CPUStage> &getStopAfter() {
   static bool removed = [] {
     cl::getRegisteredOptions().lookup("stop-after")->removeArgument();
@@ -102,7 +100,8 @@ static constexpr char kOverview[] =
     "  Compiles a model of quantized embedding tables to a shared library.\n\n"
     "  Example: trec-compile model --cpu=x86-64-v3 -o model.so\n";
 
-/// The model's files: `model.mlir` of a folder, or the file and what is beside it.
+/// The model's files: `model.mlir` of a folder, or the file and what is beside
+/// it.
 static std::string getModelFile() {
   SmallString<128> path(StringRef{input});
   if (llvm::sys::fs::is_directory(path))
@@ -156,8 +155,7 @@ static LogicalResult compile(StringRef modelFile,
   SourceMgrDiagnosticHandler handler(sources, &context);
   OwningOpRef<ModuleOp> module =
       parseSourceFile<ModuleOp>(modelFile, sources, &context);
-  LogicalResult result =
-      module ? compileModel(*module, options) : failure();
+  LogicalResult result = module ? compileModel(*module, options) : failure();
   if (options.onProgress)
     llvm::errs() << "\r\x1b[K";
   return result;
@@ -176,7 +174,8 @@ int main(int argc, char **argv) {
   std::string modelFile = getModelFile();
   CompileOptions options = getOptions(modelFile);
   if (llvm::Error error = checkOptions(options)) {
-    llvm::errs() << "trec-compile: " << llvm::toString(std::move(error)) << '\n';
+    llvm::errs() << "trec-compile: " << llvm::toString(std::move(error))
+                 << '\n';
     return 2;
   }
   return failed(compile(modelFile, options)) ? 1 : 0;

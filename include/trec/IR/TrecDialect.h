@@ -32,8 +32,7 @@
 namespace mlir::trec {
 
 /// The totals of bad ids, as a resource that checks of bounds write to.
-struct CountersResource
-    : public SideEffects::Resource::Base<CountersResource> {
+struct CountersResource : public SideEffects::Resource::Base<CountersResource> {
   StringRef getName() override { return "trec.counters"; }
 };
 

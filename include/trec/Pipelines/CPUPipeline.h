@@ -1,7 +1,7 @@
 //===- CPUPipeline.h - From an imported model to LLVM for CPUs --*- C++ -*-===//
 //
-// `trec-cpu-pipeline` as named stages, for a driver that wants to look at the IR
-// between them:
+// `trec-cpu-pipeline` as named stages, for a driver that wants to look at the
+// IR between them:
 //
 //   for (CPUStage stage : getCPUStages()) {
 //     buildCPUStage(pm, stage, options);

@@ -70,7 +70,8 @@ struct trec_bag_desc {
   int64_t remap;   /* 1 + the parameter that maps its ids to rows; 0: none */
 };
 
-/* The kernels of one CPU level. `features` has bit i set where the code needs entry i of include/trec/Runtime/CPUFeatures.def. */
+/* The kernels of one CPU level. `features` has bit i set where the code needs entry i of
+ * include/trec/Runtime/CPUFeatures.def. */
 struct trec_level_desc {
   const char *name;
   uint64_t features;
@@ -110,7 +111,7 @@ struct trec_image {
 #else
 #define TREC_LAYOUT_ASSERT _Static_assert
 #endif
-#define TREC_FIELD_AT(type, field, index) \
+#define TREC_FIELD_AT(type, field, index)                                                                              \
   TREC_LAYOUT_ASSERT(offsetof(struct type, field) == 8 * (index), #type "." #field " must be field " #index)
 
 TREC_FIELD_AT(trec_bag_args, rows, 0);

@@ -42,18 +42,12 @@ enum {
   TREC_WEIGHTS_MISMATCH = 4, /* the weights are not those that the model was compiled for, or not well formed */
   TREC_IO_ERROR = 5,         /* a file cannot be opened, mapped or read */
   TREC_OUT_OF_MEMORY = 6,
-  TREC_UNSUPPORTED_CPU = 7,  /* the machine lacks the instructions that the model was compiled for */
-  TREC_VERSION_MISMATCH = 8  /* the caller's TREC_ABI_VERSION is not the library's */
+  TREC_UNSUPPORTED_CPU = 7, /* the machine lacks the instructions that the model was compiled for */
+  TREC_VERSION_MISMATCH = 8 /* the caller's TREC_ABI_VERSION is not the library's */
 };
 
 /* Element types of arrays that the caller passes. */
-enum {
-  TREC_INT32 = 1,
-  TREC_INT64 = 2,
-  TREC_FLOAT32 = 3,
-  TREC_FLOAT16 = 4,
-  TREC_BFLOAT16 = 5
-};
+enum { TREC_INT32 = 1, TREC_INT64 = 2, TREC_FLOAT32 = 3, TREC_FLOAT16 = 4, TREC_BFLOAT16 = 5 };
 
 /* What happens to an id that is negative (other than -1, which is always skipped) or not below its table's rows. */
 enum {
@@ -123,8 +117,8 @@ typedef struct trec_forward_args {
   const int32_t *slots; /* [number of features]: the caller's key of each feature; NULL: key i is feature i */
   const void *values;   /* [num_values] ids */
   int64_t num_values;
-  const void *lengths; /* [K * B] ids per bag; exactly one of lengths and offsets */
-  const void *offsets; /* [K * B + 1], from 0, never decreasing, the last equal to num_values */
+  const void *lengths;  /* [K * B] ids per bag; exactly one of lengths and offsets */
+  const void *offsets;  /* [K * B + 1], from 0, never decreasing, the last equal to num_values */
   const float *weights; /* [num_weights] one per id for a weighted model, else NULL */
   int64_t num_weights;
   void *output;              /* [B, output_row_stride] elements of the model's output type, rows in sample order */
@@ -145,9 +139,9 @@ typedef struct trec_forward_args {
 /* Totals since create, over all threads. */
 typedef struct trec_counters {
   size_t size;
-  int64_t forwards;      /* calls of forward that succeeded */
-  int64_t bad_ids;       /* ids outside their tables, under any policy */
-  int64_t failed;        /* calls of forward that failed */
+  int64_t forwards; /* calls of forward that succeeded */
+  int64_t bad_ids;  /* ids outside their tables, under any policy */
+  int64_t failed;   /* calls of forward that failed */
 } trec_counters;
 
 typedef struct trec_model trec_model;

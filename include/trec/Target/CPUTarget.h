@@ -1,11 +1,12 @@
 //===- CPUTarget.h - The CPU that code is generated for ---------*- C++ -*-===//
 //
-// Turns a name of `--cpu` into what code generation may use and what the runtime
-// must find on the machine. Both are the same list of features
+// Turns a name of `--cpu` into what code generation may use and what the
+// runtime must find on the machine. Both are the same list of features
 // (include/trec/Runtime/CPUFeatures.def), so that a `.so` that loads can run:
 //
 //   Expected<CPUTarget> target = resolveCPU("x86-64-v3");
-//   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(*target);
+//   std::unique_ptr<llvm::TargetMachine> machine =
+//   createTargetMachine(*target);
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,9 +23,9 @@ namespace mlir::trec {
 
 /// A resolved CPU.
 struct CPUTarget {
-  std::string name;       // "x86-64-v3", or LLVM's name of the CPU
-  const CPULevel *level;  // the highest that it contains
-  uint64_t featureMask;   // bit i: entry i of CPUFeatures.def
+  std::string name;      // "x86-64-v3", or LLVM's name of the CPU
+  const CPULevel *level; // the highest that it contains
+  uint64_t featureMask;  // bit i: entry i of CPUFeatures.def
   std::vector<llvm::StringRef> features; // LLVM's names of those bits
 
   /// "+avx,+avx2,…", what a TargetMachine takes.

@@ -28,7 +28,7 @@ enum class EmitKind { mlir, llvm, assembly, object, sharedLibrary };
 /// What to compile for and what to write.
 struct CompileOptions {
   /// File to write. A shared library `x.so` comes with its header `x.h` and its
-  /// manifest `x.json`.
+  /// manifest `x.manifest.json`.
   std::string output;
   /// Names of `--cpu`, at least one. Kinds other than object and shared library
   /// take exactly one.
@@ -48,8 +48,8 @@ struct CompileOptions {
   std::function<void(StringRef what, size_t done, size_t total)> onProgress;
 };
 
-/// An error where the options contradict each other or name what does not exist,
-/// whatever the model is. `compileModel` checks this too.
+/// An error where the options contradict each other or name what does not
+/// exist, whatever the model is. `compileModel` checks this too.
 llvm::Error checkOptions(const CompileOptions &options);
 
 /// Compiles a module as an importer wrote it, which is left as it was. Emits

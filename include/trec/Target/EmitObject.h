@@ -1,9 +1,9 @@
 //===- EmitObject.h - Kernels to object code --------------------*- C++ -*-===//
 //
-// Splits the LLVM-dialect module of one CPU level into one unit per kernel entry,
-// and translates, optimizes and compiles the units in parallel, each in an
-// LLVMContext of its own. The order of units is that of the module, so that the
-// bytes of a `.so` do not depend on the number of threads.
+// Splits the LLVM-dialect module of one CPU level into one unit per kernel
+// entry, and translates, optimizes and compiles the units in parallel, each in
+// an LLVMContext of its own. The order of units is that of the module, so that
+// the bytes of a `.so` do not depend on the number of threads.
 //
 //   std::vector<KernelUnit> units = splitKernels(module);
 //   if (failed(compileKernels(units, target, OutputKind::object))) …
@@ -37,8 +37,8 @@ struct KernelUnit {
   int64_t codeBytes;  // of the entry; 0 unless an object was made
 };
 
-/// Moves each kernel entry of `module`, with what it calls, into a unit of its own
-/// and leaves its declaration.
+/// Moves each kernel entry of `module`, with what it calls, into a unit of its
+/// own and leaves its declaration.
 std::vector<KernelUnit> splitKernels(ModuleOp module);
 
 /// Compiles all units for `target`. `onDone` is called, from any thread, after

@@ -15,8 +15,9 @@
 
 namespace mlir::trec {
 
-/// An error unless a C or C++ function of a model may have this name. Names that
-/// start with `trec_` are the library's own, but those that end with `_query`.
+/// An error unless a C or C++ function of a model may have this name. Names
+/// that start with `trec_` are the library's own, but those that end with
+/// `_query`.
 llvm::Error checkExportedSymbol(llvm::StringRef name);
 
 } // namespace mlir::trec

@@ -1,8 +1,8 @@
 //===- KernelTable.h - The constant image of a model ------------*- C++ -*-===//
 //
-// Builds the LLVM module that ties kernels, descriptors and runtime together: the
-// constants `trec_image` (include/trec/Runtime/KernelABI.h) and `trec_model_api`
-// (ModelABI.h), and the one exported function.
+// Builds the LLVM module that ties kernels, descriptors and runtime together:
+// the constants `trec_image` (include/trec/Runtime/KernelABI.h) and
+// `trec_model_api` (ModelABI.h), and the one exported function.
 //
 //===----------------------------------------------------------------------===//
 

@@ -57,8 +57,8 @@ struct Manifest {
   BoundsPolicy policy;
 };
 
-/// Reads the manifest of a module at the `group` stage. Emits an error and fails
-/// where the module has no groups.
+/// Reads the manifest of a module at the `group` stage. Emits an error and
+/// fails where the module has no groups.
 FailureOr<Manifest> readManifest(ModuleOp module);
 
 /// The JSON text that `trec_api.metadata` holds.

@@ -23,8 +23,8 @@ static constexpr int64_t kCacheLineBytes = 64;
 
 namespace {
 
-/// What a row contributes besides its codes: its scale and bias, or the weight of
-/// a row of floats. Null where there is none.
+/// What a row contributes besides its codes: its scale and bias, or the weight
+/// of a row of floats. Null where there is none.
 struct RowFactors {
   Value scale;
   Value bias;
@@ -59,8 +59,7 @@ private:
   Value clampId(Value id, Value limit);
   void prefetch(Value position);
   RowFactors loadFactors(Value index, Value position);
-  Value accumulate(Value accumulator, Value element,
-                   const RowFactors &factors);
+  Value accumulate(Value accumulator, Value element, const RowFactors &factors);
   Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
   void storePass(Value outputRow, ArrayRef<RowPiece> pieces,
                  ValueRange accumulators);
@@ -107,10 +106,8 @@ func::FuncOp BagKernelBuilder::createFunction() {
       MemRefType::get({dynamic}, b.getI32Type()),
       b.getIndexType(),
       b.getIndexType()};
-  std::string name =
-      c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
-  auto function =
-      func::FuncOp::create(b, name, b.getFunctionType(types, {}));
+  std::string name = c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
+  auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
   Value *arguments[] = {&rows,   &ids,   &offsets, &weights, &output,
@@ -200,8 +197,7 @@ void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(positions.getBody());
     scf::YieldOp::create(b, addRow(positions.getInductionVar(), pieces,
-                                   positions.getRegionIterArgs(),
-                                   isFirstPass));
+                                   positions.getRegionIterArgs(), isFirstPass));
   }
   storePass(bag, pieces, positions.getResults());
 }
@@ -298,8 +294,8 @@ Value BagKernelBuilder::clampId(Value id, Value limit) {
 /// Fetches all cache lines of the row that will be added some rows later, in this
 /// bag or one after it.
 void BagKernelBuilder::prefetch(Value position) {
-  Value ahead = arith::AddIOp::create(
-      b, position, index(c.lowering.getPrefetchDistance()));
+  Value ahead = arith::AddIOp::create(b, position,
+                                      index(c.lowering.getPrefetchDistance()));
   ahead = arith::MinSIOp::create(b, ahead, lastPosition);
   // A bad id must not make the address overflow.
   Value id = clampId(loadIndex(ids, ahead), numIds);
@@ -313,7 +309,8 @@ void BagKernelBuilder::prefetch(Value position) {
   int64_t usedBytes = row.getHeaderBytes() + row.getDataBytes();
   for (int64_t byte = 0; byte < usedBytes; byte += kCacheLineBytes)
     fetch(byte);
-  // Unless rows keep to cache lines, the last byte may lie on a line of its own.
+  // Unless rows keep to cache lines, the last byte may lie on a line of its
+  // own.
   if (row.getRowBytes() % kCacheLineBytes && usedBytes > 1 &&
       (usedBytes - 1) % kCacheLineBytes)
     fetch(usedBytes - 1);
@@ -328,9 +325,9 @@ RowFactors BagKernelBuilder::loadFactors(Value index, Value position) {
         b, weights, Value(arith::SubIOp::create(b, position, bagBegin)));
   if (!row.isQuantized())
     return factors;
-  Value header = vector::LoadOp::create(
-      b, VectorType::get({4}, b.getI8Type()), rows,
-      ValueRange{index, this->index(0)});
+  Value header =
+      vector::LoadOp::create(b, VectorType::get({4}, b.getI8Type()), rows,
+                             ValueRange{index, this->index(0)});
   Value halves = vector::BitCastOp::create(
       b, VectorType::get({2}, b.getF16Type()), header);
   Value floats = widenHalf(b, halves, halfMode);
@@ -356,8 +353,8 @@ Value BagKernelBuilder::accumulate(Value accumulator, Value element,
                                    const RowFactors &factors) {
   Type type = accumulator.getType();
   if (factors.scale) {
-    Value sum = arith::AddFOp::create(b, accumulator,
-                                      broadcast(factors.bias, type));
+    Value sum =
+        arith::AddFOp::create(b, accumulator, broadcast(factors.bias, type));
     // A code has at most 8 bits and a half float 11: 19 fit into a float.
     return multiplyAdd(element, broadcast(factors.scale, type), sum,
                        /*productIsExact=*/!c.isWeighted());
@@ -371,11 +368,10 @@ Value BagKernelBuilder::accumulate(Value accumulator, Value element,
 /// 1.0f / length of the bag, 0 for an empty one.
 Value BagKernelBuilder::getMeanFactor() {
   Value length = arith::SubIOp::create(b, bagEnd, bagBegin);
-  Value isEmpty = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, length,
-                                        index(0));
+  Value isEmpty =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, length, index(0));
   Value count = arith::SIToFPOp::create(
-      b, b.getF32Type(),
-      arith::IndexCastOp::create(b, b.getI64Type(), length));
+      b, b.getF32Type(), arith::IndexCastOp::create(b, b.getI64Type(), length));
   Value one = arith::ConstantOp::create(b, b.getF32FloatAttr(1.0f));
   Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0.0f));
   return arith::SelectOp::create(b, isEmpty, zero,
@@ -387,12 +383,11 @@ void BagKernelBuilder::storePass(Value outputRow, ArrayRef<RowPiece> pieces,
   Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
   int64_t perPiece = getAccumulatorsPerPiece(row);
   for (const RowPiece &piece : pieces) {
-    Value pooled =
-        interleavePiece(b, accumulators.take_front(perPiece), piece);
+    Value pooled = interleavePiece(b, accumulators.take_front(perPiece), piece);
     accumulators = accumulators.drop_front(perPiece);
     if (mean)
-      pooled = arith::MulFOp::create(b, pooled,
-                                     broadcast(mean, pooled.getType()));
+      pooled =
+          arith::MulFOp::create(b, pooled, broadcast(mean, pooled.getType()));
     Value rounded = roundToOutput(b, pooled, c.outputElement, halfMode);
     vector::StoreOp::create(b, rounded, output,
                             ValueRange{outputRow, index(piece.column)});

@@ -63,7 +63,8 @@ static Lanes lanesOf(ImplicitLocOpBuilder &builder, Value vector) {
 
 /// f16 to f32 bit by bit: moves exponent and mantissa, rebiases, and treats
 /// subnormals (through the exact value of their mantissa, so that no subnormal
-/// f32 is touched) and infinities and NaNs (made quiet, as vcvtph2ps does) apart.
+/// f32 is touched) and infinities and NaNs (made quiet, as vcvtph2ps does)
+/// apart.
 static Value widenHalfWithIntegers(Lanes l, Value half) {
   ImplicitLocOpBuilder &b = l.builder;
   Value raw = vector::BitCastOp::create(b, l.type(b.getI16Type()), half);
@@ -74,20 +75,19 @@ static Value widenHalfWithIntegers(Lanes l, Value half) {
 
   Value normal = l.add(moved, l.constant((127 - 15) << 23));
   Value exact = arith::SIToFPOp::create(b, l.f32(), magnitude);
-  Value subnormal = l.bits(arith::MulFOp::create(
-      b, exact, l.real(l.constant((127 - 24) << 23))));
+  Value subnormal = l.bits(
+      arith::MulFOp::create(b, exact, l.real(l.constant((127 - 24) << 23))));
   Value quiet = l.select(l.less(magnitude, 0x7c01), l.constant(0),
                          l.constant(0x00400000));
-  Value special =
-      l.either(l.either(moved, l.constant(0x7f800000)), quiet);
+  Value special = l.either(l.either(moved, l.constant(0x7f800000)), quiet);
 
   Value finite = l.select(l.less(magnitude, 0x0400), subnormal, normal);
   Value result = l.select(l.less(magnitude, 0x7c00), finite, special);
   return l.real(l.either(result, sign));
 }
 
-/// f32 to f16, to nearest with ties to even. A sum with 0.5 rounds the values that
-/// become subnormal; an integer sum rounds the others.
+/// f32 to f16, to nearest with ties to even. A sum with 0.5 rounds the values
+/// that become subnormal; an integer sum rounds the others.
 static Value narrowHalfWithIntegers(Lanes l, Value value) {
   ImplicitLocOpBuilder &b = l.builder;
   Value bits = l.bits(value);
@@ -95,12 +95,11 @@ static Value narrowHalfWithIntegers(Lanes l, Value value) {
   Value magnitude = l.both(bits, 0x7fffffff);
 
   Value half = l.constant(0x3f000000);
-  Value summed =
-      arith::AddFOp::create(b, l.real(magnitude), l.real(half));
+  Value summed = arith::AddFOp::create(b, l.real(magnitude), l.real(half));
   Value subnormal = arith::SubIOp::create(b, l.bits(summed), half);
   Value odd = l.both(l.right(magnitude, 13), 1);
-  Value rebiased = l.add(
-      magnitude, l.constant((uint32_t(15 - 127) << 23) + 0xfff));
+  Value rebiased =
+      l.add(magnitude, l.constant((uint32_t(15 - 127) << 23) + 0xfff));
   Value normal = l.right(l.add(rebiased, odd), 13);
   Value payload = l.both(l.right(magnitude, 13), 0x3ff);
   Value nan = l.either(payload, l.constant(0x7e00));
@@ -118,8 +117,7 @@ static Value narrowHalfWithIntegers(Lanes l, Value value) {
 static Value narrowBFloat(Lanes l, Value value) {
   ImplicitLocOpBuilder &b = l.builder;
   Value rounded = l.right(l.add(l.bits(value), l.constant(0x8000)), 16);
-  Value narrow =
-      arith::TruncIOp::create(b, l.type(b.getI16Type()), rounded);
+  Value narrow = arith::TruncIOp::create(b, l.type(b.getI16Type()), rounded);
   return vector::BitCastOp::create(b, l.type(b.getBF16Type()), narrow);
 }
 

@@ -20,8 +20,8 @@ SmallVector<RowPiece> mlir::trec::cutRow(RowType row, int64_t vectorWidth) {
   int64_t remaining = row.getDataBytes() / laneBytes;
   SmallVector<RowPiece> pieces;
   for (int64_t lane = 0; remaining > 0;) {
-    int64_t lanes = std::min<int64_t>(
-        vectorWidth, int64_t(1) << llvm::Log2_64(remaining));
+    int64_t lanes =
+        std::min<int64_t>(vectorWidth, int64_t(1) << llvm::Log2_64(remaining));
     int64_t column = lane * perLane;
     pieces.push_back({lanes, row.getHeaderBytes() + lane * laneBytes, column,
                       std::min(lanes * perLane, row.getDim() - column)});
@@ -31,11 +31,11 @@ SmallVector<RowPiece> mlir::trec::cutRow(RowType row, int64_t vectorWidth) {
   return pieces;
 }
 
-SmallVector<ArrayRef<RowPiece>>
-mlir::trec::cutPasses(ArrayRef<RowPiece> pieces, RowType row,
-                      int64_t accumulators) {
-  size_t perPass = std::max<int64_t>(
-      1, accumulators / getAccumulatorsPerPiece(row));
+SmallVector<ArrayRef<RowPiece>> mlir::trec::cutPasses(ArrayRef<RowPiece> pieces,
+                                                      RowType row,
+                                                      int64_t accumulators) {
+  size_t perPass =
+      std::max<int64_t>(1, accumulators / getAccumulatorsPerPiece(row));
   SmallVector<ArrayRef<RowPiece>> passes;
   for (; !pieces.empty(); pieces = pieces.drop_front(passes.back().size()))
     passes.push_back(pieces.take_front(perPass));
@@ -45,9 +45,9 @@ mlir::trec::cutPasses(ArrayRef<RowPiece> pieces, RowType row,
 static Value loadBytes(ImplicitLocOpBuilder &builder, Value rows, Value index,
                        int64_t firstByte, int64_t count) {
   Value byte = arith::ConstantIndexOp::create(builder, firstByte);
-  return vector::LoadOp::create(
-      builder, VectorType::get({count}, builder.getI8Type()), rows,
-      ValueRange{index, byte});
+  return vector::LoadOp::create(builder,
+                                VectorType::get({count}, builder.getI8Type()),
+                                rows, ValueRange{index, byte});
 }
 
 static Value splat(ImplicitLocOpBuilder &builder, VectorType type,
@@ -79,8 +79,8 @@ SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
                                          const RowPiece &piece, RowType row,
                                          HalfMode mode) {
   int64_t laneBytes = row.isQuantized() ? 1 : row.getBits() / 8;
-  Value bytes = loadBytes(builder, rows, index, piece.firstByte,
-                          piece.lanes * laneBytes);
+  Value bytes =
+      loadBytes(builder, rows, index, piece.firstByte, piece.lanes * laneBytes);
   if (!row.isQuantized())
     return {loadFloats(builder, bytes, piece.lanes, row, mode)};
 
@@ -92,11 +92,11 @@ SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
   for (int64_t shift = 0; shift < 8; shift += bits) {
     Value code = packed;
     if (shift)
-      code = arith::ShRUIOp::create(builder, code,
-                                    splat(builder, intType, shift));
+      code =
+          arith::ShRUIOp::create(builder, code, splat(builder, intType, shift));
     if (shift + bits < 8)
-      code = arith::AndIOp::create(
-          builder, code, splat(builder, intType, (1 << bits) - 1));
+      code = arith::AndIOp::create(builder, code,
+                                   splat(builder, intType, (1 << bits) - 1));
     codes.push_back(arith::SIToFPOp::create(builder, floatType, code));
   }
   return codes;
@@ -112,8 +112,8 @@ Value mlir::trec::interleavePiece(ImplicitLocOpBuilder &builder,
     size_t half = parts.size() / 2;
     SmallVector<Value> joined;
     for (size_t i = 0; i < half; ++i)
-      joined.push_back(vector::InterleaveOp::create(builder, parts[i],
-                                                    parts[i + half]));
+      joined.push_back(
+          vector::InterleaveOp::create(builder, parts[i], parts[i + half]));
     parts = std::move(joined);
   }
   auto type = cast<VectorType>(parts.front().getType());

@@ -1,9 +1,9 @@
 //===- RowPieces.h - A row cut into vectors ---------------------*- C++ -*-===//
 //
 // A kernel reads a row in pieces, each as many bytes as one vector of codes (or
-// as many floats as one accumulator). Lanes are a power of two, and nothing past
-// the row's last byte is read: 100 INT8 columns at 16 lanes are six pieces of 16
-// and one of 4.
+// as many floats as one accumulator). Lanes are a power of two, and nothing
+// past the row's last byte is read: 100 INT8 columns at 16 lanes are six pieces
+// of 16 and one of 4.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,8 +33,7 @@ SmallVector<RowPiece> cutRow(RowType row, int64_t vectorWidth);
 
 /// The pieces that one pass over a bag pools, such that their accumulators fit.
 SmallVector<ArrayRef<RowPiece>> cutPasses(ArrayRef<RowPiece> pieces,
-                                          RowType row,
-                                          int64_t accumulators);
+                                          RowType row, int64_t accumulators);
 
 /// Loads a piece of row `index`: one vector of f32 per accumulator, codes of
 /// integer rows as whole numbers.

@@ -1,5 +1,6 @@
-/* A program that serves a compiled model knows two files: the generated model.h and the library. It reads one batch from
- * a raw file and writes the pooled embeddings to another, so that demo.py can compare them with TorchRec's, bit by bit.
+/* A program that serves a compiled model knows two files: the generated model.h and the library. It reads one batch
+ * from a raw file and writes the pooled embeddings to another, so that demo.py can compare them with TorchRec's, bit by
+ * bit.
  *
  *     cc example.c model.so -o example && ./example model.safetensors batch.raw embeddings.raw
  *

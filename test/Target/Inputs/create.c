@@ -1,4 +1,4 @@
-/* Creates a model without saying where its weights are, and prints how that went. Its header is included by -include. */
+/* Creates a model without saying where its weights are, and prints how that went. -include gives it its header. */
 #include <stdio.h>
 
 int main(void) {
