@@ -121,7 +121,7 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
                         OptionalParameter<"::mlir::FlatSymbolRefAttr">:$weights,
                         OptionalParameter<"::mlir::FlatSymbolRefAttr">:$remap);
   let assemblyFormat = [{
-    `<` $table `,` $feature `,` $column (`,` `weights` `=` $weights^)? (`,` `remap` `=` $remap^)? `>`
+    `<` $table `,` $feature `,` $column (`,` struct($weights, $remap)^)? `>`
   }];
   let genVerifyDecl = 1;
 }
