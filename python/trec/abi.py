@@ -56,6 +56,8 @@ class CreateOptions(ctypes.Structure):
         ("parallel_for_user", c_void_p),
         ("warning", Warning_),
         ("warning_user", c_void_p),
+        ("parameters", POINTER(TableData)),
+        ("num_parameters", c_int64),
     ]
 
 
@@ -80,10 +82,12 @@ class ForwardArgs(ctypes.Structure):
         ("lengths_type", c_int32),
         ("offsets_type", c_int32),
         ("reserved", c_int32),
+        ("outputs", c_void_p),
+        ("outputs_bytes", c_void_p),
     ]
 
 
-FORWARD_ARGS = struct.Struct("=QqqQQqQQQqQQqQQiiii")
+FORWARD_ARGS = struct.Struct("=QqqQQqQQQqQQqQQiiiiQQ")
 
 
 class Counters(ctypes.Structure):

@@ -2,27 +2,28 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from trec.compiler import run_tool
 from trec.spec import ModelSpec
-from trec.weights_file import TableRows, write_weights
+from trec.weights_file import Tensor, write_weights
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-def write_model(spec: ModelSpec, tables: Optional[list[TableRows]], directory: PathLike) -> None:
-    """`model.mlir` and, where tables are given, `model.safetensors` in `directory`, which is made with its parents."""
+def write_model(spec: ModelSpec, tensors: Optional[Sequence[Tensor]], directory: PathLike) -> None:
+    """`model.mlir` and, where tensors are given, `model.safetensors` in `directory`, which is made with its parents."""
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
-    if tables is not None:
-        write_weights(target / "model.safetensors", tables)
+    if tensors is not None:
+        write_weights(target / "model.safetensors", tensors)
         spec.weights = "model.safetensors"
     with tempfile.NamedTemporaryFile("w", dir=target, prefix=".spec-", suffix=".json", encoding="utf-8") as file:
         file.write(spec.to_json())
         file.flush()
-        run_tool("trec-import", file.name, "-o", target, *([] if tables is not None else ["--no-weights"]))
+        run_tool("trec-import", file.name, "-o", target, *([] if tensors is not None else ["--no-weights"]))
 
 
 def export(
@@ -36,7 +37,7 @@ def export(
     """Writes `model.mlir` and `model.safetensors` for each supported collection in `module`; returns the directories.
 
     A collection given directly goes to `dir`, one inside a model to `dir/<its qualified name>`. A float collection
-    needs `dtype`: one of fp32, fp16, int8, int4, int2, or a dict by table. `bounds_check` overrides the module's own.
+    needs `dtype`: one of fp32, fp16, bf16, fp8, int8, int4, int2, or a dict by table. `bounds_check` overrides the module's own.
     """
     from trec.torch.collect import CollectOptions, find_collections
 
@@ -44,6 +45,6 @@ def export(
     directories = []
     for item in found:
         target = Path(dir, item.path) if item.path else Path(dir)
-        write_model(item.spec, [table.rows() for table in item.tables], target)
+        write_model(item.spec, item.tensors(), target)
         directories.append(target)
     return directories

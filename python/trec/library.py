@@ -22,6 +22,8 @@ from trec.errors import (
     WeightsError,
 )
 
+from trec.spec import BAGS
+
 logger = logging.getLogger("trec")
 
 _CLASSES: dict[int, type[TrecError]] = {
@@ -60,6 +62,8 @@ class Library:
         self.metadata: dict[str, Any] = json.loads(self.api.metadata)
         self.features: list[str] = self.metadata["features"]
         self.tables: list[dict[str, Any]] = self.metadata["tables"]
+        self.parameters: list[dict[str, Any]] = self.metadata.get("parameters", [])
+        self.is_pooled: bool = self.metadata.get("kind", BAGS) == BAGS
 
     def exception(self, status: int, error: abi.Error) -> TrecError:
         """The exception for a failed call, with names in place of the numbers of feature and table."""
@@ -110,10 +114,14 @@ def library_from_bytes(contents: bytes) -> Library:
 
 @dataclass
 class Weights:
-    """Where a model's rows are: a file, or the address and number of rows of each table in the model's order."""
+    """Where a model's rows are: a file, or the address and number of rows of each table in the model's order.
+
+    With tables also the address and number of elements of each parameter.
+    """
 
     path: Optional[str] = None
     tables: Optional[Sequence[tuple[int, int]]] = None
+    parameters: Sequence[tuple[int, int]] = ()
 
 
 @dataclass
@@ -136,6 +144,13 @@ def _log_warning(user: Any, error: Any) -> None:
 _WARNING = abi.Warning_(_log_warning)
 
 
+def _data_array(places: Sequence[tuple[int, int]], row_bytes: Sequence[int]) -> tuple[Any, int]:
+    array = (abi.TableData * max(1, len(places)))()
+    for entry, size, (address, rows) in zip(array, row_bytes, places):
+        entry.data, entry.rows, entry.row_bytes = address, rows, size
+    return ctypes.cast(array, ctypes.POINTER(abi.TableData)), len(places)
+
+
 class Handle:
     """A created model; destroyed with the object."""
 
@@ -146,7 +161,9 @@ class Handle:
         create = abi.CreateOptions(size=ctypes.sizeof(abi.CreateOptions))
         create.weights_path = os.fsencode(weights.path) if weights.path is not None else None
         if weights.tables is not None:
-            create.tables, create.num_tables = self._table_array(weights.tables)
+            row_bytes = [table["row_bytes"] for table in library.tables]
+            create.tables, create.num_tables = _data_array(weights.tables, row_bytes)
+            create.parameters, create.num_parameters = _data_array(weights.parameters, [4] * len(weights.parameters))
         create.bounds_check = abi.BOUNDS[options.bounds_check]
         create.threads = options.threads
         create.warning = _WARNING
@@ -157,13 +174,6 @@ class Handle:
             exception.status = self.status  # type: ignore[attr-defined]
             raise exception
         self.address: int = self.pointer.value or 0
-
-    def _table_array(self, tables: Sequence[tuple[int, int]]) -> tuple[Any, int]:
-        described = self.library.tables
-        array = (abi.TableData * max(1, len(tables)))()
-        for entry, table, (address, rows) in zip(array, described, tables):
-            entry.data, entry.rows, entry.row_bytes = address, rows, table["row_bytes"]
-        return ctypes.cast(array, ctypes.POINTER(abi.TableData)), len(tables)
 
     @property
     def cpu_level(self) -> str:
@@ -181,13 +191,27 @@ class Handle:
 
 
 class CallBuffer(threading.local):
-    """One trec_forward_args and one trec_error for each thread, kept from call to call."""
+    """One trec_forward_args and one trec_error for each thread, kept from call to call.
 
-    def __init__(self) -> None:
+    For a model without pooling also the addresses and sizes of its `num_outputs` outputs.
+    """
+
+    def __init__(self, num_outputs: int = 0) -> None:
+        self.outputs = (ctypes.c_void_p * num_outputs)()
+        self.outputs_bytes = (ctypes.c_uint64 * num_outputs)()
+        self.outputs_address = ctypes.addressof(self.outputs)
+        self.outputs_bytes_address = ctypes.addressof(self.outputs_bytes)
         self.args = bytearray(abi.FORWARD_ARGS.size)
         self.args_address = ctypes.addressof((ctypes.c_char * len(self.args)).from_buffer(self.args))
         self.error = new_error()
         self.error_address = ctypes.addressof(self.error)
+
+
+def ids_per_key(totals: list[int], num_values: int) -> list[int]:
+    """The number of ids of each key, checked before memory is taken for them."""
+    if sum(totals) != num_values or min(totals, default=0) < 0:
+        raise InputError(f"expected lengths of 0 or more that sum to the {num_values} values, got {totals} by key")
+    return totals
 
 
 class Slots:

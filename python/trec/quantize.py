@@ -2,7 +2,8 @@
 
 For each row: bias = fp16(min); scale = fp16((max - bias) / (2^bits - 1)), 1 where that is 0 or its reciprocal
 overflows; code = clamp(rint((x - bias) * (1 / scale))). Codes lie low bits first. Unlike FBGEMM, any dim is taken: the
-last byte's spare bits are 0. Rows that the format cannot hold (not finite, or past fp16) are refused instead of stored
+last byte's spare bits are 0. fp8 is FBGEMM's own: 4 bits of exponent with bias 7, 3 of mantissa, no infinities; rounded
+to even and held within 240. bf16 is rounded to even, as torch does. Rows that the format cannot hold (not finite, or past fp16) are refused instead of stored
 as garbage. Where a row's least elements are zeros of both signs, FBGEMM's choice of bias depends on its vector width;
 no lookup can tell them apart.
 """
@@ -15,6 +16,9 @@ from trec.errors import QuantizeError
 from trec.spec import BITS, HEADER_BYTES, row_bytes
 
 CHUNK_ELEMENTS = 1 << 22
+# FBGEMM quantizes to this, though its format goes on to 480.
+FP8_LARGEST = np.float32(240)
+_FP8_MIN_EXPONENT = -6
 
 
 def _parameters(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +76,47 @@ def _integer_payload(rows: np.ndarray, bits: int, first_row: int) -> np.ndarray:
     return np.concatenate([header, pack_codes(codes, bits)], axis=1)
 
 
+def float_to_bf16(values: np.ndarray) -> np.ndarray:
+    """uint16 bits, rounded to even; a NaN keeps its sign and becomes quiet."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = (bits + (((bits >> np.uint32(16)) & np.uint32(1)) + np.uint32(0x7FFF))) >> np.uint32(16)
+    return np.where(np.isnan(values), (bits >> np.uint32(16)) | np.uint32(0x40), rounded).astype(np.uint16)
+
+
+def bf16_to_float(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def float_to_fp8(values: np.ndarray) -> np.ndarray:
+    """FBGEMM's FloatToHFP8Quantized with its default of 4 bits of exponent, bias 7 and 240 as the largest value."""
+    values = np.asarray(values, np.float32)
+    magnitude = np.minimum(np.abs(values), FP8_LARGEST)
+    exponent = np.where(magnitude == 0, _FP8_MIN_EXPONENT, np.frexp(magnitude)[1] - 1)
+    exponent = np.maximum(exponent, _FP8_MIN_EXPONENT)
+    # A mantissa that rounds up to 16 carries into the exponent by itself.
+    mantissa = np.rint(np.ldexp(magnitude, 3 - exponent)).astype(np.int32)
+    codes = mantissa + (exponent - _FP8_MIN_EXPONENT) * 8
+    return (codes | (np.signbit(values).astype(np.int32) << 7)).astype(np.uint8)
+
+
+def fp8_to_float(codes: np.ndarray) -> np.ndarray:
+    magnitude = ((codes & np.uint8(0x7F)).astype(np.uint32) << np.uint32(20)).view(np.float32) * np.float32(2.0**120)
+    return np.where(codes & np.uint8(0x80), -magnitude, magnitude)
+
+
+def _float_payload(rows: np.ndarray, dtype: str, first_row: int) -> np.ndarray:
+    if dtype == "bf16":
+        return float_to_bf16(rows.astype(np.float32, copy=False)).view(np.uint8)
+    if dtype == "fp8":
+        bad = np.isnan(rows).any(axis=1)
+        if bad.any():
+            raise QuantizeError(f"row {first_row + int(bad.argmax())} holds nan, expected numbers, fp8 has no nan")
+        return float_to_fp8(rows)
+    with np.errstate(over="ignore"):
+        kind = np.float32 if dtype == "fp32" else np.float16
+        return np.ascontiguousarray(rows.astype(kind, copy=False)).view(np.uint8)
+
+
 def quantize_rows(rows: np.ndarray, dtype: str, row_alignment: int = 1, first_row: int = 0) -> np.ndarray:
     """`uint8[rows, row_bytes]` of fp32 or fp16 rows; `first_row` only counts in error messages."""
     if rows.ndim != 2 or rows.dtype not in (np.float32, np.float16):
@@ -81,9 +126,7 @@ def quantize_rows(rows: np.ndarray, dtype: str, row_alignment: int = 1, first_ro
     if dtype.startswith("int"):
         payload = _integer_payload(rows.astype(np.float32, copy=False), BITS[dtype], first_row)
     else:
-        target = np.float32 if dtype == "fp32" else np.float16
-        with np.errstate(over="ignore"):
-            payload = np.ascontiguousarray(rows.astype(target, copy=False)).view(np.uint8)
+        payload = _float_payload(rows, dtype, first_row)
     result = np.zeros((rows.shape[0], row_bytes(rows.shape[1], dtype, row_alignment)), np.uint8)
     result[:, : payload.shape[1]] = payload
     return result
@@ -99,9 +142,12 @@ def quantize_chunks(rows: np.ndarray, dtype: str, row_alignment: int = 1) -> Ite
 def dequantize_rows(stored: np.ndarray, dtype: str, dim: int) -> np.ndarray:
     """float32 values of stored rows: what a bag of one id without weights gives."""
     if not dtype.startswith("int"):
-        kind = np.float32 if dtype == "fp32" else np.float16
-        width = dim * np.dtype(kind).itemsize
-        return np.ascontiguousarray(stored[:, :width]).view(kind).astype(np.float32)
+        elements = np.ascontiguousarray(stored[:, : row_bytes(dim, dtype, 1)])
+        if dtype == "fp8":
+            return fp8_to_float(elements)
+        if dtype == "bf16":
+            return bf16_to_float(elements.view(np.uint16))
+        return elements.view(np.float32 if dtype == "fp32" else np.float16).astype(np.float32)
     header = np.ascontiguousarray(stored[:, :HEADER_BYTES]).view(np.float16).astype(np.float32)
     packed = stored[:, HEADER_BYTES : row_bytes(dim, dtype, 1)]
     codes = unpack_codes(packed, BITS[dtype], dim).astype(np.float32)

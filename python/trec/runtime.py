@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from ctypes import addressof
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
 from trec import abi
 from trec.errors import InputError, TrecError, WeightsError
-from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, open_library
+from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, ids_per_key, open_library
 
 PathLike = Union[str, "os.PathLike[str]"]
 _ID_TYPES = {np.dtype(np.int32): abi.INT32, np.dtype(np.int64): abi.INT64}
@@ -34,20 +34,19 @@ def _ids(name: str, value: Any) -> np.ndarray:
     return result
 
 
-class Model:
-    """One loaded model; may be called from many threads at once."""
+class _BaseModel:
+    """What models with and without pooling have in common."""
 
     def __init__(self, library: Library, handle: Handle, keep: Any) -> None:
         self._handle = handle
         self._keep = keep
-        self._call = CallBuffer()
+        output = library.metadata["output"]
+        self._keys: list[dict[str, Any]] = output["keys"]
+        self._output_type = np.dtype(_OUTPUT_TYPES[output["dtype"]])
+        self._call = CallBuffer(0 if library.is_pooled else len(self._keys))
         self._forward = library.api.forward
         self._slots = Slots(library.features)
         self._metadata = library.metadata
-        output = library.metadata["output"]
-        self._output_type = np.dtype(_OUTPUT_TYPES[output["dtype"]])
-        self._total_dim: int = output["total_dim"]
-        self._columns = {key["key"]: slice(key["column"], key["column"] + key["dim"]) for key in output["keys"]}
         self.features: list[str] = list(library.features)
         self.tables: list[dict[str, Any]] = library.tables
 
@@ -55,6 +54,75 @@ class Model:
     def info(self) -> dict[str, Any]:
         """The model's metadata, the CPU level in use and the counters."""
         return {**self._metadata, "cpu_level": self._handle.cpu_level, "counters": self._handle.counters()}
+
+    def _run(self, batch: "_Batch", output: Optional[np.ndarray]) -> None:
+        call = self._call
+        bounds_address, bounds_type = batch.bounds.ctypes.data, _ID_TYPES[batch.bounds.dtype]
+        by_length, ids, per_id = batch.by_length, batch.ids, batch.weights
+        abi.FORWARD_ARGS.pack_into(
+            call.args, 0, abi.FORWARD_ARGS.size, batch.size, batch.num_keys,
+            0 if batch.slots is None else addressof(batch.slots), ids.ctypes.data, ids.size,
+            bounds_address if by_length else 0, 0 if by_length else bounds_address,
+            0 if per_id is None else per_id.ctypes.data, 0 if per_id is None else per_id.size,
+            0 if output is None else output.ctypes.data, 0 if output is None else output.nbytes, 0, 0, 0,
+            _ID_TYPES[ids.dtype], bounds_type if by_length else 0, 0 if by_length else bounds_type, 0,
+            call.outputs_address if output is None else 0, call.outputs_bytes_address if output is None else 0,
+        )  # fmt: skip
+        status = self._forward(self._handle.address, call.args_address, call.error_address)
+        if status != abi.OK:
+            raise self._handle.library.exception(status, call.error)
+
+    def _read(
+        self, arrays: tuple[Any, Any, Any, Any], keys: Optional[Sequence[str]]
+    ) -> "_Batch":
+        """Checks what can be seen without reading the arrays."""
+        values, lengths, offsets, weights = arrays
+        ids = _ids("values", values)
+        slots = None if keys is None else self._slots.find(keys)
+        num_keys = len(self.features) if keys is None else len(keys)
+        bounds, size = _bounds(lengths, offsets, num_keys)
+        return _Batch(ids, bounds, lengths is not None, size, num_keys, slots, _weights(weights))
+
+
+class _Batch(NamedTuple):
+    ids: np.ndarray
+    bounds: np.ndarray
+    by_length: bool
+    size: int
+    num_keys: int
+    slots: Any
+    weights: Optional[np.ndarray]
+
+
+def _bounds(lengths: Any, offsets: Any, num_keys: int) -> tuple[np.ndarray, int]:
+    """The array that cuts values into bags, and the batch size that follows from its size."""
+    if (lengths is None) == (offsets is None):
+        raise InputError(f"expected exactly one of lengths and offsets, got {'none' if lengths is None else 'both'}")
+    name, extra = ("lengths", 0) if offsets is None else ("offsets", 1)
+    bounds = _ids(name, lengths if offsets is None else offsets)
+    batch, rest = divmod(bounds.size - extra, num_keys) if num_keys else (0, bounds.size - extra)
+    if rest or batch < 0:
+        shape = f"{num_keys} * B" + (" + 1" if extra else "")
+        raise InputError(f"{name}: expected {shape} elements, got {bounds.size}")
+    return bounds, batch
+
+
+def _weights(weights: Any) -> Optional[np.ndarray]:
+    if weights is None:
+        return None
+    result = _array("weights", weights)
+    if result.dtype != np.float32:
+        raise InputError(f"weights: expected float32, got {result.dtype}")
+    return result
+
+
+class Model(_BaseModel):
+    """One loaded model with pooling; may be called from many threads at once."""
+
+    def __init__(self, library: Library, handle: Handle, keep: Any) -> None:
+        super().__init__(library, handle, keep)
+        self._total_dim: int = library.metadata["output"]["total_dim"]
+        self._columns = {key["key"]: slice(key["column"], key["column"] + key["dim"]) for key in self._keys}
 
     def __call__(
         self,
@@ -82,50 +150,10 @@ class Model:
         keys: Optional[Sequence[str]] = None,
     ) -> np.ndarray:
         """As calling the model, but fills and returns a whole `[B, total_dim]` array, the caller's where given."""
-        ids = _ids("values", values)
-        slots = None if keys is None else self._slots.find(keys)
-        num_keys = len(self.features) if keys is None else len(keys)
-        bounds, batch = self._bounds(lengths, offsets, num_keys)
-        per_id = self._weights(weights)
-        output = self._output(output, batch)
-        call = self._call
-        bounds_address, bounds_type = bounds.ctypes.data, _ID_TYPES[bounds.dtype]
-        by_length = lengths is not None
-        abi.FORWARD_ARGS.pack_into(
-            call.args, 0, abi.FORWARD_ARGS.size, batch, num_keys,
-            0 if slots is None else addressof(slots), ids.ctypes.data, ids.size,
-            bounds_address if by_length else 0, 0 if by_length else bounds_address,
-            0 if per_id is None else per_id.ctypes.data, 0 if per_id is None else per_id.size,
-            output.ctypes.data, output.nbytes, 0, 0, 0,
-            _ID_TYPES[ids.dtype], bounds_type if by_length else 0, 0 if by_length else bounds_type, 0,
-        )  # fmt: skip
-        status = self._forward(self._handle.address, call.args_address, call.error_address)
-        if status != abi.OK:
-            raise self._handle.library.exception(status, call.error)
+        batch = self._read((values, lengths, offsets, weights), keys)
+        output = self._output(output, batch.size)
+        self._run(batch, output)
         return output
-
-    def _bounds(self, lengths: Any, offsets: Any, num_keys: int) -> tuple[np.ndarray, int]:
-        """The array that cuts values into bags, and the batch size that follows from its size."""
-        if (lengths is None) == (offsets is None):
-            raise InputError(
-                f"expected exactly one of lengths and offsets, got {'none' if lengths is None else 'both'}"
-            )
-        name, extra = ("lengths", 0) if offsets is None else ("offsets", 1)
-        bounds = _ids(name, lengths if offsets is None else offsets)
-        batch, rest = divmod(bounds.size - extra, num_keys) if num_keys else (0, bounds.size - extra)
-        if rest or batch < 0:
-            shape = f"{num_keys} * B" + (" + 1" if extra else "")
-            raise InputError(f"{name}: expected {shape} elements, got {bounds.size}")
-        return bounds, batch
-
-    @staticmethod
-    def _weights(weights: Any) -> Optional[np.ndarray]:
-        if weights is None:
-            return None
-        result = _array("weights", weights)
-        if result.dtype != np.float32:
-            raise InputError(f"weights: expected float32, got {result.dtype}")
-        return result
 
     def _output(self, output: Optional[np.ndarray], batch: int) -> np.ndarray:
         shape = (batch, self._total_dim)
@@ -139,25 +167,61 @@ class Model:
         return output
 
 
+class SequenceModel(_BaseModel):
+    """One loaded model without pooling; may be called from many threads at once."""
+
+    def __call__(
+        self,
+        values: Any,
+        lengths: Any = None,
+        offsets: Any = None,
+        keys: Optional[Sequence[str]] = None,
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By output key: a row for each id of the feature, and the number of ids of each sample.
+
+        Arguments as those of a model with pooling. A key that occurs twice is given once.
+        """
+        batch = self._read((values, lengths, offsets, None), keys)
+        counts = batch.bounds if batch.by_length else np.diff(batch.bounds)
+        counts = counts.reshape(batch.num_keys, batch.size)
+        totals = ids_per_key(counts.sum(axis=1, dtype=np.int64).tolist(), batch.ids.size)
+        places = range(batch.num_keys) if batch.slots is None else batch.slots
+        place = dict(zip(self.features, places))
+        keys_of = [(key, place[key["feature"]]) for key in self._keys]
+        outputs = [np.empty((totals[slot], key["dim"]), self._output_type) for key, slot in keys_of]
+        self._call.outputs[:] = [output.ctypes.data for output in outputs]
+        self._call.outputs_bytes[:] = [output.nbytes for output in outputs]
+        self._run(batch, None)
+        return {key["key"]: (output, counts[slot]) for (key, slot), output in zip(keys_of, outputs)}
+
+
+def _array_of(arrays: Mapping[str, np.ndarray], kind: str, name: str) -> np.ndarray:
+    if name not in arrays:
+        raise WeightsError(f"weights of {kind} '{name}' are missing, got {sorted(arrays)}")
+    return arrays[name]
+
+
 def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tuple[Weights, list[np.ndarray]]:
-    tables, keep = [], []
+    keep = []
     for table in library.tables:
-        if table["name"] not in arrays:
-            raise WeightsError(f"weights of table '{table['name']}' are missing, got {sorted(arrays)}")
-        rows = arrays[table["name"]]
-        if (
-            rows.dtype != np.uint8
-            or rows.ndim != 2
-            or rows.shape[1] != table["row_bytes"]
-            or not rows.flags.c_contiguous
-        ):
+        rows = _array_of(arrays, "table", table["name"])
+        width = table["row_bytes"]
+        if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != width or not rows.flags.c_contiguous:
             raise WeightsError(
-                f"table '{table['name']}': expected contiguous uint8[rows, {table['row_bytes']}], "
+                f"table '{table['name']}': expected contiguous uint8[rows, {width}], "
                 f"got {rows.dtype}{list(rows.shape)}"
             )
         keep.append(rows)
-        tables.append((rows.ctypes.data, rows.shape[0]))
-    return Weights(tables=tables), keep
+    for parameter in library.parameters:
+        vector, count = _array_of(arrays, "parameter", parameter["name"]), parameter["count"]
+        if vector.dtype != np.float32 or vector.shape != (count,) or not vector.flags.c_contiguous:
+            raise WeightsError(
+                f"parameter '{parameter['name']}': expected contiguous float32[{count}], "
+                f"got {vector.dtype}{list(vector.shape)}"
+            )
+        keep.append(vector)
+    places = [(array.ctypes.data, array.shape[0]) for array in keep]
+    return Weights(tables=places[: len(library.tables)], parameters=places[len(library.tables) :]), keep
 
 
 def _create_without_weights(library: Library, so: PathLike, options: Options) -> Handle:
@@ -180,10 +244,11 @@ def load(
     device: str = "cpu",
     threads: int = 1,
     bounds_check: Optional[str] = None,
-) -> Model:
+) -> Union[Model, SequenceModel]:
     """Loads a compiled model.
 
-    `weights`: a safetensors file, or arrays `uint8[rows, row_bytes]` by table, which are used where they lie. Without
+    `weights`: a safetensors file, or arrays `uint8[rows, row_bytes]` by table (and `float32[length]` by the name of
+    each vector of position weights), which are used where they lie. Without
     it the weights inside the `.so` are used, or else those of the file beside it with the suffix `.safetensors`.
     """
     if device != "cpu":
@@ -198,4 +263,4 @@ def load(
         handle = Handle(library, source, options)
     else:
         handle = Handle(library, Weights(path=os.fspath(weights)), options)
-    return Model(library, handle, keep)
+    return (Model if library.is_pooled else SequenceModel)(library, handle, keep)

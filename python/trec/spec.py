@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Optional
 
-BITS = {"fp32": 32, "fp16": 16, "int8": 8, "int4": 4, "int2": 2}
+BITS = {"fp32": 32, "fp16": 16, "int8": 8, "int4": 4, "int2": 2, "bf16": 16, "fp8": 8}
 BOUNDS_CHECKS = ("fatal", "warning", "ignore", "none")
 OUTPUT_DTYPES = ("float32", "float16", "bfloat16")
 HEADER_BYTES = 4
+BAGS, SEQUENCE = "embedding_bag_collection", "embedding_collection"
 
 
 def row_bytes(dim: int, dtype: str, row_alignment: int) -> int:
@@ -20,6 +21,8 @@ def row_bytes(dim: int, dtype: str, row_alignment: int) -> int:
 
 @dataclass
 class TableSpec:
+    """`pooling` means nothing in a model without pooling."""
+
     name: str
     num_embeddings: Optional[int]
     embedding_dim: int
@@ -40,17 +43,35 @@ class OutputSpec:
     feature: str
 
 
-def default_outputs(tables: list[TableSpec]) -> list[OutputSpec]:
-    """TorchRec's order and names of the columns: grouped by pooling, `feature@table` where a feature is used twice."""
-    uses = Counter(feature for table in tables for feature in table.features)
-    poolings = list(dict.fromkeys(table.pooling for table in tables))
+@dataclass
+class PositionWeightsSpec:
+    """One weight for each position in a bag of the feature; `name` is that of their tensor in the weights file."""
+
+    feature: str
+    length: int
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = self.name or f"position_weights.{self.feature}"
+
+
+def outputs_in_order(groups: list[list[TableSpec]]) -> list[OutputSpec]:
+    """One output for each feature of each table, `feature@table` where a feature is used twice anywhere."""
+    uses = Counter(feature for tables in groups for table in tables for feature in table.features)
     return [
         OutputSpec(feature if uses[feature] == 1 else f"{feature}@{table.name}", table.name, feature)
-        for pooling in poolings
+        for tables in groups
         for table in tables
-        if table.pooling == pooling
         for feature in table.features
     ]
+
+
+def default_outputs(tables: list[TableSpec], kind: str = BAGS) -> list[OutputSpec]:
+    """TorchRec's order: tables grouped by pooling, or where there is none by the type of their rows."""
+    groups: dict[str, list[TableSpec]] = {}
+    for table in tables:
+        groups.setdefault(table.pooling if kind == BAGS else table.dtype, []).append(table)
+    return outputs_in_order(list(groups.values()))
 
 
 @dataclass
@@ -63,17 +84,23 @@ class ModelSpec:
     bounds_check: str = "warning"
     outputs: list[OutputSpec] = field(default_factory=list)
     weights: Optional[str] = None
+    kind: str = BAGS
+    position_weights: list[PositionWeightsSpec] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.outputs:
-            self.outputs = default_outputs(self.tables)
+            self.outputs = default_outputs(self.tables, self.kind)
         if not self.features:
             self.features = list(dict.fromkeys(output.feature for output in self.outputs))
 
     def to_dict(self) -> dict[str, Any]:
-        result: dict[str, Any] = {"trec_spec": 1, "kind": "embedding_bag_collection", **asdict(self)}
-        if self.weights is None:
-            del result["weights"]
+        result: dict[str, Any] = {"trec_spec": 1, **asdict(self)}
+        for name in ("weights", "position_weights"):
+            if not result[name]:
+                del result[name]
+        if self.kind == SEQUENCE:
+            for table in result["tables"]:
+                del table["pooling"]
         return result
 
     def to_json(self) -> str:

@@ -1,4 +1,5 @@
-"""The canonical weights file: safetensors with one U8 tensor `[rows, row_bytes]` per table.
+"""The canonical weights file: safetensors with one U8 tensor `[rows, row_bytes]` per table and one F32 vector for
+each feature that is weighted by position.
 
 Written streaming: a table is handed over as chunks, so the largest thing in memory beside the caller's own tables is
 one chunk. The layout is canonical (same tables, same bytes): order by alignment, data at a multiple of 64 bytes.
@@ -34,6 +35,32 @@ class TableRows:
     def bytes(self) -> int:
         return self.rows * self.row_bytes
 
+    @property
+    def entry(self) -> dict[str, Any]:
+        return {"dtype": "U8", "shape": [self.rows, self.row_bytes]}
+
+
+@dataclass
+class Parameter:
+    """A vector of float32 to write."""
+
+    name: str
+    array: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        return self.array.nbytes
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        return {"dtype": "F32", "shape": list(self.array.shape)}
+
+    def chunks(self) -> Iterable[Any]:
+        return array_chunks(np.ascontiguousarray(self.array))
+
+
+Tensor = Union[TableRows, Parameter]
+
 
 def array_chunks(array: np.ndarray) -> Iterator[memoryview]:
     """Yields the memory of a contiguous array in pieces, without copying it."""
@@ -48,12 +75,12 @@ def _alignment(size: int) -> int:
     return min(size & -size, DATA_ALIGNMENT) if size else DATA_ALIGNMENT
 
 
-def canonical_order(tables: Sequence[TableRows]) -> list[TableRows]:
+def canonical_order(tables: Sequence[Tensor]) -> list[Tensor]:
     """The format allows no holes; by falling alignment each table starts aligned as far as its size lets it."""
     return sorted(tables, key=lambda table: -_alignment(table.bytes))
 
 
-def header_bytes(ordered: Sequence[TableRows]) -> bytes:
+def header_bytes(ordered: Sequence[Tensor]) -> bytes:
     """The length field and the padded JSON header for tables that lie in this order."""
     entries: dict[str, Any] = {}
     begin = 0
@@ -61,14 +88,14 @@ def header_bytes(ordered: Sequence[TableRows]) -> bytes:
         if table.name in entries or table.name == "__metadata__":
             raise WeightsError(f"table name '{table.name}' is taken or reserved in a weights file")
         end = begin + table.bytes
-        entries[table.name] = {"dtype": "U8", "shape": [table.rows, table.row_bytes], "data_offsets": [begin, end]}
+        entries[table.name] = {**table.entry, "data_offsets": [begin, end]}
         begin = end
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % DATA_ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
 
 
-def _write_table(file: Any, table: TableRows) -> None:
+def _write_table(file: Any, table: Tensor) -> None:
     written = 0
     for chunk in table.chunks():
         written += file.write(chunk)
@@ -76,7 +103,7 @@ def _write_table(file: Any, table: TableRows) -> None:
         raise WeightsError(f"table '{table.name}' gave {written} bytes, expected {table.bytes}")
 
 
-def write_weights(path: PathLike, tables: Sequence[TableRows]) -> None:
+def write_weights(path: PathLike, tables: Sequence[Tensor]) -> None:
     """Writes the file beside `path` and renames it, so that a reader never sees half of it."""
     ordered = canonical_order(tables)
     header = header_bytes(ordered)
@@ -101,7 +128,7 @@ def _umask() -> int:
 
 
 def read_weights(path: PathLike) -> dict[str, np.ndarray]:
-    """Maps each table as `uint8[rows, row_bytes]`; what is written to them stays in memory."""
+    """Maps each table as `uint8[rows, row_bytes]`, and vectors of float32; what is written to them stays in memory."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -114,5 +141,8 @@ def read_weights(path: PathLike) -> dict[str, np.ndarray]:
     result = {}
     for name, entry in entries.items():
         begin, end = entry["data_offsets"]
-        result[name] = np.asarray(data[begin:end]).reshape(entry["shape"])
+        stored = np.asarray(data[begin:end])
+        # A view of a misplaced vector would be one of no element of any float.
+        is_float = entry["dtype"] == "F32" and (end - begin) % 4 == 0
+        result[name] = (stored.view("<f4") if is_float else stored).reshape(entry["shape"])
     return result

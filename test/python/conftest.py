@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 import torch
-from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, PoolingType
+from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatCollection
-from torchrec.quant.embedding_modules import EmbeddingBagCollection
+from torchrec.quant.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from trec._fbgemm import require_vector_kernels
@@ -86,3 +86,48 @@ def assert_same(got, expected):
     assert got.values().dtype == expected.values().dtype
     bits = {4: torch.int32, 2: torch.int16}[got.values().element_size()]
     assert torch.equal(got.values().view(bits), expected.values().view(bits))
+
+
+def assert_same_dicts(got, expected):
+    """Two dicts of JaggedTensors with equal keys in equal order, lengths, weights and bits."""
+    assert list(got) == list(expected)
+    for key, jagged in expected.items():
+        assert_same_bits(got[key].values(), jagged.values())
+        assert_same_bits(got[key].lengths(), jagged.lengths())
+        assert (got[key].weights_or_none() is None) == (jagged.weights_or_none() is None)
+        if jagged.weights_or_none() is not None:
+            assert_same_bits(got[key].weights(), jagged.weights())
+
+
+def assert_same_bits(got, expected):
+    assert got.dtype == expected.dtype and got.shape == expected.shape
+    bits = {8: torch.int64, 4: torch.int32, 2: torch.int16}[got.element_size()]
+    assert torch.equal(got.contiguous().view(bits), expected.contiguous().view(bits))
+
+
+def sequence_configs(**changes):
+    """Tables of two types, with a feature shared by tables of one type."""
+    shapes = {"ads": (40, DataType.INT8), "pages": (20, DataType.FP16), "users": (30, DataType.INT8)}
+    features = {"ads": ["ad", "shared"], "pages": ["page"], "users": ["user", "shared"]}
+    return [
+        EmbeddingConfig(
+            **{
+                "name": name,
+                "num_embeddings": rows,
+                "embedding_dim": 8,
+                "data_type": kind,
+                "feature_names": features[name],
+                **changes.get(name, {}),
+            }
+        )
+        for name, (rows, kind) in shapes.items()
+    ]
+
+
+SEQUENCE_KEYS = ["ad", "shared", "page", "user"]
+
+
+def make_sequence(tables=None, **arguments):
+    tables = tables if tables is not None else sequence_configs()
+    weights = {table.name: rows_for(table) for table in tables}
+    return EmbeddingCollection(tables, torch.device("cpu"), table_name_to_quantized_weights=weights, **arguments)

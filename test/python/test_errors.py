@@ -267,14 +267,33 @@ def test_kjt_strides(compiled):
     ids = torch.zeros(6, dtype=torch.int64)
     kjt = KeyedJaggedTensor(KEYS, ids, lengths=lengths, stride_per_key_per_rank=[[1], [3], [1], [1]])
     with pytest.raises(
-        trec.InputError, match=r"expected one batch size for all keys, got stride_per_key \[1, 3, 1, 1\]"
+        trec.InputError, match=r"expected inverse_indices, because stride_per_key \[1, 3, 1, 1\] differs between keys"
     ):
         compiled(kjt)
-    kjt = KeyedJaggedTensor(
-        KEYS, ids[:4], lengths=lengths[:4], inverse_indices=(KEYS, torch.zeros(4, 1, dtype=torch.int64))
-    )
-    with pytest.raises(trec.InputError, match="inverse_indices are not supported, expand the batch before"):
-        compiled(kjt)
+
+
+STRIDES = [[1], [3], [1], [1]]
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"stride_per_key_per_rank": STRIDES[:3]}, "stride_per_key: expected 4 numbers, got 3"),
+        ({"stride_per_key_per_rank": [[2]] * 4}, r"lengths: expected 8 elements .* \[2, 2, 2, 2\], got 6 of torch.int64"),
+        ({"lengths": None}, "expected lengths or offsets, got none"),
+        ({"inverse_indices": (KEYS[:3], torch.zeros(3, 2, dtype=torch.int64))}, "feature 'user' is missing"),
+        ({"inverse_indices": (KEYS, torch.zeros(3, 2, dtype=torch.int64))}, "inverse_indices: expected 4 rows"),
+        (
+            {"inverse_indices": (KEYS, torch.full((4, 2), 1))},
+            "inverse_indices: expected 0 to 0 for feature 'ad', got 1 to 1",
+        ),
+        ({"inverse_indices": (KEYS, torch.full((4, 2), -1))}, "got -1 to -1"),
+    ],
+)
+def test_kjt_of_different_batch_sizes(compiled, changes, text):
+    arguments = {"lengths": torch.ones(6, dtype=torch.int64), "stride_per_key_per_rank": STRIDES, **changes}
+    with pytest.raises(trec.InputError, match=text):
+        compiled(KeyedJaggedTensor(KEYS, torch.zeros(6, dtype=torch.int64), **arguments))
 
 
 def test_kjt_weights(weighted):

@@ -5,8 +5,7 @@ import torch
 from conftest import configs, make_float, make_quantized
 from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatCollection
-from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
-from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
+from torchrec.modules.feature_processor_ import FeatureProcessorsCollection, PositionWeightedModuleCollection
 from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection
 from torchrec.quant.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 from torchrec.quant.embedding_modules import FeatureProcessedEmbeddingBagCollection as QuantizedProcessed
@@ -33,29 +32,40 @@ class Holder(torch.nn.Module):
 
 def test_export_of_other_things(tmp_path):
     refused("no module", "expected a torch.nn.Module, got str; pass the model itself", tmp_path)
-    refused(torch.nn.Linear(1, 1), "Linear holds no embedding bag collection; pass a model with one", tmp_path)
+    refused(torch.nn.Linear(1, 1), "Linear holds no embedding collection; pass a model with one", tmp_path)
 
 
-def test_export_of_sequences(tmp_path):
-    config = EmbeddingConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
-    floats = FloatSequence(tables=[config], device=CPU)
-    text = "module 'sparse': EmbeddingCollection gives one embedding per id, not per bag; compile"
-    refused(Holder(floats), text, tmp_path, dtype="int8")
+def test_export_of_sequences_with_integer_outputs(tmp_path):
     config = EmbeddingConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"], data_type=DataType.INT8)
-    refused(Holder(EmbeddingCollection([config], CPU)), text, tmp_path)
+    module = EmbeddingCollection([config], CPU, output_dtype=torch.qint8)
+    refused(Holder(module), "module 'sparse': output type torch.qint8, which hands out stored rows; use", tmp_path)
 
 
-def test_export_of_feature_processors(tmp_path):
-    processor = PositionWeightedModuleCollection(max_feature_lengths={"f": 3})
+def test_export_of_feature_processors_in_python(tmp_path):
+    class Processor(FeatureProcessorsCollection):
+        def forward(self, features):
+            return features
+
     config = EmbeddingBagConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
     inner = FloatCollection(tables=[config], is_weighted=True, device=CPU)
-    module = FeatureProcessedEmbeddingBagCollection(inner, processor)
-    refused(module, "FeatureProcessedEmbeddingBagCollection weights ids by position; apply the", tmp_path, dtype="int8")
+    text = "its feature processor Processor runs in Python; use trec.torch.compile or replace"
+    refused(FeatureProcessedEmbeddingBagCollection(inner, Processor()), text, tmp_path, dtype="int8")
     config = EmbeddingBagConfig(
         name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"], data_type=DataType.INT8
     )
-    quantized = QuantizedProcessed([config], True, CPU, feature_processor=processor)
-    refused(Holder(quantized), "module 'sparse': FeatureProcessed.* weights ids by position", tmp_path)
+    quantized = QuantizedProcessed([config], True, CPU, feature_processor=Processor())
+    refused(Holder(quantized), f"module 'sparse': {text}", tmp_path)
+
+
+def test_export_of_subclasses_behind_a_feature_processor(tmp_path):
+    class Mine(FloatCollection):
+        pass
+
+    config = EmbeddingBagConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
+    processor = PositionWeightedModuleCollection(max_feature_lengths={"f": 3})
+    module = FeatureProcessedEmbeddingBagCollection(Mine(tables=[config], is_weighted=True, device=CPU), processor)
+    text = "module 'sparse': Mine is a subclass whose forward may differ; compile a plain collection"
+    refused(Holder(module), text, tmp_path, dtype="int8")
 
 
 def test_export_of_managed_collision(tmp_path):
@@ -121,21 +131,21 @@ def make_meta_float():
     return FloatCollection(tables=tables, device=torch.device("meta"))
 
 
-def test_export_of_bfloat16(tmp_path):
-    module = make_float().to(torch.bfloat16)
-    refused(module, "table 'ads': weights of type torch.bfloat16; convert them", tmp_path, dtype="int8")
+def test_export_of_doubles(tmp_path):
+    module = make_float().to(torch.float64)
+    refused(module, "table 'ads': weights of type torch.float64; convert them", tmp_path, dtype="int8")
 
 
-def test_export_of_fp8(tmp_path):
+def test_export_of_other_formats(tmp_path):
     from fbgemm_gpu.split_embedding_configs import SparseType
 
     module = make_quantized()
     tbe = module._emb_modules[0]
     name, rows, dim, _, location = tbe.embedding_specs[0]
     stored = tbe.split_embedding_weights_with_scale_bias(0)
-    tbe.embedding_specs[0] = (name, rows, dim, SparseType.FP8, location)
+    tbe.embedding_specs[0] = (name, rows, dim, SparseType.NFP8, location)
     tbe.split_embedding_weights_with_scale_bias = lambda split_scale_bias_mode: stored
-    refused(module, "table 'ads': weights of type fp8; quantize to one of fp32, fp16", tmp_path)
+    refused(module, "table 'ads': weights of type nfp8; quantize to one of fp32, fp16", tmp_path)
 
 
 def test_export_of_virtual_tables(tmp_path):
@@ -186,6 +196,13 @@ def test_export_dtypes(tmp_path):
     refused(make_quantized(), text, tmp_path, output_dtype="float16")
 
 
+def test_export_of_nan_as_fp8(tmp_path):
+    module = make_float()
+    module.embedding_bags.ads.weight.data[7, 2] = float("nan")
+    with pytest.raises(trec.QuantizeError, match="row 7 holds nan, expected numbers, fp8 has no nan"):
+        trec.export(module, tmp_path, dtype="fp8")
+
+
 def test_export_of_values_that_do_not_fit(tmp_path):
     module = make_float()
     module.embedding_bags.ads.weight.data[7, 2] = float("nan")
@@ -195,7 +212,7 @@ def test_export_of_values_that_do_not_fit(tmp_path):
 
 def test_compile_and_replace_of_other_things():
     with pytest.raises(
-        trec.ExportError, match="expected an EmbeddingBagCollection, got Holder; use trec.torch.replace"
+        trec.ExportError, match="expected an embedding collection, got Holder; use trec.torch.replace"
     ):
         trec.torch.compile(Holder(make_quantized()))
     with pytest.raises(trec.ExportError, match="Holder holds no quantized collection; quantize it or pass dtype="):

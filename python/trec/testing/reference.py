@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from trec.quantize import unpack_codes
+from trec.quantize import dequantize_rows, unpack_codes
 from trec.spec import BITS, HEADER_BYTES, ModelSpec, TableSpec, row_bytes
 
 
@@ -30,8 +30,7 @@ def fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 def _pool_row(acc: np.ndarray, row: np.ndarray, table: TableSpec, weight: Optional[np.float32]) -> np.ndarray:
     dim = table.embedding_dim
     if not table.dtype.startswith("int"):
-        kind = np.float32 if table.dtype == "fp32" else np.float16
-        values = row[: dim * np.dtype(kind).itemsize].copy().view(kind).astype(np.float32)
+        values = dequantize_rows(row[None], table.dtype, dim)[0]
         return acc + values if weight is None else fma(np.full(dim, weight), values, acc)
     scale, bias = row[:HEADER_BYTES].copy().view(np.float16).astype(np.float32)
     if weight is not None:

@@ -1,0 +1,155 @@
+"""Checks a batch's tensors before their addresses are handed on, and evens out batches whose keys differ in size.
+
+A KeyedJaggedTensor may have another number of samples for each key (VBE), with `inverse_indices` saying which of them
+each row of the result is. A compiled model takes one number for all keys, so the shorter keys are padded with empty
+bags, and rows are picked afterwards, as TorchRec's float modules do.
+"""
+
+from typing import Any, NamedTuple, Optional
+
+import torch
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+from trec import abi
+from trec.errors import InputError
+
+ID_TYPES = {torch.int32: abi.INT32, torch.int64: abi.INT64}
+# Stands for the lengths or offsets of an empty batch: an empty tensor has no address.
+ZERO = torch.zeros(1, dtype=torch.int64)
+
+
+class KeySlots(NamedTuple):
+    """Where the model's features, and its outputs, are among the keys of a batch."""
+
+    keys: list[str]
+    count: int
+    address: int
+    array: Any
+    places: list[int]
+
+
+class Batch(NamedTuple):
+    """Tensors that must outlive the call, and what trec_forward_args says of them."""
+
+    values_tensor: torch.Tensor
+    bounds: torch.Tensor
+    weights_tensor: Optional[torch.Tensor]
+    keys: KeySlots
+    size: int
+    values: int
+    num_values: int
+    lengths: int
+    offsets: int
+    weights: int
+    num_weights: int
+    values_type: int
+    lengths_type: int
+    offsets_type: int
+
+
+def bad_ids(values: torch.Tensor) -> InputError:
+    if values.dtype not in ID_TYPES:
+        return InputError(f"values: expected int32 or int64, got {values.dtype}")
+    if values.dim() != 1:
+        return InputError(f"values: expected one dimension, got shape {list(values.shape)}")
+    return InputError(f"values: expected a tensor on the cpu, got device '{values.device}'")
+
+
+def check_bounds(name: str, bounds: Optional[torch.Tensor], expected: int) -> tuple[torch.Tensor, int]:
+    """The lengths or offsets, contiguous, and the code of their type."""
+    if bounds is None:
+        raise InputError("expected lengths or offsets, got none")
+    kind = ID_TYPES.get(bounds.dtype)
+    if bounds.numel() == 0 and expected <= 1:
+        return ZERO, abi.INT64
+    if bounds.numel() != expected or kind is None or not bounds.is_cpu:
+        raise InputError(
+            f"{name}: expected {expected} elements of int32 or int64 on the cpu, "
+            f"got {bounds.numel()} of {bounds.dtype} on '{bounds.device}'"
+        )
+    return (bounds if bounds.is_contiguous() else bounds.contiguous()), kind
+
+
+def check_weights(weights: Optional[torch.Tensor]) -> torch.Tensor:
+    if weights is None:
+        raise InputError("the collection is weighted, but the batch has no weights")
+    if weights.dtype != torch.float32 or weights.dim() != 1 or not weights.is_cpu:
+        raise InputError(
+            f"weights: expected one dimension of float32 on the cpu, "
+            f"got {weights.dtype}{list(weights.shape)} on '{weights.device}'"
+        )
+    return weights if weights.is_contiguous() else weights.contiguous()
+
+
+def is_strided(features: KeyedJaggedTensor) -> bool:
+    """Whether keys may differ in their number of samples, or rows are to be picked."""
+    return features._stride_per_key_per_rank is not None or features._inverse_indices is not None
+
+
+def strides_of(features: KeyedJaggedTensor) -> list[int]:
+    """Samples of each key."""
+    strides = list(features.stride_per_key())
+    if len(strides) != len(features.keys()):
+        raise InputError(f"stride_per_key: expected {len(features.keys())} numbers, got {len(strides)}")
+    return strides
+
+
+def lengths_by_key(features: KeyedJaggedTensor, strides: list[int]) -> list[torch.Tensor]:
+    """The lengths of each key, checked against the strides."""
+    if features.lengths_or_none() is None and features.offsets_or_none() is None:
+        raise InputError("expected lengths or offsets, got none")
+    lengths = features.lengths().view(-1)
+    if lengths.numel() != sum(strides) or lengths.dtype not in ID_TYPES or not lengths.is_cpu:
+        raise InputError(
+            f"lengths: expected {sum(strides)} elements of int32 or int64 on the cpu, the sum of stride_per_key "
+            f"{strides}, got {lengths.numel()} of {lengths.dtype} on '{lengths.device}'"
+        )
+    return list(torch.split(lengths, strides))
+
+
+def pad(features: KeyedJaggedTensor, strides: list[int]) -> KeyedJaggedTensor:
+    """The same ids with as many samples for each key as the longest has."""
+    by_key = lengths_by_key(features, strides)
+    longest = max(strides, default=0)
+    lengths = torch.zeros(len(by_key), longest, dtype=by_key[0].dtype if by_key else torch.int64)
+    for row, given in zip(lengths, by_key):
+        row[: given.numel()] = given
+    return _with_lengths(features, lengths.view(-1), longest)
+
+
+def as_one_sample(features: KeyedJaggedTensor, by_key: list[torch.Tensor]) -> KeyedJaggedTensor:
+    """The ids of each key in one bag: without pooling the bags do not matter."""
+    if any(bool((lengths < 0).any()) for lengths in by_key):
+        raise InputError(f"lengths: expected 0 or more, got {min(int(x.min()) for x in by_key if x.numel())}")
+    totals = torch.tensor([int(lengths.sum()) for lengths in by_key], dtype=torch.int64)
+    return _with_lengths(features, totals, 1)
+
+
+def _with_lengths(features: KeyedJaggedTensor, lengths: torch.Tensor, stride: int) -> KeyedJaggedTensor:
+    weights = features.weights_or_none()
+    return KeyedJaggedTensor(features.keys(), features.values(), weights=weights, lengths=lengths, stride=stride)
+
+
+def inverse_rows(features: KeyedJaggedTensor, names: list[str]) -> Optional[list[torch.Tensor]]:
+    """For each of the features which sample each row of the result is, or None where all samples are rows."""
+    inverse = features.inverse_indices_or_none()
+    if inverse is None or inverse[1].numel() == 0:
+        return None
+    keys, rows = inverse
+    if rows.dim() != 2 or rows.shape[0] != len(keys):
+        raise InputError(f"inverse_indices: expected {len(keys)} rows, one for each key, got shape {list(rows.shape)}")
+    place = {key: index for index, key in enumerate(keys)}
+    for name in names:
+        if name not in place:
+            raise InputError(f"inverse_indices: feature '{name}' is missing, they have keys {list(keys)}")
+    return [rows[place[name]] for name in names]
+
+
+def pick_rows(block: torch.Tensor, rows: torch.Tensor, samples: int, feature: str) -> torch.Tensor:
+    """Rows of one output by inverse indices, which must be among the feature's own samples and not its padding."""
+    if int(rows.min()) < 0 or int(rows.max()) >= samples:
+        raise InputError(
+            f"inverse_indices: expected 0 to {samples - 1} for feature '{feature}', "
+            f"got {int(rows.min())} to {int(rows.max())}"
+        )
+    return torch.index_select(block, 0, rows)

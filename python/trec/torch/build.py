@@ -1,0 +1,167 @@
+"""From a collection to the parts of the compiled module that takes its place."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
+from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
+
+from trec.compiler import compile as compile_directory
+from trec.errors import WeightsError
+from trec.exporter import write_model
+from trec.spec import SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, TableSpec, row_bytes
+from trec.torch.collect import Collection, CollectOptions, collect, processor_of
+from trec.torch.compiled import Interface, Parts
+from trec.torch.kinds import QuantSequence, configs_of, is_processed, is_quantized, is_sequence, tables_module
+
+# TorchRec has no name for FBGEMM's own fp8; NFP8 is the one that GPUs have.
+DATA_TYPES = {
+    "fp32": DataType.FP32,
+    "fp16": DataType.FP16,
+    "int8": DataType.INT8,
+    "int4": DataType.INT4,
+    "int2": DataType.INT2,
+    "bf16": DataType.BF16,
+    "fp8": DataType.NFP8,
+}
+_PREFIX = "position_weights."
+
+
+@dataclasses.dataclass
+class Target:
+    cpu: str = "native"
+    gpu: Optional[str] = None
+
+
+def _build(spec: ModelSpec, target: Target) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="trec-") as directory:
+        write_model(spec, None, directory)
+        output = Path(directory, "model.so")
+        path = compile_directory(Path(directory, "model.mlir"), output, cpu=target.cpu, gpu=target.gpu)
+        return path.read_bytes()
+
+
+def _configs(found: Collection) -> list[Any]:
+    """The module's own configs, with the types that its tables are quantized to."""
+    configs = configs_of(found.module)
+    if is_quantized(found.module):
+        return configs
+    return [
+        dataclasses.replace(config, data_type=DATA_TYPES[table.spec.dtype])
+        for config, table in zip(configs, found.tables)
+    ]
+
+
+def _interface(found: Collection) -> Interface:
+    owner = tables_module(found.module)
+    return Interface(
+        spec=found.spec,
+        configs=_configs(found),
+        is_split=getattr(owner, "__quant_state_dict_split_scale_bias", False),
+        row_alignment=getattr(owner, "row_alignment", 16),
+        need_indices=is_sequence(owner) and owner.need_indices(),
+        tbe_buffers=[dict(tbe.state_dict(keep_vars=True)) for tbe in getattr(owner, "tbes", [])],
+    )
+
+
+def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
+    rows = {table.spec.name: table.stored() for table in found.tables}
+    processor = processor_of(found.module) if is_processed(found.module) else None
+    return Parts(_build(found.spec, target or Target()), _interface(found), rows, processor)
+
+
+def parts_of_module(module: Any) -> Parts:
+    return parts_of(collect(module, "", CollectOptions()))
+
+
+def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) -> Parts:
+    """From the arguments of torchrec.quant's EmbeddingCollection, but for tables of any dims."""
+    if len({table.embedding_dim for table in tables}) <= 1:
+        return parts_of_module(QuantSequence(tables, *args, **kwargs))
+    by_dim: dict[int, list[EmbeddingConfig]] = {}
+    for table in tables:
+        by_dim.setdefault(table.embedding_dim, []).append(table)
+    found = [collect(QuantSequence(group, *args, **kwargs), "", CollectOptions()) for group in by_dim.values()]
+    order = {table.name: index for index, table in enumerate(tables)}
+    merged = sorted((table for part in found for table in part.tables), key=lambda table: order[table.spec.name])
+    first = found[0].spec
+    spec = ModelSpec(
+        [table.spec for table in merged], output_dtype=first.output_dtype, bounds_check=first.bounds_check,
+        kind=SEQUENCE,
+    )  # fmt: skip
+    interface = _interface(dataclasses.replace(found[0], spec=spec))
+    interface.configs = tables
+    interface.tbe_buffers = [buffers for part in found for buffers in _interface(part).tbe_buffers]
+    return Parts(_build(spec, Target()), interface, {table.spec.name: table.stored() for table in merged})
+
+
+def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) -> Parts:
+    """From a compiled model and the arrays of its weights file."""
+    spec = _spec_of_metadata(metadata, arrays)
+    rows = {table.name: torch.from_numpy(arrays[table.name]) for table in spec.tables}
+    configs = [_config_of_table(table, spec.kind) for table in spec.tables]
+    interface = Interface(spec, configs, row_alignment=spec.tables[0].row_alignment)
+    return Parts(so, interface, rows, _processor_of_arrays(spec, arrays))
+
+
+def _processor_of_arrays(spec: ModelSpec, arrays: dict[str, Any]) -> Optional[torch.nn.Module]:
+    if not spec.position_weights:
+        return None
+    processor = PositionWeightedModuleCollection({w.feature: w.length for w in spec.position_weights})
+    with torch.no_grad():
+        for weights in spec.position_weights:
+            array = arrays.get(weights.name)
+            if array is None or array.shape != (weights.length,) or array.dtype != "float32":
+                got = "none" if array is None else f"{array.dtype}{list(array.shape)}"
+                raise WeightsError(f"parameter '{weights.name}': expected float32[{weights.length}], got {got}")
+            processor.position_weights[weights.feature].copy_(torch.from_numpy(array.copy()))
+    return processor
+
+
+def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> ModelSpec:
+    keys = metadata["output"]["keys"]
+    outputs = [OutputSpec(key["key"], key["table"], key["feature"]) for key in keys]
+    poolings = {key["table"]: key["pooling"] for key in keys}
+    tables = []
+    for table in metadata["tables"]:
+        expected = row_bytes(table["dim"], table["dtype"], table["row_alignment"])
+        rows = arrays.get(table["name"])
+        if rows is None or rows.ndim != 2 or rows.shape[1] != expected:
+            got = "none" if rows is None else str(list(rows.shape))
+            raise WeightsError(f"table '{table['name']}': expected rows of {expected} bytes, got {got}")
+        features = list(dict.fromkeys(output.feature for output in outputs if output.table == table["name"]))
+        tables.append(
+            TableSpec(
+                table["name"],
+                rows.shape[0],
+                table["dim"],
+                table["dtype"],
+                features,
+                poolings[table["name"]],
+                table["row_alignment"],
+            )  # fmt: skip
+        )
+    positions = [
+        PositionWeightsSpec(parameter["name"].removeprefix(_PREFIX), parameter["count"], parameter["name"])
+        for parameter in metadata["parameters"]
+    ]
+    return ModelSpec(
+        tables, metadata["name"], metadata["features"], metadata["weighted"], metadata["output"]["dtype"],
+        metadata["bounds_check"], outputs, kind=metadata["kind"], position_weights=positions,
+    )  # fmt: skip
+
+
+def _config_of_table(table: TableSpec, kind: str) -> Any:
+    common: dict[str, Any] = {
+        "name": table.name,
+        "num_embeddings": table.num_embeddings or 0,
+        "embedding_dim": table.embedding_dim,
+        "feature_names": list(table.features),
+        "data_type": DATA_TYPES[table.dtype],
+    }
+    if kind == SEQUENCE:
+        return EmbeddingConfig(**common)
+    return EmbeddingBagConfig(**common, pooling=PoolingType.SUM if table.pooling == "sum" else PoolingType.MEAN)

@@ -1,0 +1,290 @@
+"""What compiled collections of every kind have in common: rows, threads, copies and the state_dict.
+
+A compiled module reads the rows where the original module keeps them. So `load_state_dict` and edits in place take
+effect with the next call, and no weights are copied.
+"""
+
+import copy
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Optional
+
+import torch
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+from torchrec.types import ModuleNoCopyMixin
+
+from trec import abi
+from trec.errors import TrecError
+from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, library_from_bytes
+from trec.spec import ModelSpec
+from trec.torch.bags import make_bags, pack_rows, unpack_rows
+from trec.torch.batch import ID_TYPES, Batch, KeySlots, bad_ids, check_bounds, check_weights
+from trec.torch.collect import OUTPUT_DTYPES
+
+_ARGS_SIZE = abi.FORWARD_ARGS.size
+_pack_into = abi.FORWARD_ARGS.pack_into
+_new = object.__new__
+_get_num_threads = torch.get_num_threads
+
+
+@dataclass
+class Interface:
+    """What the module that is stood for says about itself, beyond its rows."""
+
+    spec: ModelSpec
+    configs: list[Any]
+    is_split: bool = False
+    row_alignment: int = 16
+    need_indices: bool = False
+    tbe_buffers: list[dict[str, torch.Tensor]] = field(default_factory=list)
+
+    def tables_in_groups(self) -> list[Any]:
+        """The order of torchrec.quant's state_dict, which is that of the outputs."""
+        tables = {table.name: table for table in self.spec.tables}
+        return [tables[name] for name in dict.fromkeys(output.table for output in self.spec.outputs)]
+
+
+@dataclass
+class Parts:
+    """All that a compiled module is made of."""
+
+    so: bytes
+    interface: Interface
+    rows: dict[str, torch.Tensor]
+    processor: Optional[torch.nn.Module] = None
+
+
+class _Runtime(NamedTuple):
+    """What belongs to this process and is made anew for a copy."""
+
+    library: Library
+    handles: dict[int, Handle]
+    addresses: dict[str, int]
+    parameters: list[torch.Tensor]
+    call: CallBuffer
+    slots: Slots
+    output: dict[str, Any]
+
+
+class CompiledCollection(ModuleNoCopyMixin):
+    """A mixin for an nn.Module; the classes derived from it are drop-ins for those of torchrec.quant."""
+
+    _rows_name: ClassVar[str]
+    _is_weighted = False
+
+    @classmethod
+    def of_parts(cls, parts: Parts) -> Any:
+        result = cls.__new__(cls)
+        result._set_up(parts)
+        return result
+
+    def _set_up(self, parts: Parts) -> None:
+        torch.nn.Module.__init__(self)  # type: ignore[arg-type]
+        spec = parts.interface.spec
+        self._so = parts.so
+        self._interface = parts.interface
+        self._rows = parts.rows
+        self._output_dtype = OUTPUT_DTYPES[spec.output_dtype]
+        self._embedding_names = [output.key for output in spec.outputs]
+        self._feature_names = [output.feature for output in spec.outputs]
+        dims = {table.name: table.embedding_dim for table in spec.tables}
+        self._length_per_key = [dims[output.table] for output in spec.outputs]
+        self.row_alignment = parts.interface.row_alignment
+        self.register_tbes = bool(parts.interface.tbe_buffers)
+        # Both torch.fx's and torchrec.fx's tracers take a module of a torch.nn file for a leaf, and have no other mark
+        # that a module can set for itself. Pickle looks at the class, which keeps its real file.
+        self.__dict__["__module__"] = "torch.nn.modules.trec"
+        self.register_load_state_dict_post_hook(_after_load_state_dict)
+        if parts.processor is not None:
+            self.feature_processor = parts.processor
+        self._attach()
+
+    def _attach(self, library: Optional[Library] = None) -> None:
+        """Makes everything that is not carried by a copy: buffers, and what runs the model."""
+        # Children come in the original's order.
+        processor = self._modules.pop("feature_processor", None)
+        bags = make_bags(self._interface.tables_in_groups(), self._rows, self._interface.is_split)
+        self.add_module(self._rows_name, bags)
+        if self.register_tbes:
+            self.tbes = torch.nn.ModuleList(_holder(buffers) for buffers in self._interface.tbe_buffers)
+        if processor is not None:
+            self.add_module("feature_processor", processor)
+        self._own_buffers = {name: dict(bag._buffers) for name, bag in bags.items()}
+        library = library or library_from_bytes(self._so)
+        call = CallBuffer(0 if library.is_pooled else len(self._embedding_names))
+        self._runtime = _Runtime(library, {}, {}, [], call, Slots(library.features), self._output_template())
+        self._forward_function = library.api.forward
+        self._last_keys = KeySlots([], 0, 0, None, [])
+        self._bind()
+
+    def _output_template(self) -> dict[str, Any]:
+        return {}
+
+    def _parameters_to_bind(self) -> list[torch.Tensor]:
+        """Vectors that the model reads beside its rows, in the library's order."""
+        return []
+
+    def _bind(self) -> None:
+        """Points the model at the rows; again where their memory has moved."""
+        addresses = {name: rows.data_ptr() for name, rows in self._rows.items()}
+        if addresses != self._runtime.addresses:
+            self._runtime.handles.clear()
+            self._runtime.addresses.update(addresses)
+        self._bind_parameters(self._parameters_to_bind())
+        self._handle(_get_num_threads())
+
+    def _bind_parameters(self, parameters: Sequence[torch.Tensor]) -> None:
+        bound = self._runtime.parameters
+        if [tensor.data_ptr() for tensor in parameters] != [tensor.data_ptr() for tensor in bound]:
+            self._runtime.handles.clear()
+            # Kept, so that no other memory can come to lie where a handle still points.
+            bound[:] = parameters
+
+    def _handle(self, threads: int) -> Handle:
+        runtime = self._runtime
+        names = [table["name"] for table in runtime.library.tables]
+        tables = [(runtime.addresses[name], self._rows[name].shape[0]) for name in names]
+        parameters = [(tensor.data_ptr(), tensor.numel()) for tensor in runtime.parameters]
+        options = Options(bounds_check=None, threads=threads)
+        weights = Weights(tables=tables, parameters=parameters)
+        return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
+
+    def _read(self, features: KeyedJaggedTensor, size: int) -> Batch:
+        """Checks the batch's tensors as far as that needs no look at their elements."""
+        keys = features.keys()
+        slots = self._last_keys
+        if keys != slots.keys:
+            slots = self._find_keys(keys)
+        values = features.values()
+        values_type = ID_TYPES.get(values.dtype)
+        if values_type is None or values.dim() != 1 or not values.is_cpu:
+            raise bad_ids(values)
+        if not values.is_contiguous():
+            values = values.contiguous()
+        weights, weights_address, num_weights = None, 0, 0
+        if self._is_weighted:
+            weights = check_weights(features.weights_or_none())
+            weights_address, num_weights = weights.data_ptr(), weights.numel()
+        lengths_address = offsets_address = lengths_type = offsets_type = 0
+        bounds = features.offsets_or_none()
+        if bounds is not None:
+            bounds, offsets_type = check_bounds("offsets", bounds, slots.count * size + 1)
+            offsets_address = bounds.data_ptr()
+        else:
+            bounds, lengths_type = check_bounds("lengths", features.lengths_or_none(), slots.count * size)
+            lengths_address = bounds.data_ptr()
+        return Batch(
+            values, bounds, weights, slots, size, values.data_ptr(), values.numel(), lengths_address,
+            offsets_address, weights_address, num_weights, values_type, lengths_type, offsets_type,
+        )  # fmt: skip
+
+    def _run(self, batch: Batch, output: tuple[int, int], outputs: tuple[int, int] = (0, 0)) -> Handle:
+        """Calls the model; addresses and sizes are of one output, or of arrays of them."""
+        runtime = self._runtime
+        handle = runtime.handles.get(_get_num_threads()) or self._handle(_get_num_threads())
+        call = runtime.call
+        _pack_into(
+            call.args, 0, _ARGS_SIZE, batch.size, batch.keys.count, batch.keys.address, batch.values, batch.num_values,
+            batch.lengths, batch.offsets, batch.weights, batch.num_weights, output[0], output[1], 0, 0, 0,
+            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1],
+        )  # fmt: skip
+        status = self._forward_function(handle.address, call.args_address, call.error_address)
+        if status:
+            raise runtime.library.exception(status, call.error)
+        return handle
+
+    def _find_keys(self, keys: list[str]) -> KeySlots:
+        array = self._runtime.slots.find(keys)
+        order = {name: index for index, name in enumerate(self._runtime.library.features)}
+        features = [order[name] for name in self._feature_names]
+        places = features if array is None else [array[index] for index in features]
+        slots = KeySlots(list(keys), len(keys), 0 if array is None else ctypes.addressof(array), array, places)
+        self._last_keys = slots
+        return slots
+
+    def output_dtype(self) -> torch.dtype:
+        return self._output_dtype
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def cpu_level(self) -> str:
+        """The set of instructions in use, such as "x86-64-v3"."""
+        return next(iter(self._runtime.handles.values())).cpu_level
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The compiled model's metadata."""
+        return self._runtime.library.metadata
+
+    def counters(self) -> dict[str, int]:
+        """Calls and bad ids since the module was made."""
+        all_counters = [handle.counters() for handle in self._runtime.handles.values()]
+        return {name: sum(counters[name] for counters in all_counters) for name in ("forwards", "bad_ids", "failed")}
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Rows stay as they are, as torchrec.quant's; only a move into shared memory changes where they lie.
+
+        `fn` sees the rows and not their views: torch cannot share the wrappers of 4 and 2 bit codes.
+        """
+        devices = {fn(rows).device.type for rows in self._rows.values()}
+        if devices - {"cpu"}:
+            raise TrecError(f"the module is compiled for the CPU, it cannot be moved to {', '.join(sorted(devices))}")
+        if "feature_processor" in self._modules and recurse:
+            self._modules["feature_processor"]._apply(fn)
+        self._bind()
+        return self
+
+    def _restore_buffers(self) -> None:
+        """Copies tensors that have taken the place of the rows' views into the rows, and puts the views back."""
+        for table, bag in self._modules[self._rows_name].items():
+            for name, own in self._own_buffers[table].items():
+                current = bag._buffers.get(name)
+                if current is not own and own is not None and current is not None:
+                    own.copy_(current)
+                bag._buffers[name] = own
+
+    def _carried(self) -> dict[str, Any]:
+        """The attributes that a copy takes along."""
+        state = dict(self.__dict__)
+        for name in ("_runtime", "_forward_function", "_last_keys", "_own_buffers"):
+            del state[name]
+        made = (self._rows_name, "tbes")
+        state["_modules"] = {name: child for name, child in self._modules.items() if name not in made}
+        return state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        result = _new(type(self))
+        memo[id(self)] = result
+        memo[id(self._so)] = self._so
+        result.__dict__.update(copy.deepcopy(self._carried(), memo))
+        result._attach(self._runtime.library)
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self._carried()
+        state["_rows"] = pack_rows(self._rows)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "_rows": unpack_rows(state["_rows"])})
+        self._attach()
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+
+def _holder(buffers: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """Stands for a registered TBE in the state_dict."""
+    module = torch.nn.Module()
+    for name, tensor in buffers.items():
+        module.register_buffer(name, tensor)
+    return module
+
+
+def _after_load_state_dict(module: CompiledCollection, incompatible_keys: Any) -> None:
+    # Nothing else sees what assign=True has done.
+    module._restore_buffers()

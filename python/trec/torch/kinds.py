@@ -1,0 +1,90 @@
+"""Which modules trec compiles and which it refuses, with the reason and the remedy.
+
+Everything that trec cannot compile is refused before a byte is written, with the module's qualified name and the table
+where there is one. Among it are the modules on which TorchRec itself gives quiet nonsense, such as bags with int8
+output.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Optional
+
+import torch
+from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
+from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
+from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection as FloatProcessed
+from torchrec.quant.embedding_modules import EmbeddingBagCollection as QuantBags
+from torchrec.quant.embedding_modules import EmbeddingCollection as QuantSequence
+from torchrec.quant.embedding_modules import FeatureProcessedEmbeddingBagCollection as QuantProcessed
+
+from trec.errors import ExportError
+
+FLOAT = (FloatBags, FloatSequence, FloatProcessed)
+QUANTIZED = (QuantBags, QuantSequence, QuantProcessed)
+
+_MANAGED = "remaps ids by a managed collision module", "remap the ids before an EmbeddingBagCollection"
+_REFUSED: list[tuple[str, str, tuple[str, str]]] = [
+    ("torchrec.modules.mc_embedding_modules", "ManagedCollisionEmbeddingBagCollection", _MANAGED),
+    ("torchrec.modules.mc_embedding_modules", "ManagedCollisionEmbeddingCollection", _MANAGED),
+    ("torchrec.quant.embedding_modules", "QuantManagedCollisionEmbeddingBagCollection", _MANAGED),
+    ("torchrec.quant.embedding_modules", "QuantManagedCollisionEmbeddingCollection", _MANAGED),
+    ("torchrec.distributed.types", "ShardedModule", ("is sharded", "compile the unsharded module")),
+]
+
+
+def refusal(path: str, table: Optional[str], reason: str, remedy: str) -> ExportError:
+    place = f"module '{path}'" if path else "module"
+    error = ExportError(f"{place}{f', table {table!r}' if table else ''}: {reason}; {remedy}")
+    error.table = table
+    return error
+
+
+def is_collection(module: Any) -> bool:
+    return type(module) in FLOAT + QUANTIZED
+
+
+def is_quantized(module: Any) -> bool:
+    return type(module) in QUANTIZED
+
+
+def is_sequence(module: Any) -> bool:
+    return type(module) in (FloatSequence, QuantSequence)
+
+
+def is_processed(module: Any) -> bool:
+    return type(module) in (FloatProcessed, QuantProcessed)
+
+
+def tables_module(module: Any) -> Any:
+    """The collection itself; of a float one with a feature processor the one inside."""
+    return module._embedding_bag_collection if type(module) is FloatProcessed else module
+
+
+def configs_of(module: Any) -> list[Any]:
+    owner = tables_module(module)
+    return owner.embedding_configs() if is_sequence(module) else owner.embedding_bag_configs()
+
+
+def _refusal_of_type(module: torch.nn.Module) -> Optional[tuple[str, str]]:
+    for place, name, (reason, remedy) in _REFUSED:
+        kind = getattr(import_module(place), name, None)
+        if kind is not None and isinstance(module, kind):
+            return f"{type(module).__name__} {reason}", remedy
+    if isinstance(module, FLOAT + QUANTIZED):
+        return f"{type(module).__name__} is a subclass whose forward may differ", "compile a plain collection"
+    return None
+
+
+def walk(module: torch.nn.Module, path: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
+    """Supported collections with their qualified names; raises at the first module that must be refused."""
+    if is_collection(module):
+        inner = tables_module(module)
+        if inner is not module and type(inner) is not FloatBags:
+            raise refusal(path, None, *(_refusal_of_type(inner) or ("its collection is unknown", "compile a plain one")))
+        yield path, module
+        return
+    refused = _refusal_of_type(module)
+    if refused:
+        raise refusal(path, None, *refused)
+    for name, child in module.named_children():
+        yield from walk(child, f"{path}.{name}" if path else name)

@@ -1,0 +1,138 @@
+"""CompiledEmbeddingCollection: a compiled model with the interface of torchrec.quant's EmbeddingCollection."""
+
+from typing import Any
+
+import torch
+from torchrec.modules.embedding_configs import EmbeddingConfig
+from torchrec.modules.embedding_modules import EmbeddingCollectionInterface, get_embedding_names_by_table
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor
+
+from trec.errors import InputError
+from trec.library import Handle, ids_per_key
+from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, strides_of
+from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.kinds import QuantSequence
+
+_empty = torch.empty
+
+
+class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterface):
+    """Made by `trec.torch.compile`, `replace` and `load`, or called as torchrec.quant's class is.
+
+    Unlike that one it takes tables of different dims, and keeps all outputs of a feature in tables of different types.
+    """
+
+    _rows_name = "embeddings"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        from trec.torch.build import parts_of_sequence
+
+        self._set_up(parts_of_sequence(*args, **kwargs))
+
+    @classmethod
+    def from_float(cls, module: Any, use_precomputed_fake_quant: bool = False) -> Any:
+        """Quantizes a float module that has a qconfig as torchrec.quant does, and compiles the result."""
+        from trec.torch.build import parts_of_module
+
+        return cls.of_parts(parts_of_module(QuantSequence.from_float(module)))
+
+    def _set_up(self, parts: Parts) -> None:
+        spec, configs = parts.interface.spec, parts.interface.configs
+        rows = {table.name: parts.rows[table.name].shape[0] for table in spec.tables}
+        self.__dict__.update(
+            _embedding_configs=configs,
+            _need_indices=parts.interface.need_indices,
+            _embedding_names_by_table=get_embedding_names_by_table(configs),
+            _num_rows=[rows[output.table] for output in spec.outputs],
+        )
+        super()._set_up(parts)
+
+    def forward(self, features: KeyedJaggedTensor) -> dict[str, JaggedTensor]:
+        """One row for each id; as torchrec.quant's module, but errors where that is quietly wrong."""
+        if is_strided(features):
+            # As TorchRec's float module, which does not look at inverse indices.
+            by_key = lengths_by_key(features, strides_of(features))
+            batch = self._read(as_one_sample(features, by_key), 1)
+            totals = batch.bounds.tolist()
+        else:
+            batch = self._read(features, features.stride())
+            totals = _ids_per_key(batch)
+            by_key = _lengths(features, batch).reshape(batch.keys.count, batch.size).unbind(0)
+        return self._lookup(batch, totals, by_key)
+
+    def _lookup(self, batch: Batch, totals: list[int], by_key: Any) -> dict[str, JaggedTensor]:
+        totals = ids_per_key(totals, batch.num_values)
+        place = batch.keys.places
+        outputs = [
+            _empty(totals[slot], dim, dtype=self._output_dtype) for slot, dim in zip(place, self._length_per_key)
+        ]
+        call = self._runtime.call
+        call.outputs[:] = [output.data_ptr() for output in outputs]
+        call.outputs_bytes[:] = [output.nbytes for output in outputs]
+        seen = sum(handle.counters()["bad_ids"] for handle in self._handles()) if self._need_indices else 0
+        self._run(batch, (0, 0), (call.outputs_address, call.outputs_bytes_address))
+        weights: list[Any] = [None] * len(outputs)
+        if self._need_indices:
+            has_bad = sum(handle.counters()["bad_ids"] for handle in self._handles()) != seen
+            weights = self._indices(batch.values_tensor, totals, place, has_bad)
+        return self._assemble([by_key[slot] for slot in place], outputs, weights)
+
+    def _handles(self) -> list[Handle]:
+        return list(self._runtime.handles.values())
+
+    def _indices(
+        self, values: torch.Tensor, totals: list[int], place: list[int], has_bad: bool
+    ) -> list[torch.Tensor]:
+        """The ids of each output as they were looked up: the caller's own, or a copy where some were bad."""
+        parts = torch.split(values, totals)
+        result = [parts[slot] for slot in place]
+        if not has_bad:
+            return result
+        return [
+            torch.where((ids < -1) | (ids >= rows), 0, ids) for ids, rows in zip(result, self._num_rows)
+        ]
+
+    def _assemble(self, lengths: list[Any], outputs: list[Any], weights: list[Any]) -> dict[str, JaggedTensor]:
+        result: dict[str, JaggedTensor] = {}
+        for index, key in enumerate(self._embedding_names):
+            values = outputs[index]
+            if key in result:
+                # A table that has a feature twice gives its rows side by side.
+                known = result[key]
+                known._values = torch.cat([known._values, values], dim=1)
+                continue
+            result[key] = JaggedTensor(values=values, lengths=lengths[index], weights=weights[index])
+        return result
+
+    def embedding_configs(self) -> list[EmbeddingConfig]:
+        return self._embedding_configs
+
+    def embedding_dim(self) -> int:
+        dims = sorted({config.embedding_dim for config in self._embedding_configs})
+        if len(dims) > 1:
+            raise InputError(f"the tables have dims {dims}, ask each of embedding_configs()")
+        return dims[0]
+
+    def embedding_names_by_table(self) -> list[list[str]]:
+        return self._embedding_names_by_table
+
+    def need_indices(self) -> bool:
+        return self._need_indices
+
+
+def _lengths(features: KeyedJaggedTensor, batch: Batch) -> torch.Tensor:
+    """In the caller's type, without leaving them with the caller where only offsets were given."""
+    lengths = features.lengths_or_none()
+    if lengths is not None:
+        return lengths
+    return torch.diff(batch.bounds) if batch.size else features.offsets()[:0]
+
+
+def _ids_per_key(batch: Batch) -> list[int]:
+    bounds = batch.bounds
+    if batch.size == 0:
+        return [0] * batch.keys.count
+    if batch.offsets:
+        ends = bounds[:: batch.size].tolist()
+        return [end - begin for begin, end in zip(ends, ends[1:])]
+    return bounds.view(batch.keys.count, batch.size).sum(dim=1).tolist()

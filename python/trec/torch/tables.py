@@ -1,0 +1,197 @@
+"""Reads the tables of a collection: their shapes, and where their rows are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+from fbgemm_gpu.split_embedding_configs import SparseType
+from torchrec.modules.embedding_configs import PoolingType
+
+from trec.quantize import CHUNK_ELEMENTS, quantize_rows
+from trec.spec import BITS, BOUNDS_CHECKS, TableSpec
+from trec.torch.kinds import configs_of, is_sequence, refusal, tables_module
+from trec.weights_file import TableRows, array_chunks
+
+_WEIGHTS_NAMES = {
+    SparseType.FP32: "fp32",
+    SparseType.FP16: "fp16",
+    SparseType.INT8: "int8",
+    SparseType.INT4: "int4",
+    SparseType.INT2: "int2",
+    SparseType.FP8: "fp8",
+}
+_POOLINGS = {PoolingType.SUM: "sum", PoolingType.MEAN: "mean"}
+# FBGEMM's BoundsCheckMode; the modes from 4 on check nothing on its CPU path.
+_BOUNDS_MODES = dict(enumerate(BOUNDS_CHECKS))
+_FLOAT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass
+class CollectOptions:
+    """`dtype` and `output_dtype` are for float collections; `bounds_check` overrides every module's own policy."""
+
+    dtype: Union[None, str, dict[str, str]] = None
+    output_dtype: Optional[str] = None
+    bounds_check: Optional[str] = None
+
+
+@dataclass
+class Table:
+    """One table and the tensor that its rows come from: stored rows, or float rows still to be quantized."""
+
+    spec: TableSpec
+    tensor: torch.Tensor
+    is_stored: bool
+
+    def chunks(self) -> Iterator[Any]:
+        """In pieces, so that a large table never exists twice."""
+        tensor = self.tensor.detach()
+        if self.is_stored:
+            yield from array_chunks(tensor.numpy())
+            return
+        step = max(1, CHUNK_ELEMENTS // max(1, tensor.shape[1]))
+        for begin in range(0, tensor.shape[0], step):
+            yield quantize_rows(
+                _as_array(tensor[begin : begin + step]), self.spec.dtype, self.spec.row_alignment, begin
+            )
+
+    def rows(self) -> TableRows:
+        return TableRows(self.spec.name, self.tensor.shape[0], self.spec.row_bytes, self.chunks)
+
+    def stored(self) -> torch.Tensor:
+        """`uint8[rows, row_bytes]`: the module's own memory where it holds stored rows."""
+        if self.is_stored:
+            return self.tensor
+        result = torch.empty((self.tensor.shape[0], self.spec.row_bytes), dtype=torch.uint8)
+        begin = 0
+        for chunk in self.chunks():
+            result[begin : begin + len(chunk)] = torch.from_numpy(chunk)
+            begin += len(chunk)
+        return result
+
+
+def _as_array(tensor: torch.Tensor) -> np.ndarray:
+    # numpy has no bfloat16, and float32 holds every one.
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+
+
+def _pooling(config: Any, path: str) -> str:
+    # A config without pooling is one of an EmbeddingCollection.
+    if getattr(config, "pooling", PoolingType.SUM) not in _POOLINGS:
+        reason = f"pooling {config.pooling.name} gives one row per id"
+        raise refusal(path, config.name, reason, "use an EmbeddingCollection, or SUM or MEAN")
+    return _POOLINGS[getattr(config, "pooling", PoolingType.SUM)]
+
+
+def _check_table(config: Any, tensor: torch.Tensor, path: str) -> None:
+    if getattr(config, "use_virtual_table", False):
+        raise refusal(path, config.name, "virtual tables hold no rows in memory", "set use_virtual_table=False")
+    if not config.feature_names:
+        raise refusal(path, config.name, "it has no features", "name at least one or drop the table")
+    if tensor.device.type != "cpu":
+        remedy = "load its weights on the CPU first"
+        raise refusal(path, config.name, f"its weights are on device '{tensor.device}'", remedy)
+
+
+def groups(module: Any) -> Iterator[tuple[Any, Any, Any]]:
+    for (key, configs), tbe in zip(module._key_to_tables.items(), module._emb_modules):
+        yield key, configs, tbe
+
+
+def quantized_groups(module: Any, path: str) -> list[list[Table]]:
+    """The tables of a quantized collection as they lie in its TBEs."""
+    result = []
+    for key, configs, tbe in groups(module):
+        if key[1]:
+            raise refusal(path, configs[0].name, "virtual tables hold no rows in memory", "set use_virtual_table=False")
+        _check_remapping(tbe, configs, path)
+        if not tbe.weight_initialized or tbe.current_device.type == "meta":
+            raise refusal(path, configs[0].name, "its weights are not on the CPU", "load its weights on the CPU first")
+        stored = tbe.split_embedding_weights_with_scale_bias(split_scale_bias_mode=0)
+        place = (path, tbe.row_alignment)
+        result.append(
+            [
+                _quantized_table(config, specification, rows, place)
+                for config, specification, (rows, _, _) in zip(configs, tbe.embedding_specs, stored)
+            ]
+        )
+    return result
+
+
+def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place: tuple[str, int]) -> Table:
+    path, row_alignment = place
+    _check_table(config, rows, path)
+    _, num_rows, dim, weights_type, _ = specification
+    dtype = _WEIGHTS_NAMES.get(weights_type)
+    if dtype is None:
+        raise refusal(path, config.name, f"weights of type {weights_type}", f"quantize to one of {', '.join(BITS)}")
+    spec = TableSpec(
+        config.name, num_rows, dim, dtype, list(config.feature_names), _pooling(config, path), row_alignment
+    )
+    element = max(1, BITS[dtype] // 8)
+    if not dtype.startswith("int") and spec.row_bytes % element:
+        reason = (
+            f"row_alignment {row_alignment} makes rows of {spec.row_bytes} bytes, which FBGEMM misreads for {dtype}"
+        )
+        raise refusal(path, config.name, reason, f"use a multiple of {element}")
+    return Table(spec, rows, is_stored=True)
+
+
+def _check_remapping(tbe: Any, configs: Any, path: str) -> None:
+    for name in ("index_remappings_array", "index_remapping_hash_table"):
+        remapping = getattr(tbe, name, None)
+        if remapping is not None and remapping.numel():
+            raise refusal(
+                path, configs[0].name, "pruned ids are remapped", "prune by truncation or remap the ids before"
+            )
+
+
+def bounds_check(module: Any, path: str) -> str:
+    modes = {tbe.bounds_check_mode_int for _, _, tbe in groups(module)}
+    if len(modes) != 1 or not modes <= _BOUNDS_MODES.keys():
+        raise refusal(path, None, f"bounds check modes {sorted(modes)}", "pass bounds_check=")
+    return _BOUNDS_MODES[modes.pop()]
+
+
+def check_requested_dtype(tables: list[Table], path: str, options: CollectOptions) -> None:
+    for table in tables:
+        requested = options.dtype.get(table.spec.name) if isinstance(options.dtype, dict) else options.dtype
+        if requested is not None and requested != table.spec.dtype:
+            reason = f"it is quantized to {table.spec.dtype} already, dtype is '{requested}'"
+            raise refusal(path, table.spec.name, reason, "leave dtype out or pass the float module")
+
+
+def float_tables(module: Any, path: str, options: CollectOptions) -> list[Table]:
+    if options.dtype is None:
+        remedy = f"pass dtype=, one of {', '.join(BITS)} or a dict by table"
+        raise refusal(path, None, "a float collection has no row format", remedy)
+    owner = tables_module(module)
+    holder = owner.embeddings if is_sequence(module) else owner.embedding_bags
+    tables = []
+    for config in configs_of(module):
+        tensor = holder[config.name].weight
+        _check_table(config, tensor, path)
+        if tensor.dtype not in _FLOAT_TYPES:
+            raise refusal(path, config.name, f"weights of type {tensor.dtype}", "convert them to float32 or float16")
+        spec = TableSpec(
+            name=config.name,
+            num_embeddings=tensor.shape[0],
+            embedding_dim=config.embedding_dim,
+            dtype=_requested_dtype(config.name, path, options),
+            features=list(config.feature_names),
+            pooling=_pooling(config, path),
+        )
+        tables.append(Table(spec, tensor, is_stored=False))
+    return tables
+
+
+def _requested_dtype(table: str, path: str, options: CollectOptions) -> str:
+    requested = options.dtype.get(table) if isinstance(options.dtype, dict) else options.dtype
+    if requested not in BITS:
+        remedy = f"expected one of {', '.join(BITS)}"
+        raise refusal(
+            path, table, "dtype names no type for it" if requested is None else f"dtype '{requested}'", remedy
+        )
+    return requested
