@@ -36,10 +36,10 @@ static LogicalResult verifyTables(OpT group,
       return failure();
     if (table->getType().getRowType() == group.getRowType())
       continue;
-    InFlightDiagnostic diagnostic =
-        group.emitOpError() << "expected tables with rows of type "
-                            << group.getRowType() << ", got "
-                            << bag.getTable(); // C2
+    InFlightDiagnostic diagnostic = group.emitOpError()
+                                    << "expected tables with rows of type "
+                                    << group.getRowType() << ", got "
+                                    << bag.getTable(); // C2
     diagnostic.attachNote(table->getLoc())
         << "its rows are " << table->getType().getRowType();
     return diagnostic;
@@ -68,9 +68,9 @@ LogicalResult EmbeddingBagGroupOp::verify() {
   for (BagAttr bag : getBags().getAsRange<BagAttr>()) {
     if (bag.getColumn() > total - dim) // C4
       return emitOpError() << "expected columns of " << bag.getFeature()
-                           << " within the " << total
-                           << " of the output, got " << bag.getColumn()
-                           << " to " << bag.getColumn() + dim;
+                           << " within the " << total << " of the output, got "
+                           << bag.getColumn() << " to "
+                           << bag.getColumn() + dim;
     if (bool(bag.getWeights()) != hasWeights) // C6
       return emitOpError("expected weights of all bags or of none");
   }
@@ -165,8 +165,7 @@ static bool isKernelType(FunctionType type) {
                       [](Type input) { return input.isIndex(); });
 }
 
-LogicalResult
-DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   for (BagAttr bag : getBags().getAsRange<BagAttr>())
     if (failed(lookupSymbol<TableOp>(*this, bag.getTable(), symbolTable))) // C2
       return failure();

@@ -40,7 +40,7 @@ LogicalResult mlir::trec::verifyRemap(Operation *op, FlatSymbolRefAttr map,
 LogicalResult
 CheckBoundsOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   if (symbolTable.lookupNearestSymbolFrom<ParameterOp>(*this, getTableAttr()))
-    return verifyRemap(*this, getTableAttr(), symbolTable); // C1
+    return verifyRemap(*this, getTableAttr(), symbolTable);         // C1
   return lookupSymbol<TableOp>(*this, getTableAttr(), symbolTable); // C1
 }
 

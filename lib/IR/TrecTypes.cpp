@@ -139,8 +139,7 @@ LogicalResult RowType::verify(EmitError emitError, int64_t dim,
   if (isFloat != (layout.getHeader() == HeaderType::none)) // C2
     return emitError() << "expected rows of " << stringifyWeightsType(weights)
                        << " to have header = " << (isFloat ? "none" : "f16")
-                       << ", got "
-                       << stringifyHeaderType(layout.getHeader());
+                       << ", got " << stringifyHeaderType(layout.getHeader());
   int64_t elementBytes = std::max<int64_t>(1, trec::getBits(weights) / 8);
   int64_t used = dim * elementBytes;
   if (isFloat && llvm::alignTo(used, layout.getAlign()) % elementBytes) // C3

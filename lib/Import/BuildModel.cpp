@@ -99,8 +99,8 @@ void ModelBuilder::buildParameters() {
     }
 }
 
-/// The ids of an output as rows of its table: checked, and mapped where the table
-/// is pruned.
+/// The ids of an output as rows of its table: checked, and mapped where the
+/// table is pruned.
 Value ModelBuilder::buildRowIds(const TableSpec &table, Value ids) {
   auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
   auto symbol = FlatSymbolRefAttr::get(

@@ -51,8 +51,8 @@ static RemapSpec readRemap(const json::Value &value, std::string place,
   JsonFields fields(value, std::move(place), error);
   fields.refuseUnknown({"name", "length"});
   RemapSpec remap;
-  remap.name = fields.has("name") ? fields.readString("name")
-                                  : ("remap." + table).str();
+  remap.name =
+      fields.has("name") ? fields.readString("name") : ("remap." + table).str();
   remap.length = fields.readInteger("length", {0, maxRows});
   return remap;
 }
@@ -81,9 +81,8 @@ static TableSpec readTable(const json::Value &value, std::string place,
   table.rows = fields.readIntegerOrNull("num_embeddings", {0, maxRows});
   table.dim = fields.readInteger("embedding_dim", {1, maxDim});
   // In the order of WeightsType's codes.
-  table.weights = WeightsType(
-      fields.readChoice("dtype", {"fp32", "fp16", "int8", "int4", "int2",
-                                  "bf16", "fp8"}));
+  table.weights = WeightsType(fields.readChoice(
+      "dtype", {"fp32", "fp16", "int8", "int4", "int2", "bf16", "fp8"}));
   table.rowAlignment =
       fields.has("row_alignment")
           ? fields.readInteger("row_alignment", {1, maxAlignment})
@@ -142,8 +141,7 @@ static void refusePooling(const json::Value &document, const ModelSpec &spec,
   if (spec.weighted)
     error.report("weighted", Twine(kind) + "weights; remove the field");
   if (!spec.positionWeights.empty())
-    error.report("position_weights",
-                 Twine(kind) + "weights; remove the field");
+    error.report("position_weights", Twine(kind) + "weights; remove the field");
   const json::Object *object = document.getAsObject();
   const json::Array *tables = object ? object->getArray("tables") : nullptr;
   if (!tables)

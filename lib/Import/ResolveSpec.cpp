@@ -134,8 +134,8 @@ static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
   return outputs;
 }
 
-/// All tensors come with one weights file, so parameters share one space of names
-/// with the tables.
+/// All tensors come with one weights file, so parameters share one space of
+/// names with the tables.
 static void checkParameterNames(const ModelSpec &spec, FirstError &error) {
   StringSet<> names;
   for (const TableSpec &table : spec.tables)
@@ -167,9 +167,9 @@ static void checkPositionWeights(const ModelSpec &spec, FirstError &error) {
                                            " is no feature of this model; use "
                                            "one of its \"features\"");
     if (!features.insert(weights.feature).second)
-      error.report(place + ".feature",
-                   quote(weights.feature) + " has position weights already; "
-                                            "list each feature once");
+      error.report(place + ".feature", quote(weights.feature) +
+                                           " has position weights already; "
+                                           "list each feature once");
   }
   for (const std::string &feature : spec.features)
     if (!features.contains(feature))

@@ -61,9 +61,8 @@ static Expected<Tensor> findParameter(const TensorFile &file,
       tensor->shape.front() != count)
     return fail(file, "parameter " + quote(name) + ": dtype is " +
                           quote(tensor->dtype) + " and shape " +
-                          showShape(tensor->shape) +
-                          ", expected " + quote(dtype) + " and [" +
-                          Twine(count) + "]");
+                          showShape(tensor->shape) + ", expected " +
+                          quote(dtype) + " and [" + Twine(count) + "]");
   return *tensor;
 }
 

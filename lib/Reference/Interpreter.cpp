@@ -229,12 +229,11 @@ Expected<RuntimeValue> Interpreter::evaluateOp(JaggedDictOp op) {
   return dict;
 }
 
-/// What the fused ops begin with: trec.check_bounds, trec.remap where there is a
-/// map, trec.lookup and trec.dequantize.
+/// What the fused ops begin with: trec.check_bounds, trec.remap where there is
+/// a map, trec.lookup and trec.dequantize.
 Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
                                                 BoundsPolicy policy,
-                                                StringRef name,
-                                                StringRef map) {
+                                                StringRef name, StringRef map) {
   Expected<BoundTable> table = bindTable(name);
   if (!table)
     return table.takeError();
@@ -297,13 +296,11 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
     Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
     if (!ids)
       return ids.takeError();
-    Expected<DequantizedRows> rows =
-        readRows(*ids, op.getPolicy(), bag.getTable().getValue(),
-                 getRemap(bag));
+    Expected<DequantizedRows> rows = readRows(
+        *ids, op.getPolicy(), bag.getTable().getValue(), getRemap(bag));
     if (!rows)
       return rows.takeError();
-    dict.rows[bag.getColumn()] =
-        materializeRows(*rows, op.getOutputElement());
+    dict.rows[bag.getColumn()] = materializeRows(*rows, op.getOutputElement());
   }
   return dict;
 }
@@ -312,9 +309,8 @@ Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
   Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
   if (!ids)
     return ids.takeError();
-  Expected<DequantizedRows> rows =
-      readRows(*ids, group.getPolicy(), bag.getTable().getValue(),
-               getRemap(bag));
+  Expected<DequantizedRows> rows = readRows(
+      *ids, group.getPolicy(), bag.getTable().getValue(), getRemap(bag));
   if (!rows)
     return rows.takeError();
   if (group.getWeighting() != Weighting::none) {

@@ -61,16 +61,16 @@ Expected<Ids> mlir::trec::remapIds(const Ids &ids, ArrayRef<int64_t> map) {
   return remapped;
 }
 
-/// Checked ids have a row, be it the zeros of a table without rows; entries of a map
-/// that are no row of the table, such as -1, have none.
+/// Checked ids have a row, be it the zeros of a table without rows; entries of
+/// a map that are no row of the table, such as -1, have none.
 Rows mlir::trec::lookupRows(const Ids &ids, const BoundTable &table) {
   Rows rows;
   rows.offsets = ids.offsets;
   int64_t rowBytes = table.row.getRowBytes();
   int64_t limit = std::max<int64_t>(table.rows, 1);
   for (int64_t id : ids.elements)
-    rows.elements.push_back(
-        id >= 0 && id < limit ? table.bytes + id * rowBytes : nullptr);
+    rows.elements.push_back(id >= 0 && id < limit ? table.bytes + id * rowBytes
+                                                  : nullptr);
   return rows;
 }
 

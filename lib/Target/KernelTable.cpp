@@ -99,23 +99,30 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
   bool isEmbedded = !parts.weights.empty();
   llvm::Constant *weights =
       isEmbedded ? bytes("trec_weights", parts.weights, 64) : null();
-  define("trec_image",
-         structOf({bytes("trec_name", manifest.name), symbol("trec_strings"),
-                   symbol("trec_features"), integer(manifest.features.size()),
-                   symbol("trec_tables"), integer(manifest.tables.size()),
-                   symbol("trec_bags"), integer(manifest.outputs.size()),
-                   integer(manifest.kernels.size()), levels(parts),
-                   integer(parts.levels.size()), integer(manifest.totalDim),
-                   integer(getOutputType(manifest.outputElement)),
-                   integer(manifest.weighted),
-                   integer(int64_t(manifest.policy)),
-                   bytes("trec_metadata", parts.metadata),
-                   integer(parts.metadata.size()),
-                   bytes("trec_ir", parts.ir), integer(parts.ir.size()),
-                   weights, integer(parts.weights.size()),
-                   symbol("trec_parameters"),
-                   integer(manifest.parameters.size()),
-                   integer(!manifest.isPooled)}));
+  define("trec_image", structOf({bytes("trec_name", manifest.name),
+                                 symbol("trec_strings"),
+                                 symbol("trec_features"),
+                                 integer(manifest.features.size()),
+                                 symbol("trec_tables"),
+                                 integer(manifest.tables.size()),
+                                 symbol("trec_bags"),
+                                 integer(manifest.outputs.size()),
+                                 integer(manifest.kernels.size()),
+                                 levels(parts),
+                                 integer(parts.levels.size()),
+                                 integer(manifest.totalDim),
+                                 integer(getOutputType(manifest.outputElement)),
+                                 integer(manifest.weighted),
+                                 integer(int64_t(manifest.policy)),
+                                 bytes("trec_metadata", parts.metadata),
+                                 integer(parts.metadata.size()),
+                                 bytes("trec_ir", parts.ir),
+                                 integer(parts.ir.size()),
+                                 weights,
+                                 integer(parts.weights.size()),
+                                 symbol("trec_parameters"),
+                                 integer(manifest.parameters.size()),
+                                 integer(!manifest.isPooled)}));
 }
 
 /// struct trec_api.

@@ -38,8 +38,8 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
     if (!llvm::is_contained(kernels, kernel))
       kernels.push_back(kernel);
     manifest.outputs.push_back({"", bag.getFeature().str(), table.str(),
-                                pooling.str(),
-                                bag.getColumn(), group.getRowType().getDim()});
+                                pooling.str(), bag.getColumn(),
+                                group.getRowType().getDim()});
   }
 }
 

@@ -34,7 +34,17 @@ using namespace mlir::trec;
 namespace {
 
 /// The parameters of a kernel function, in order (BagKernel.h).
-enum KernelParameter { rows, ids, offsets, weights, output, report, remap, begin, end };
+enum KernelParameter {
+  rows,
+  ids,
+  offsets,
+  weights,
+  output,
+  report,
+  remap,
+  begin,
+  end
+};
 
 /// The fields of struct trec_bag_args, in order.
 enum ArgsField {
@@ -146,20 +156,19 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value numRows = load(fieldNumRows, i64);
   Value outputStride = load(fieldOutputStride, i64);
   Value numRemap = load(fieldNumRemap, i64);
-  Value operands[] = {
-      makeMemRef(rows, fieldRows, numRows, rowBytes),
-      makeMemRef(ids, fieldIndices, unknown, {}),
-      makeMemRef(offsets, fieldOffsets, unknown, {}),
-      makeMemRef(weights, fieldWeights, unknown, {}),
-      makeMemRef(output, fieldOutput, unknown, outputStride),
-      makeMemRef(report, fieldReport, constant(2), {}),
-      makeMemRef(remap, fieldRemap, numRemap, {}),
-      UnrealizedConversionCastOp::create(b, b.getIndexType(),
-                                         block->getArgument(1))
-          .getResult(0),
-      UnrealizedConversionCastOp::create(b, b.getIndexType(),
-                                         block->getArgument(2))
-          .getResult(0)};
+  Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
+                      makeMemRef(ids, fieldIndices, unknown, {}),
+                      makeMemRef(offsets, fieldOffsets, unknown, {}),
+                      makeMemRef(weights, fieldWeights, unknown, {}),
+                      makeMemRef(output, fieldOutput, unknown, outputStride),
+                      makeMemRef(report, fieldReport, constant(2), {}),
+                      makeMemRef(remap, fieldRemap, numRemap, {}),
+                      UnrealizedConversionCastOp::create(b, b.getIndexType(),
+                                                         block->getArgument(1))
+                          .getResult(0),
+                      UnrealizedConversionCastOp::create(b, b.getIndexType(),
+                                                         block->getArgument(2))
+                          .getResult(0)};
   func::CallOp::create(b, kernel, operands);
   LLVM::ReturnOp::create(b, ValueRange{});
   return entry;
@@ -199,8 +208,7 @@ static void describeParameters(ModuleOp module, Descriptors &descriptors,
     indices.parameters[parameter.getSymName()] = indices.parameters.size();
     auto type = cast<RankedTensorType>(parameter.getParameterType());
     descriptors.parameters.append(
-        {descriptors.addString(parameter.getSymName()),
-         type.getNumElements(),
+        {descriptors.addString(parameter.getSymName()), type.getNumElements(),
          type.getElementType().isF32() ? TREC_FLOAT32 : TREC_INT32});
   }
 }
@@ -273,8 +281,7 @@ static void emitKernelTable(ImplicitLocOpBuilder &b, const Twine &name,
 static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
                             StringRef suffix) {
   // The output's columns from left to right, whatever kernel makes them.
-  llvm::sort(descriptors.bags,
-             [](auto &a, auto &b) { return a[3] < b[3]; });
+  llvm::sort(descriptors.bags, [](auto &a, auto &b) { return a[3] < b[3]; });
   SmallVector<int64_t> bags;
   for (const std::array<int64_t, 6> &bag : descriptors.bags)
     llvm::append_range(bags, bag);

@@ -14,8 +14,8 @@
 //
 //   %half = trec.embedding_bag sum @t[%ids] weights %weights bounds warning : …
 //
-// and a chain that ends in trec.materialize becomes a trec.embedding. A trec.remap
-// between check and lookup becomes an attribute of either.
+// and a chain that ends in trec.materialize becomes a trec.embedding. A
+// trec.remap between check and lookup becomes an attribute of either.
 //
 //===----------------------------------------------------------------------===//
 
@@ -76,8 +76,7 @@ static FailureOr<LookupChain> matchChain(Operation *root, Value values,
     return rewriter.notifyMatchFailure(
         root, "its rows are not those of a lookup used once");
   chain.remap = getSoleProducer<RemapOp>(chain.lookup.getIds());
-  Value checked =
-      chain.remap ? chain.remap.getIds() : chain.lookup.getIds();
+  Value checked = chain.remap ? chain.remap.getIds() : chain.lookup.getIds();
   FlatSymbolRefAttr bounds =
       chain.remap ? chain.remap.getMapAttr() : chain.lookup.getTableAttr();
   chain.check = getSoleProducer<CheckBoundsOp>(checked);
@@ -125,8 +124,7 @@ struct FuseMaterialize : public OpRewritePattern<MaterializeOp> {
       return failure();
     rewriter.replaceOpWithNewOp<EmbeddingOp>(
         materialize, materialize.getType(), chain->lookup.getTableAttr(),
-        chain->check.getIds(), chain->getRemap(),
-        chain->check.getPolicyAttr());
+        chain->check.getIds(), chain->getRemap(), chain->check.getPolicyAttr());
     chain->erase(rewriter);
     ++numEmbeddings;
     return success();

@@ -4,11 +4,13 @@
 // kernel reads it from the parameter, and no weight per id is stored.
 //
 //   %weights = trec.position_weights %ids from @p
-//   %pooled = trec.embedding_bag sum @t[%ids] weights %weights bounds warning : …
+//   %pooled = trec.embedding_bag sum @t[%ids] weights %weights bounds warning :
+//   …
 //
 // becomes
 //
-//   %pooled = trec.embedding_bag sum @t[%ids] position_weights @p bounds warning : …
+//   %pooled = trec.embedding_bag sum @t[%ids] position_weights @p bounds
+//   warning : …
 //
 //===----------------------------------------------------------------------===//
 

@@ -41,10 +41,9 @@ struct Configuration {
   bool remapped;
 
   auto asTuple() const {
-    return std::make_tuple(
-        row.getAsOpaquePointer(),
-        pooling ? pooling.getAsOpaquePointer() : nullptr,
-        policy.getAsOpaquePointer(), weighting, remapped);
+    return std::make_tuple(row.getAsOpaquePointer(),
+                           pooling ? pooling.getAsOpaquePointer() : nullptr,
+                           policy.getAsOpaquePointer(), weighting, remapped);
   }
 };
 
@@ -100,10 +99,9 @@ static Weighting getWeighting(EmbeddingBagOp lookup) {
 
 static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature, RowType row,
                          int64_t column) {
-  auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
-                          feature.getKeyAttr(), column,
-                          lookup.getPositionWeightsAttr(),
-                          lookup.getRemapAttr());
+  auto bag = BagAttr::get(
+      lookup.getContext(), lookup.getTableAttr(), feature.getKeyAttr(), column,
+      lookup.getPositionWeightsAttr(), lookup.getRemapAttr());
   return {{row, lookup.getPoolingAttr(), lookup.getPolicyAttr(),
            getWeighting(lookup), bool(lookup.getRemapAttr())},
           bag,

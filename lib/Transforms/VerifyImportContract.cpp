@@ -16,7 +16,8 @@
 //
 // with any number of tables and lookups, weights between dequantize and pool,
 // and a cast of the output behind pool; or with trec.materialize and
-// trec.jagged_dict in place of trec.pool and trec.keyed_tensor. Labels C1, C2 … are those of Passes.td.
+// trec.jagged_dict in place of trec.pool and trec.keyed_tensor. Labels C1, C2 …
+// are those of Passes.td.
 //
 //===----------------------------------------------------------------------===//
 
@@ -106,9 +107,9 @@ static LogicalResult verifyIsLowered(Operation &op) {
   StringRef reason =
       TypeSwitch<Operation *, StringRef>(&op)
           .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
-                RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
-                CastOutputOp, KeyedTensorOp, JaggedDictOp, func::ReturnOp>(
-              [](auto) { return ""; })
+                RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp,
+                MaterializeOp, CastOutputOp, KeyedTensorOp, JaggedDictOp,
+                func::ReturnOp>([](auto) { return ""; })
           .Case<EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
                 EmbeddingGroupOp, DispatchOp>([](auto) {
             return "it is made by the compiler itself; write the ops that it "
@@ -198,8 +199,7 @@ static LogicalResult verifyWeight(WeightOp weight) {
     return diagnostic;
   }
   FeatureOp feature = getFeature(dequantize);
-  if (auto byPosition =
-          weight.getWeights().getDefiningOp<PositionWeightsOp>())
+  if (auto byPosition = weight.getWeights().getDefiningOp<PositionWeightsOp>())
     return verifyPositionWeights(weight, byPosition, feature);
   auto weights = weight.getWeights().getDefiningOp<SampleWeightsOp>();
   if (weights.getKey() == feature.getKey())
@@ -337,8 +337,7 @@ void VerifyImportContractPass::runOnOperation() {
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
       failed(verifyAllWeighted(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
-      failed(verifyMaps(module)) ||
-      failed(verifyNames(module, *forward)))
+      failed(verifyMaps(module)) || failed(verifyNames(module, *forward)))
     return signalPassFailure();
   markAllAnalysesPreserved();
 }

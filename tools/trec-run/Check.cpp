@@ -118,7 +118,8 @@ Error Checker::compareForm(const Batch &batch, const Outputs &expected,
                              Twine(expected.badIds.size()) +
                              " bad ids counted, got " + Twine(badIds));
   numElements += countElements(ir.getOutputLayout(), call.getOutputs());
-  Error error = compareOutputs(ir.getOutputLayout(), expected, call.getOutputs());
+  Error error =
+      compareOutputs(ir.getOutputLayout(), expected, call.getOutputs());
   if (!error)
     return error;
   return createStringError("mismatch with " + description + ": " +
@@ -184,8 +185,8 @@ Error Checker::checkRefusal(uint64_t seed) {
   shape.batchSize = 8;
   shape.badPerMille = 1000;
   Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed);
-  return expectStatus(batch, batch.values.empty() ? TREC_OK : TREC_OUT_OF_BOUNDS,
-                      "bad ids");
+  return expectStatus(
+      batch, batch.values.empty() ? TREC_OK : TREC_OUT_OF_BOUNDS, "bad ids");
 }
 
 Error Checker::expectStatus(const Batch &batch, int32_t expected,
@@ -200,7 +201,8 @@ Error Checker::expectStatus(const Batch &batch, int32_t expected,
                            Twine(expected) + ", got " + Twine(status));
 }
 
-/// Two samples whose only ids are `count` of `key`, skipped ones, in the second.
+/// Two samples whose only ids are `count` of `key`, skipped ones, in the
+/// second.
 static Batch makeLongBag(ArrayRef<StringAttr> keys, StringRef key,
                          int64_t count) {
   Batch batch;

@@ -85,14 +85,14 @@ static std::vector<trec_table_data> describeTables(ModuleOp module,
   return described;
 }
 
-static std::vector<trec_table_data>
-describeParameters(ModuleOp module, const TableMap &tables) {
+static std::vector<trec_table_data> describeParameters(ModuleOp module,
+                                                       const TableMap &tables) {
   std::vector<trec_table_data> described;
   for (auto parameter : module.getOps<ParameterOp>()) {
     TableData data = tables.lookup(parameter.getSymName());
     auto type = cast<RankedTensorType>(parameter.getParameterType());
-    described.push_back({data.bytes.data(), data.rows,
-                         type.getElementTypeBitWidth() / 8});
+    described.push_back(
+        {data.bytes.data(), data.rows, type.getElementTypeBitWidth() / 8});
   }
   return described;
 }

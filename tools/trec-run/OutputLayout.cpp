@@ -5,8 +5,8 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-/// The feature whose rows a value of a dict holds: every op on the way to it has
-/// the ids, or what became of them, as its first operand.
+/// The feature whose rows a value of a dict holds: every op on the way to it
+/// has the ids, or what became of them, as its first operand.
 static FeatureOp findFeature(Value rows) {
   Operation *op = rows.getDefiningOp();
   while (!isa<FeatureOp>(op))
@@ -53,8 +53,8 @@ OutputBuffers::OutputBuffers(const OutputLayout &layout, int64_t batchSize,
     int64_t rows =
         pooled ? batchSize : idCounts.lookup(layout.getFeatures()[i]);
     // Bytes that no number of a batch has, so that what is not written shows.
-    buffers.emplace_back(
-        rows * layout.getColumns(i) * layout.getElementBytes(), 0xcd);
+    buffers.emplace_back(rows * layout.getColumns(i) * layout.getElementBytes(),
+                         0xcd);
   }
   for (std::vector<uint8_t> &buffer : buffers) {
     pointers.push_back(buffer.data());

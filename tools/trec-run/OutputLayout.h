@@ -1,7 +1,7 @@
 //===- OutputLayout.h - The buffers that a model writes ---------*- C++ -*-===//
 //
-// A pooled model writes one buffer with a row per sample, a model without pooling
-// one buffer per key with a row per id:
+// A pooled model writes one buffer with a row per sample, a model without
+// pooling one buffer per key with a row per id:
 //
 //   OutputLayout layout(ir.getModule());
 //   OutputBuffers buffers(layout, batchSize, idsPerFeature);
@@ -56,7 +56,8 @@ private:
 /// Memory for the outputs of one batch.
 class OutputBuffers {
 public:
-  /// `idCounts` holds the ids of each feature that a model without pooling reads.
+  /// `idCounts` holds the ids of each feature that a model without pooling
+  /// reads.
   OutputBuffers(const OutputLayout &layout, int64_t batchSize,
                 const llvm::StringMap<int64_t> &idCounts);
   OutputBuffers(const OutputBuffers &) = delete;

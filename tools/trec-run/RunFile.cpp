@@ -2,8 +2,8 @@
 //
 // Inputs: `values` (I32 or I64, the ids of all features in the model's order),
 // `lengths` or `offsets` (likewise), and `weights` (F32) for a weighted model.
-// Outputs: one tensor [B, dim] per key; without pooling one tensor [ids, dim] per
-// key, and one named `<key>.lengths` (I64) of the ids per sample.
+// Outputs: one tensor [B, dim] per key; without pooling one tensor [ids, dim]
+// per key, and one named `<key>.lengths` (I64) of the ids per sample.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,8 +39,8 @@ struct Inputs {
   Input values, lengths, offsets, weights;
 };
 
-/// The lengths of the bags of each feature. Where the inputs are not well formed
-/// they are bounded, for the model itself says what is wrong.
+/// The lengths of the bags of each feature. Where the inputs are not well
+/// formed they are bounded, for the model itself says what is wrong.
 class BagLengths {
 public:
   BagLengths(const Inputs &inputs, KJTType type, int64_t batchSize);
@@ -154,7 +154,8 @@ static Error writePooled(const OutputLayout &layout, ArrayRef<uint8_t> output,
   int64_t begin = 0;
   std::vector<std::vector<uint8_t>> storage;
   std::vector<Tensor> tensors;
-  for (auto [name, dim] : llvm::zip(layout.getTensorNames(), layout.getDims())) {
+  for (auto [name, dim] :
+       llvm::zip(layout.getTensorNames(), layout.getDims())) {
     int64_t width = dim * layout.getElementBytes();
     std::vector<uint8_t> &bytes = storage.emplace_back();
     for (int64_t sample = 0; sample < batchSize; ++sample)

@@ -17,8 +17,9 @@
 
 namespace mlir::trec {
 
-/// Rows for the tables of a module, and its parameters. Of tables that would fill
-/// memory only every n-th row is written; the others are zeros and take no memory.
+/// Rows for the tables of a module, and its parameters. Of tables that would
+/// fill memory only every n-th row is written; the others are zeros and take no
+/// memory.
 class RandomTables {
 public:
   /// Tables without a number of rows in the IR get some hundreds.

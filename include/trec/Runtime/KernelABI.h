@@ -12,16 +12,16 @@
 
 /* What one kernel call works on: one feature pooled through one table into one block of output columns. */
 struct trec_bag_args {
-  const void *rows;        /* first row of the table */
-  int64_t num_rows;        /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
-  const void *indices;     /* the batch's whole array of ids, int32 or int64 as the kernel */
-  const int64_t *offsets;  /* [B + 1] of this feature, into indices */
-  const float *weights;    /* per id, or per position in a bag, as the kernel; else not read */
-  void *output;            /* sample 0, first column of this feature; without pooling the row of its first id */
-  int64_t output_stride;   /* elements from one sample, or row, to the next */
-  int64_t *report;         /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
-  const int32_t *remap;    /* of a pruned table: its ids to its rows, -1 for a pruned one; else not read */
-  int64_t num_remap;       /* ids in 0..num_remap are in bounds; at least entry 0 is always readable */
+  const void *rows;       /* first row of the table */
+  int64_t num_rows;       /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
+  const void *indices;    /* the batch's whole array of ids, int32 or int64 as the kernel */
+  const int64_t *offsets; /* [B + 1] of this feature, into indices */
+  const float *weights;   /* per id, or per position in a bag, as the kernel; else not read */
+  void *output;           /* sample 0, first column of this feature; without pooling the row of its first id */
+  int64_t output_stride;  /* elements from one sample, or row, to the next */
+  int64_t *report;        /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
+  const int32_t *remap;   /* of a pruned table: its ids to its rows, -1 for a pruned one; else not read */
+  int64_t num_remap;      /* ids in 0..num_remap are in bounds; at least entry 0 is always readable */
 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */

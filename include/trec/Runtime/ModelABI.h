@@ -88,8 +88,9 @@ typedef void (*trec_parallel_for)(void *user, int64_t count, void (*body)(void *
 typedef void (*trec_warning)(void *user, const trec_error *error);
 
 /* Exactly one source of weights: a path, a safetensors file in memory, or one trec_table_data per table (and one per
- * parameter) in the model's order. With none of them the model uses weights embedded by `--weights=embed`, and fails where it has none.
- * Memory that the caller passes must outlive the model and may be changed in place between calls of forward. */
+ * parameter) in the model's order. With none of them the model uses weights embedded by `--weights=embed`, and fails
+ * where it has none. Memory that the caller passes must outlive the model and may be changed in place between calls of
+ * forward. */
 typedef struct trec_create_options {
   size_t size;
   const char *weights_path; /* mapped read-only and shared between processes; tables that do not lie at a multiple of

@@ -51,7 +51,7 @@ struct Manifest {
   std::vector<ManifestOutput> outputs;
   std::vector<ManifestKernel> kernels;
   Type outputElement; // f32, f16 or bf16
-  int64_t totalDim; // of a KeyedTensor; 0 for a dict of JaggedTensors
+  int64_t totalDim;   // of a KeyedTensor; 0 for a dict of JaggedTensors
   bool isPooled;
   bool weighted;
   BoundsPolicy policy;

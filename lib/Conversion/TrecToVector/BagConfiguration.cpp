@@ -6,8 +6,9 @@ using namespace mlir;
 using namespace mlir::trec;
 
 BagConfiguration BagConfiguration::of(LookupGroupInterface group) {
-  return {group.getRowType(), group.getPoolingMode(), group.getWeighting(),
-          group.isRemapped(), group.getOutputElement(), group.getLoweringAttr()};
+  return {group.getRowType(),       group.getPoolingMode(),
+          group.getWeighting(),     group.isRemapped(),
+          group.getOutputElement(), group.getLoweringAttr()};
 }
 
 std::string BagConfiguration::getName() const {

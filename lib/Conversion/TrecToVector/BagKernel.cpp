@@ -85,8 +85,8 @@ private:
   RowType row;
   HalfMode halfMode;
   Value rows, ids, offsets, weights, output, report, remap, begin, end;
-  Value numRows;      // of the table
-  Value numIds;       // ids below it are good: the rows, or the entries of the map
+  Value numRows; // of the table
+  Value numIds;  // ids below it are good: the rows, or the entries of the map
   Value lastPosition; // of an id of bags begin to end
   Value bagBegin, bagEnd;
 };
@@ -139,8 +139,8 @@ void BagKernelBuilder::buildBags() {
   buildBag(bags.getInductionVar());
 }
 
-/// Without pooling `begin` and `end` are positions of ids, and the feature's first
-/// id makes row 0 of the output.
+/// Without pooling `begin` and `end` are positions of ids, and the feature's
+/// first id makes row 0 of the output.
 void BagKernelBuilder::buildRows() {
   Value one = index(1);
   lastPosition = arith::SubIOp::create(b, end, one);
@@ -178,8 +178,7 @@ void BagKernelBuilder::buildBag(Value bag) {
 }
 
 /// Sums start from +0, never from the first row: -0 must vanish.
-SmallVector<Value>
-BagKernelBuilder::makeZeros(ArrayRef<RowPiece> pieces) {
+SmallVector<Value> BagKernelBuilder::makeZeros(ArrayRef<RowPiece> pieces) {
   SmallVector<Value> zeros;
   for (const RowPiece &piece : pieces) {
     auto type = VectorType::get({piece.lanes}, b.getF32Type());
@@ -191,8 +190,8 @@ BagKernelBuilder::makeZeros(ArrayRef<RowPiece> pieces) {
 
 void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
                                  bool isFirstPass) {
-  auto positions = scf::ForOp::create(b, bagBegin, bagEnd, index(1),
-                                      makeZeros(pieces));
+  auto positions =
+      scf::ForOp::create(b, bagBegin, bagEnd, index(1), makeZeros(pieces));
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(positions.getBody());
@@ -224,17 +223,17 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
   return live.getResults();
 }
 
-/// The row that a pruned table stores for an id, and whether there is one. An entry
-/// that is no row of the table, such as -1, gives none.
+/// The row that a pruned table stores for an id, and whether there is one. An
+/// entry that is no row of the table, such as -1, gives none.
 std::pair<Value, Value> BagKernelBuilder::remapId(Value id, Value isId) {
-  auto mapped = scf::IfOp::create(
-      b, TypeRange{b.getIndexType(), b.getI1Type()}, isId,
-      /*withElseRegion=*/true);
+  auto mapped =
+      scf::IfOp::create(b, TypeRange{b.getIndexType(), b.getI1Type()}, isId,
+                        /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(mapped.thenBlock());
   Value row = loadIndex(remap, id);
-  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, row,
-                                         numRows);
+  Value inBounds =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, row, numRows);
   scf::YieldOp::create(b, ValueRange{row, inBounds});
   b.setInsertionPointToStart(mapped.elseBlock());
   scf::YieldOp::create(b, ValueRange{id, isId});
@@ -246,11 +245,11 @@ std::pair<Value, Value> BagKernelBuilder::remapId(Value id, Value isId) {
 std::pair<Value, Value> BagKernelBuilder::resolveId(Value position,
                                                     bool isFirstPass) {
   Value id = loadIndex(ids, position);
-  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
-                                         numIds);
-  auto resolved = scf::IfOp::create(
-      b, TypeRange{b.getIndexType(), b.getI1Type()}, inBounds,
-      /*withElseRegion=*/true);
+  Value inBounds =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id, numIds);
+  auto resolved =
+      scf::IfOp::create(b, TypeRange{b.getIndexType(), b.getI1Type()}, inBounds,
+                        /*withElseRegion=*/true);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(resolved.thenBlock());
@@ -258,8 +257,8 @@ std::pair<Value, Value> BagKernelBuilder::resolveId(Value position,
     scf::YieldOp::create(b, ValueRange{id, yes});
 
     b.setInsertionPointToStart(resolved.elseBlock());
-    Value isBad = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, id,
-                                        index(-1));
+    Value isBad =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::ne, id, index(-1));
     if (isFirstPass) {
       auto bad = scf::IfOp::create(b, isBad, /*withElseRegion=*/false);
       OpBuilder::InsertionGuard inner(b);
@@ -286,13 +285,13 @@ void BagKernelBuilder::reportBadId(Value position) {
 
 /// `id`, or 0 where it is not below `limit`.
 Value BagKernelBuilder::clampId(Value id, Value limit) {
-  Value inBounds = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id,
-                                         limit);
+  Value inBounds =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id, limit);
   return arith::SelectOp::create(b, inBounds, id, index(0));
 }
 
-/// Fetches all cache lines of the row that will be added some rows later, in this
-/// bag or one after it.
+/// Fetches all cache lines of the row that will be added some rows later, in
+/// this bag or one after it.
 void BagKernelBuilder::prefetch(Value position) {
   Value ahead = arith::AddIOp::create(b, position,
                                       index(c.lowering.getPrefetchDistance()));

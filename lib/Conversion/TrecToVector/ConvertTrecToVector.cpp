@@ -32,8 +32,8 @@ using namespace mlir::trec;
 
 /// Makes the kernel of a group for one type of id. The symbol table renames it
 /// where two groups differ only in their lowering.
-static FlatSymbolRefAttr makeKernel(LookupGroupInterface group,
-                                    unsigned idBits, SymbolTable &symbols) {
+static FlatSymbolRefAttr makeKernel(LookupGroupInterface group, unsigned idBits,
+                                    SymbolTable &symbols) {
   MLIRContext *context = group.getContext();
   OpBuilder builder(context);
   func::FuncOp kernel =
@@ -52,8 +52,7 @@ static LogicalResult convertGroup(LookupGroupInterface group,
   OpBuilder builder(group);
   auto dispatch = DispatchOp::create(
       builder, group.getLoc(), group.getDest().getType(), kernel32, kernel64,
-      group.getKjt(), group.getDest(), group.getBags(),
-      group.getPolicyAttr());
+      group.getKjt(), group.getDest(), group.getBags(), group.getPolicyAttr());
   group->replaceAllUsesWith(dispatch);
   group->erase();
   return success();

@@ -1,7 +1,8 @@
 //===- HalfFloat.h - Conversions of half floats -----------------*- C++ -*-===//
 //
-// Widens and rounds vectors of f16, bf16 and fp8, with the CPU's instructions or, for
-// CPUs that have none, with integer arithmetic that gives the same bits.
+// Widens and rounds vectors of f16, bf16 and fp8, with the CPU's instructions
+// or, for CPUs that have none, with integer arithmetic that gives the same
+// bits.
 //
 //===----------------------------------------------------------------------===//
 

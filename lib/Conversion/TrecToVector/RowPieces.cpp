@@ -66,9 +66,9 @@ static Value loadFloats(ImplicitLocOpBuilder &builder, Value bytes,
     return widenFloat8(builder, bytes);
   if (row.getWeights() == WeightsType::bf16)
     return widenBFloat(
-        builder, vector::BitCastOp::create(
-                     builder, VectorType::get({lanes}, builder.getI16Type()),
-                     bytes));
+        builder,
+        vector::BitCastOp::create(
+            builder, VectorType::get({lanes}, builder.getI16Type()), bytes));
   Value halves = vector::BitCastOp::create(
       builder, VectorType::get({lanes}, builder.getF16Type()), bytes);
   return widenHalf(builder, halves, mode);
