@@ -31,15 +31,17 @@ static void describe(const struct trec_job *job, const struct trec_bad_ids *bad,
   error->position = bad->position - offsets[error->sample];
   error->value = job->variant == TREC_KERNEL_INT32 ? ((const int32_t *)job->args->values)[bad->position]
                                                    : ((const int64_t *)job->args->values)[bad->position];
-  error->limit = job->model->tables[bag->table].num_rows;
+  const struct trec_bag *prepared = &job->model->bags[bad->bag];
+  error->limit = prepared->remap ? image->parameters[bag->remap - 1].count : prepared->num_rows;
   char expected[48] = "-1";
   if (error->limit > 0)
     snprintf(expected, sizeof expected, "-1 or 0 to %" PRId64, error->limit - 1);
   trec_fail(error, TREC_OUT_OF_BOUNDS,
             "id out of bounds: feature \"%s\", table \"%s\", sample %" PRId64 ", position %" PRId64 ": id %" PRId64
-            ", expected %s (table of %" PRId64 " rows)",
+            ", expected %s (%s of %" PRId64 " rows)",
             trec_show(trec_feature_name(image, bag->feature)).text, trec_show(trec_table_name(image, bag->table)).text,
-            error->sample, error->position, error->value, expected, error->limit);
+            error->sample, error->position, error->value, expected, prepared->remap ? "map of a pruned table" : "table",
+            error->limit);
 }
 
 /* One write per line, so that lines of many threads do not mix. */

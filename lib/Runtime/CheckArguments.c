@@ -41,7 +41,24 @@ static int32_t check_arrays(const trec_forward_args *args, trec_error *error) {
                        : check_type("offsets_type", args->offsets_type, error);
 }
 
+/* Each kind of model has its own way to pass outputs; both at once would hide a mistake. */
+static int32_t check_kind_of_output(const trec_model *model, const trec_forward_args *args, trec_error *error) {
+  const struct trec_shown name = trec_show(model->image->name);
+  if (model->image->unpooled && (args->output || args->output_bytes || args->output_row_stride))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "output given, but model \"%s\" does not pool: expected outputs",
+                     name.text);
+  if (!model->image->unpooled && (args->outputs || args->outputs_bytes))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "outputs given, but model \"%s\" pools: expected output", name.text);
+  if (model->image->unpooled && (!args->outputs || !args->outputs_bytes))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but model \"%s\" does not pool",
+                     args->outputs ? "outputs_bytes" : "outputs", name.text);
+  return TREC_OK;
+}
+
 static int32_t check_output(const trec_model *model, const trec_forward_args *args, trec_error *error) {
+  int32_t status = check_kind_of_output(model, args, error);
+  if (status != TREC_OK || model->image->unpooled)
+    return status;
   const int64_t total = model->image->total_dim, stride = args->output_row_stride ? args->output_row_stride : total;
   int64_t bytes = 0;
   if (stride < total)
@@ -96,6 +113,59 @@ static int32_t check_weights(const struct trec_image *image, const trec_forward_
     error->limit = args->num_values;
     return trec_fail(error, TREC_INVALID_INPUT, "%" PRId64 " weights for %" PRId64 " values", args->num_weights,
                      args->num_values);
+  }
+  return TREC_OK;
+}
+
+static int32_t check_output_of(const trec_model *model, const trec_forward_args *args, int64_t i, int64_t ids,
+                               trec_error *error) {
+  const struct trec_bag *bag = &model->bags[i];
+  int64_t bytes;
+  error->feature = bag->feature;
+  const struct trec_shown feature = trec_show(trec_feature_name(model->image, bag->feature));
+  if (__builtin_mul_overflow(ids, bag->dim * model->element_bytes, &bytes))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (feature \"%s\"): %" PRId64 " rows overflow", i,
+                     feature.text, ids);
+  if (!args->outputs[i])
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (feature \"%s\") is null", i, feature.text);
+  if (args->outputs_bytes[i] < (uint64_t)bytes)
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "output %" PRId64 " (feature \"%s\") has %" PRIu64 " bytes, expected at least %" PRId64
+                     " for %" PRId64 " ids",
+                     i, feature.text, args->outputs_bytes[i], bytes, ids);
+  error->feature = -1;
+  return TREC_OK;
+}
+
+int32_t trec_check_outputs(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
+                           trec_error *error) {
+  for (int64_t i = 0; i < model->image->num_bags; ++i) {
+    const int64_t *begin = offsets + trec_slot(args, model->bags[i].feature) * args->batch_size;
+    const int64_t ids = begin[args->batch_size] - begin[0];
+    const int32_t status = ids ? check_output_of(model, args, i, ids, error) : TREC_OK;
+    if (status != TREC_OK)
+      return status;
+  }
+  return TREC_OK;
+}
+
+int32_t trec_check_lengths(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
+                           trec_error *error) {
+  for (int64_t i = 0; i < model->image->num_bags; ++i) {
+    const struct trec_bag *bag = &model->bags[i];
+    const int64_t *begin = offsets + trec_slot(args, bag->feature) * args->batch_size;
+    for (int64_t sample = 0; bag->max_length >= 0 && sample < args->batch_size; ++sample) {
+      const int64_t length = begin[sample + 1] - begin[sample];
+      if (length <= bag->max_length)
+        continue;
+      error->feature = bag->feature;
+      error->sample = sample;
+      error->value = length;
+      error->limit = bag->max_length;
+      return trec_fail(error, TREC_INVALID_INPUT,
+                       "feature \"%s\", sample %" PRId64 ": %" PRId64 " ids, but weights for %" PRId64 " positions",
+                       trec_show(trec_feature_name(model->image, bag->feature)).text, sample, length, bag->max_length);
+    }
   }
   return TREC_OK;
 }

@@ -25,10 +25,12 @@ static trec_model *allocate_model(const struct trec_image *image, trec_error *er
   if (model) {
     model->image = image;
     model->tables = allocate(image->num_tables, sizeof *model->tables);
+    model->parameters = allocate(image->num_parameters, sizeof *model->parameters);
     model->bags = allocate(image->num_bags, sizeof *model->bags);
-    if (model->tables && model->bags)
+    if (model->tables && model->parameters && model->bags)
       return model;
     free(model->tables);
+    free(model->parameters);
     free(model->bags);
     free(model);
   }
@@ -56,7 +58,12 @@ static void prepare_bags(trec_model *model) {
     bag->rows = model->tables[desc->table].rows;
     bag->num_rows = model->tables[desc->table].num_rows;
     bag->feature = desc->feature;
-    bag->column_bytes = desc->column * model->element_bytes;
+    bag->column_bytes = image->unpooled ? 0 : desc->column * model->element_bytes;
+    bag->weights = desc->weights ? model->parameters[desc->weights - 1].data : NULL;
+    bag->max_length = desc->weights ? image->parameters[desc->weights - 1].count : -1;
+    bag->remap = desc->remap ? model->parameters[desc->remap - 1].data : NULL;
+    bag->num_remap = desc->remap ? image->parameters[desc->remap - 1].count : 0;
+    bag->dim = image->tables[desc->table].dim;
   }
 }
 
@@ -109,6 +116,7 @@ void trec_runtime_destroy(trec_model *model) {
   trec_pool_destroy(&model->pool);
   trec_release_weights(model);
   free(model->tables);
+  free(model->parameters);
   free(model->bags);
   free(model);
 }

@@ -53,6 +53,10 @@ static int32_t run(trec_model *model, const trec_forward_args *args, int64_t *wo
       .variant = args->values_type == TREC_INT32 ? TREC_KERNEL_INT32 : TREC_KERNEL_INT64,
   };
   int32_t status = trec_resolve_offsets(model->image, args, workspace, &job.offsets, error);
+  if (status == TREC_OK && model->image->num_parameters)
+    status = trec_check_lengths(model, args, job.offsets, error);
+  if (status == TREC_OK && model->image->unpooled)
+    status = trec_check_outputs(model, args, job.offsets, error);
   if (status != TREC_OK)
     return status;
   const struct trec_bad_ids bad = trec_run_job(model, &job);

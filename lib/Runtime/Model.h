@@ -14,19 +14,31 @@ struct trec_table {
   void *owned; /* what to free: a zero row, or an aligned copy */
 };
 
+/* A parameter as the kernels see it; the map of a pruned table has at least one readable entry. */
+struct trec_parameter {
+  const void *data;
+  void *owned; /* what to free: an aligned copy, or the entry of an empty map */
+};
+
 /* What forward needs of one output feature, gathered so that one batch reads one array from front to back. */
 struct trec_bag {
   trec_kernel kernels[TREC_KERNEL_VARIANTS];
   const void *rows;
   int64_t num_rows;
   int64_t feature;
-  int64_t column_bytes; /* of its first column in a row of output */
+  int64_t column_bytes; /* of its first column in a row of output; 0 without pooling */
+  const float *weights; /* by position; NULL: those of the ids, if any */
+  int64_t max_length;   /* of its bags: the positions that have a weight; -1: any */
+  const int32_t *remap; /* of a pruned table; NULL: none */
+  int64_t num_remap;
+  int64_t dim;
 };
 
 struct trec_model {
   const struct trec_image *image;
   const struct trec_level_desc *level;
   struct trec_table *tables;
+  struct trec_parameter *parameters;
   struct trec_bag *bags;
   void *mapping;
   size_t mapping_bytes;
@@ -57,9 +69,16 @@ struct trec_job {
   int variant;            /* TREC_KERNEL_INT32 or TREC_KERNEL_INT64 */
 };
 
-/* Fills model->tables from the one source that the options name. */
+/* Fills model->tables and model->parameters from the one source that the options name. */
 int32_t trec_bind_weights(trec_model *model, const trec_create_options *options, trec_error *error);
 void trec_release_weights(trec_model *model);
+
+struct trec_safetensors;
+
+/* The parameters' part of trec_bind_weights, once tables are bound: from the caller's vectors, or from a file. */
+int32_t trec_bind_parameter_pointers(trec_model *model, const trec_create_options *options, trec_error *error);
+int32_t trec_bind_parameter_tensors(trec_model *model, const struct trec_safetensors *file, trec_error *error);
+void trec_release_parameters(trec_model *model);
 
 /* The caller's key of a feature. */
 static inline int64_t trec_slot(const trec_forward_args *args, int64_t feature) {
@@ -68,6 +87,10 @@ static inline int64_t trec_slot(const trec_forward_args *args, int64_t feature) 
 
 static inline const char *trec_feature_name(const struct trec_image *image, int64_t feature) {
   return image->strings + image->features[feature].name;
+}
+
+static inline const char *trec_parameter_name(const struct trec_image *image, int64_t parameter) {
+  return image->strings + image->parameters[parameter].name;
 }
 
 static inline const char *trec_table_name(const struct trec_image *image, int64_t table) {
@@ -81,12 +104,31 @@ int32_t trec_check_arguments(const trec_model *model, const trec_forward_args *a
 int32_t trec_resolve_offsets(const struct trec_image *image, const trec_forward_args *args, int64_t *workspace,
                              const int64_t **offsets, trec_error *error);
 
+/* Refuses bags that are longer than their weights by position. */
+int32_t trec_check_lengths(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
+                           trec_error *error);
+
+/* Without pooling: refuses outputs that are missing or too small for the ids of their features. */
+int32_t trec_check_outputs(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
+                           trec_error *error);
+
 /* Runs every kernel of the job, on as many threads as the model allows and the work is worth. */
 struct trec_bad_ids trec_run_job(trec_model *model, const struct trec_job *job);
 
-/* Where task i of a job begins: bags are cut in order, samples within a bag. */
+/* The offsets of a bag's feature: [batch_size + 1]. */
+static inline const int64_t *trec_bag_offsets(const struct trec_job *job, int64_t bag) {
+  return job->offsets + trec_slot(job->args, job->model->bags[bag].feature) * job->args->batch_size;
+}
+
+/* What the work of a bag is counted in: samples, or ids where they are not pooled. */
+static inline int64_t trec_bag_units(const struct trec_job *job, int64_t bag) {
+  const int64_t *offsets = trec_bag_offsets(job, bag), batch = job->args->batch_size;
+  return job->model->image->unpooled ? offsets[batch] - offsets[0] : batch;
+}
+
+/* Where task i of a job begins: bags are cut in order, units within a bag. */
 struct trec_cut {
-  int64_t bag, sample;
+  int64_t bag, unit;
 };
 enum { TREC_MAX_TASKS = 256 };
 

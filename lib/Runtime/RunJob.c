@@ -21,24 +21,39 @@ static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
   }
 }
 
+/* Without pooling a kernel counts positions in the batch's whole array of ids. */
+static void run_ids(const struct trec_job *job, int64_t i, struct trec_bag_args *call, int64_t begin, int64_t end) {
+  const struct trec_bag *bag = &job->model->bags[i];
+  const int64_t first = call->offsets[0];
+  call->output = job->args->outputs[i];
+  call->output_stride = bag->dim;
+  bag->kernels[job->variant](call, first + begin, first + end);
+}
+
 /* A feature's whole batch before the next feature: one kernel, one table, one stream of ids at a time. */
 static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut from, struct trec_cut to) {
   const trec_forward_args *args = job->args;
   const trec_model *model = job->model;
   struct trec_bad_ids bad = none_bad;
   int64_t report[2] = {0, INT64_MAX};
-  struct trec_bag_args call = {
-      .indices = args->values, .weights = args->weights, .output_stride = job->row_stride, .report = report};
+  struct trec_bag_args call = {.indices = args->values, .output_stride = job->row_stride, .report = report};
   for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
     const struct trec_bag *bag = &model->bags[i];
-    const int64_t begin = i == from.bag ? from.sample : 0, end = i == to.bag ? to.sample : args->batch_size;
+    const int64_t begin = i == from.bag ? from.unit : 0, end = i == to.bag ? to.unit : trec_bag_units(job, i);
     if (begin >= end)
       continue;
     call.rows = bag->rows;
     call.num_rows = bag->num_rows;
-    call.offsets = job->offsets + trec_slot(args, bag->feature) * args->batch_size;
-    call.output = (char *)args->output + bag->column_bytes;
-    bag->kernels[job->variant](&call, begin, end);
+    call.offsets = trec_bag_offsets(job, i);
+    call.weights = bag->weights ? bag->weights : args->weights;
+    call.remap = bag->remap;
+    call.num_remap = bag->num_remap;
+    if (model->image->unpooled)
+      run_ids(job, i, &call, begin, end);
+    else {
+      call.output = (char *)args->output + bag->column_bytes;
+      bag->kernels[job->variant](&call, begin, end);
+    }
     if (report[0]) {
       merge(&bad, &(struct trec_bad_ids){report[0], report[1], i});
       report[0] = 0;

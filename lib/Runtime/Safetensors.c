@@ -129,54 +129,77 @@ static int read_description(const struct trec_json *json, int object, struct des
 }
 
 /* Holds the tensor's place in the file against its shape and the file's end. */
-static int32_t locate(const struct trec_safetensors *file, const char *name, const uint64_t offsets[2],
-                      struct trec_table_data *table, trec_error *error) {
-  const uint64_t rows = (uint64_t)table->rows, row_bytes = (uint64_t)table->row_bytes;
+static int32_t locate(const struct trec_safetensors *file, const struct trec_wanted *wanted, const uint64_t offsets[2],
+                      struct trec_table_data *found, trec_error *error) {
+  const uint64_t rows = (uint64_t)found->rows, row_bytes = (uint64_t)found->row_bytes;
+  const struct trec_shown name = trec_show(wanted->name);
   uint64_t bytes, end;
   if (__builtin_mul_overflow(rows, row_bytes, &bytes) || offsets[1] < offsets[0] || offsets[1] - offsets[0] != bytes)
     return trec_fail(error, TREC_WEIGHTS_MISMATCH,
-                     "%s: table \"%s\": shape [%" PRIu64 ", %" PRIu64 "] does not fit data_offsets [%" PRIu64
-                     ", %" PRIu64 "]",
-                     file->origin, trec_show(name).text, rows, row_bytes, offsets[0], offsets[1]);
+                     "%s: %s \"%s\": shape [%" PRIu64 ", %" PRIu64 "] does not fit data_offsets [%" PRIu64 ", %" PRIu64
+                     "]",
+                     file->origin, wanted->what, name.text, rows, row_bytes, offsets[0], offsets[1]);
   if (__builtin_add_overflow(file->data, offsets[1], &end) || end > file->size)
     return trec_fail(error, TREC_WEIGHTS_MISMATCH,
-                     "%s: truncated: table \"%s\" ends at byte %" PRIu64 " of the data, but there are only %" PRIu64,
-                     file->origin, trec_show(name).text, offsets[1], file->size - file->data);
-  table->data = file->bytes + file->data + offsets[0];
+                     "%s: truncated: %s \"%s\" ends at byte %" PRIu64 " of the data, but there are only %" PRIu64,
+                     file->origin, wanted->what, name.text, offsets[1], file->size - file->data);
+  found->data = file->bytes + file->data + offsets[0];
   return TREC_OK;
 }
 
-static int32_t read_tensor(const struct trec_safetensors *file, const char *name, int object,
-                           struct trec_table_data *table, trec_error *error) {
+/* A part of the header as it stands there, cut to a length that a message can hold. */
+struct excerpt {
+  int length;
+  const char *text;
+};
+
+static struct excerpt excerpt(const struct trec_json *json, int token, int most) {
+  const jsmntok_t *t = &json->tokens[token];
+  return (struct excerpt){t->end - t->start < most ? t->end - t->start : most, json->text + t->start};
+}
+
+/* Reads the shape: [rows, bytes per row] of bytes, or [count] of elements of 4 bytes. */
+static int read_shape(const struct trec_json *json, int token, int dimensions, struct trec_table_data *found) {
+  uint64_t shape[2] = {0, 4};
+  if (!trec_json_integers(json, token, shape, dimensions) || shape[0] > INT64_MAX || shape[1] > INT64_MAX)
+    return 0;
+  found->rows = (int64_t)shape[0];
+  found->row_bytes = (int64_t)shape[1];
+  return 1;
+}
+
+static int32_t read_tensor(const struct trec_safetensors *file, const struct trec_wanted *wanted, int object,
+                           struct trec_table_data *found, trec_error *error) {
   const struct trec_json *json = &file->json;
+  const struct trec_shown name = trec_show(wanted->name);
   struct description d;
-  uint64_t shape[2], offsets[2];
+  uint64_t offsets[2];
   if (!read_description(json, object, &d) || json->tokens[d.dtype].type != JSMN_STRING ||
       !trec_json_integers(json, d.offsets, offsets, 2))
     return trec_fail(error, TREC_WEIGHTS_MISMATCH,
-                     "%s: table \"%s\": expected one dtype, shape and data_offsets each at byte %d", file->origin,
-                     trec_show(name).text, json->tokens[object].start + 8);
-  const jsmntok_t *dtype = &json->tokens[d.dtype], *dims = &json->tokens[d.shape];
-  if (!trec_json_is(json, d.dtype, "U8"))
-    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\": dtype is \"%.*s\", expected \"U8\"", file->origin,
-                     trec_show(name).text, dtype->end - dtype->start < 20 ? dtype->end - dtype->start : 20,
-                     json->text + dtype->start);
-  if (!trec_json_integers(json, d.shape, shape, 2) || shape[0] > INT64_MAX || shape[1] > INT64_MAX)
-    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\": shape is %.*s, expected [rows, bytes per row]",
-                     file->origin, trec_show(name).text, dims->end - dims->start < 60 ? dims->end - dims->start : 60,
-                     json->text + dims->start);
-  table->rows = (int64_t)shape[0];
-  table->row_bytes = (int64_t)shape[1];
-  return locate(file, name, offsets, table, error);
+                     "%s: %s \"%s\": expected one dtype, shape and data_offsets each at byte %d", file->origin,
+                     wanted->what, name.text, json->tokens[object].start + 8);
+  if (!trec_json_is(json, d.dtype, wanted->dtype)) {
+    const struct excerpt dtype = excerpt(json, d.dtype, 20);
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: %s \"%s\": dtype is \"%.*s\", expected \"%s\"", file->origin,
+                     wanted->what, name.text, dtype.length, dtype.text, wanted->dtype);
+  }
+  if (!read_shape(json, d.shape, wanted->dimensions, found)) {
+    const struct excerpt shape = excerpt(json, d.shape, 60);
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: %s \"%s\": shape is %.*s, expected %s", file->origin,
+                     wanted->what, name.text, shape.length, shape.text,
+                     wanted->dimensions == 2 ? "[rows, bytes per row]" : "[elements]");
+  }
+  return locate(file, wanted, offsets, found, error);
 }
 
-int32_t trec_safetensors_table(const struct trec_safetensors *file, const char *name, struct trec_table_data *table,
-                               trec_error *error) {
-  const struct trec_tensor wanted = {name, strlen(name), 0};
-  const struct trec_tensor *found =
-      bsearch(&wanted, file->tensors, file->num_tensors, sizeof *file->tensors, compare_names);
-  if (!found)
-    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: no tensor for table \"%s\" among its %zu tensors", file->origin,
-                     trec_show(name).text, file->num_tensors);
-  return read_tensor(file, name, found->key + 1, table, error);
+int32_t trec_safetensors_find(const struct trec_safetensors *file, const struct trec_wanted *wanted,
+                              struct trec_table_data *found, trec_error *error) {
+  const struct trec_tensor key = {wanted->name, strlen(wanted->name), 0};
+  const struct trec_tensor *tensor =
+      bsearch(&key, file->tensors, file->num_tensors, sizeof *file->tensors, compare_names);
+  if (!tensor)
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: no tensor for %s \"%s\" among its %zu tensors", file->origin,
+                     wanted->what, trec_show(wanted->name).text, file->num_tensors);
+  return read_tensor(file, wanted, tensor->key + 1, found, error);
 }

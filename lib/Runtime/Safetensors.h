@@ -29,8 +29,16 @@ struct trec_safetensors {
 int32_t trec_safetensors_open(struct trec_safetensors *file, trec_error *error);
 void trec_safetensors_close(struct trec_safetensors *file);
 
-/* Finds a tensor of that name, of bytes and of two dimensions, rows and bytes per row. */
-int32_t trec_safetensors_table(const struct trec_safetensors *file, const char *name, struct trec_table_data *table,
-                               trec_error *error);
+/* A tensor that a model needs. */
+struct trec_wanted {
+  const char *what; /* "table" or "parameter", for messages */
+  const char *name;
+  const char *dtype; /* as safetensors spells it */
+  int dimensions;    /* 2: rows of bytes; 1: elements of 4 bytes each */
+};
+
+/* Finds a tensor; of one dimension it has a row per element. */
+int32_t trec_safetensors_find(const struct trec_safetensors *file, const struct trec_wanted *wanted,
+                              struct trec_table_data *found, trec_error *error);
 
 #endif /* TREC_RUNTIME_SAFETENSORS_H */

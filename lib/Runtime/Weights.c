@@ -88,7 +88,7 @@ static int32_t bind_pointers(trec_model *model, const trec_create_options *optio
     if (status != TREC_OK)
       return status;
   }
-  return TREC_OK;
+  return trec_bind_parameter_pointers(model, options, error);
 }
 
 static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file, trec_error *error) {
@@ -98,7 +98,8 @@ static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file
     return status;
   for (int64_t i = 0; i < image->num_tables && status == TREC_OK; ++i) {
     trec_table_data data = {0};
-    status = trec_safetensors_table(file, trec_table_name(image, i), &data, error);
+    const struct trec_wanted wanted = {"table", trec_table_name(image, i), "U8", 2};
+    status = trec_safetensors_find(file, &wanted, &data, error);
     if (status != TREC_OK)
       error->table = i;
     else
@@ -106,6 +107,8 @@ static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file
     if (status == TREC_OK)
       status = bind_table(model, i, &data, error);
   }
+  if (status == TREC_OK)
+    status = trec_bind_parameter_tensors(model, file, error);
   trec_safetensors_close(file);
   return status;
 }
@@ -180,6 +183,8 @@ int32_t trec_bind_weights(trec_model *model, const trec_create_options *options,
   if (sources > 1)
     return trec_fail(error, TREC_INVALID_ARGUMENT,
                      "more than one source of weights: expected one of weights_path, weights_data and tables");
+  if (!options->tables && (options->parameters || options->num_parameters))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "parameters given without tables: expected both or neither");
   if ((!options->weights_data && options->weights_bytes) || (!options->tables && options->num_tables))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but its size is not 0",
                      options->tables || !options->num_tables ? "weights_data" : "tables");
@@ -202,6 +207,7 @@ int32_t trec_bind_weights(trec_model *model, const trec_create_options *options,
 void trec_release_weights(trec_model *model) {
   for (int64_t i = 0; i < model->image->num_tables; ++i)
     free(model->tables[i].owned);
+  trec_release_parameters(model);
   if (model->mapping)
     munmap(model->mapping, model->mapping_bytes);
 }

@@ -51,11 +51,15 @@ TEST(Exhaustion, CreateReportsEachFailedAllocation) {
   trec_create_options options = {};
   options.size = sizeof options;
   options.weights_path = file.path();
-  const std::vector<std::string> messages = {
-      "out of memory for a model of 2 tables", "out of memory for a model of 2 tables",
-      "out of memory for a model of 2 tables", ": out of memory for its header",
-      ": out of memory for its header",        ": out of memory for its header",
-      "out of memory for a row of zeros",      "out of memory for 160 bytes of table \"t1\""};
+  const std::vector<std::string> messages = {"out of memory for a model of 2 tables",
+                                             "out of memory for a model of 2 tables",
+                                             "out of memory for a model of 2 tables",
+                                             "out of memory for a model of 2 tables",
+                                             ": out of memory for its header",
+                                             ": out of memory for its header",
+                                             ": out of memory for its header",
+                                             "out of memory for a row of zeros",
+                                             "out of memory for 160 bytes of table \"t1\""};
   for (size_t allowed = 0; allowed <= messages.size(); ++allowed) {
     Error error;
     trec_model *model;
