@@ -14,7 +14,6 @@
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir::trec;
-using llvm::Error;
 using llvm::Expected;
 using llvm::StringRef;
 using llvm::Twine;

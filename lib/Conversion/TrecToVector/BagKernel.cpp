@@ -273,9 +273,9 @@ std::pair<Value, Value> BagKernelBuilder::resolveId(Value position,
 }
 
 void BagKernelBuilder::reportBadId(Value position) {
-  Value count = index(0), lowest = index(1);
-  Value total = arith::AddIOp::create(
-      b, memref::LoadOp::create(b, report, count), i64(1));
+  Value count = index(0), lowest = index(1), one = i64(1);
+  Value total =
+      arith::AddIOp::create(b, memref::LoadOp::create(b, report, count), one);
   memref::StoreOp::create(b, total, report, count);
   Value here = arith::IndexCastOp::create(b, b.getI64Type(), position);
   Value first = arith::MinSIOp::create(

@@ -10,7 +10,9 @@ using namespace mlir::trec;
 
 namespace {
 
-/// Integer arithmetic on vectors of 32-bit lanes, written as in C.
+/// Integer arithmetic on vectors of 32-bit lanes, written as in C. At most one
+/// argument of a call makes ops: C++ does not fix the order of arguments, and
+/// the order of ops must not depend on who compiled this.
 struct Lanes {
   ImplicitLocOpBuilder &builder;
   int64_t count;
@@ -77,8 +79,9 @@ static Value widenHalfWithIntegers(Lanes l, Value half) {
   Value exact = arith::SIToFPOp::create(b, l.f32(), magnitude);
   Value subnormal = l.bits(
       arith::MulFOp::create(b, exact, l.real(l.constant((127 - 24) << 23))));
-  Value quiet = l.select(l.less(magnitude, 0x7c01), l.constant(0),
-                         l.constant(0x00400000));
+  Value isNumber = l.less(magnitude, 0x7c01);
+  Value none = l.constant(0);
+  Value quiet = l.select(isNumber, none, l.constant(0x00400000));
   Value special = l.either(l.either(moved, l.constant(0x7f800000)), quiet);
 
   Value finite = l.select(l.less(magnitude, 0x0400), subnormal, normal);
@@ -95,7 +98,8 @@ static Value narrowHalfWithIntegers(Lanes l, Value value) {
   Value magnitude = l.both(bits, 0x7fffffff);
 
   Value half = l.constant(0x3f000000);
-  Value summed = arith::AddFOp::create(b, l.real(magnitude), l.real(half));
+  Value realHalf = l.real(half);
+  Value summed = arith::AddFOp::create(b, l.real(magnitude), realHalf);
   Value subnormal = arith::SubIOp::create(b, l.bits(summed), half);
   Value odd = l.both(l.right(magnitude, 13), 1);
   Value rebiased =
@@ -103,8 +107,8 @@ static Value narrowHalfWithIntegers(Lanes l, Value value) {
   Value normal = l.right(l.add(rebiased, odd), 13);
   Value payload = l.both(l.right(magnitude, 13), 0x3ff);
   Value nan = l.either(payload, l.constant(0x7e00));
-  Value special =
-      l.select(l.less(magnitude, 0x7f800001), l.constant(0x7c00), nan);
+  Value infinity = l.constant(0x7c00);
+  Value special = l.select(l.less(magnitude, 0x7f800001), infinity, nan);
 
   Value finite = l.select(l.less(magnitude, 0x38800000), subnormal, normal);
   Value result = l.select(l.less(magnitude, 0x47800000), finite, special);
@@ -116,7 +120,8 @@ static Value narrowHalfWithIntegers(Lanes l, Value value) {
 /// f32 to bf16 as FBGEMM does on a CPU, NaNs included.
 static Value narrowBFloat(Lanes l, Value value) {
   ImplicitLocOpBuilder &b = l.builder;
-  Value rounded = l.right(l.add(l.bits(value), l.constant(0x8000)), 16);
+  Value half = l.constant(0x8000);
+  Value rounded = l.right(l.add(l.bits(value), half), 16);
   Value narrow = arith::TruncIOp::create(b, l.type(b.getI16Type()), rounded);
   return vector::BitCastOp::create(b, l.type(b.getBF16Type()), narrow);
 }

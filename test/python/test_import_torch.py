@@ -1,0 +1,223 @@
+"""trec-import-torch: archives of every kind give what trec.export writes of the same module, byte for byte.
+
+An archive has tables in TorchRec's groups, by pooling; the order of the configs across groups is not in it. So modules
+here have their configs in groups, but where a test says otherwise.
+"""
+
+import subprocess
+from collections import Counter
+
+import pytest
+import torch
+from archives import TABLE_BATCH, make_dlrm, rename_tables, save_script, save_traced
+from conftest import assert_same, configs, make_quantized
+from torchrec.fx import symbolic_trace
+from torchrec.inference.modules import quantize_embeddings, quantize_inference_model
+from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, PoolingType
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
+
+import trec
+import trec.torch
+from trec.compiler import find_tool
+from trec.testing.models import draw_batch, draw_case, seeded_draw
+
+
+def import_archive(archive, directory):
+    """The directories that the tool prints, and its warnings."""
+    command = [find_tool("trec-import-torch"), str(archive), "-o", str(directory)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines(), result.stderr
+
+
+def assert_same_files(got, expected):
+    assert sorted(path.name for path in got.iterdir()) == ["model.mlir", "model.safetensors"]
+    for name in ("model.mlir", "model.safetensors"):
+        assert (got / name).read_bytes() == (expected / name).read_bytes(), name
+
+
+def assert_imports_as_exported(module, archive, tmp_path):
+    """`archive` holds `module`: the same directories with the same files."""
+    printed, warnings = import_archive(archive, tmp_path / "imported")
+    assert warnings == ""
+    exported = trec.export(module, tmp_path / "exported")
+    places = [path.relative_to(tmp_path / "exported") for path in exported]
+    assert printed == [str(tmp_path / "imported" / place) for place in places]
+    for place in places:
+        assert_same_files(tmp_path / "imported" / place, tmp_path / "exported" / place)
+
+
+def names_in_archive(tables):
+    """What each table is called where the archive has only names of features."""
+    uses = Counter(feature for table in tables for feature in table.feature_names)
+    return {
+        table.name: table.name if any(uses[f] > 1 for f in table.feature_names) else f"t_{table.feature_names[0]}"
+        for table in tables
+    }
+
+
+def in_groups(tables):
+    poolings = list(dict.fromkeys(table.pooling for table in tables))
+    return sorted(tables, key=lambda table: poolings.index(table.pooling))
+
+
+SMALL = in_groups(configs())
+MIXED = [
+    EmbeddingBagConfig(name=f"table{i}", num_embeddings=7 + i, embedding_dim=8 * (i + 1), feature_names=features,
+                       data_type=kind, pooling=pooling)
+    for i, (features, kind, pooling) in enumerate([
+        (["a", "b"], DataType.INT8, PoolingType.SUM),
+        (["b"], DataType.INT4, PoolingType.SUM),
+        (["c"], DataType.INT2, PoolingType.SUM),
+        (["d", "d"], DataType.FP16, PoolingType.MEAN),
+        (["é \"f\"", "a"], DataType.FP32, PoolingType.MEAN),
+    ])
+]  # fmt: skip
+
+VARIANTS = {
+    "plain": {},
+    "weighted": {"weighted": True},
+    "float16": {"output_dtype": torch.float16},
+    "bfloat16": {"output_dtype": torch.bfloat16},
+    "alignment": {"row_alignment": 4},
+    "cached order": {"cache_features_order": True},
+    "split state": {"quant_state_dict_split_scale_bias": True},
+}
+
+
+@pytest.mark.parametrize("tables", [SMALL, MIXED], ids=["small", "mixed"])
+@pytest.mark.parametrize("arguments", VARIANTS.values(), ids=VARIANTS)
+def test_registered_table_batches(tmp_path, arguments, tables):
+    module = make_quantized(tables, register_tbes=True, **arguments)
+    archive = save_traced(module, tmp_path / "model.pt")
+    assert_imports_as_exported(module, archive, tmp_path)
+
+
+@pytest.mark.parametrize("registered", [False, True], ids=["bare", "traced through"])
+@pytest.mark.parametrize("tables", [SMALL, MIXED], ids=["small", "mixed"])
+@pytest.mark.parametrize("arguments", VARIANTS.values(), ids=VARIANTS)
+def test_bare_tensors(tmp_path, arguments, tables, registered):
+    """Tables without a shared feature have lost their names; everything else is there."""
+    names = names_in_archive(tables)
+    module = make_quantized(tables, register_tbes=registered, **arguments)
+    archive = save_traced(module, tmp_path / "model.pt", leaves=[])
+    _, warnings = import_archive(archive, tmp_path / "imported")
+    made_up = [name for table, name in names.items() if name != table]
+    assert warnings.count("warning") == len(made_up) and all(f"'{name}'" in warnings for name in made_up)
+    trec.export(make_quantized(rename_tables(tables, names), **arguments), tmp_path / "exported")
+    assert_same_files(tmp_path / "imported", tmp_path / "exported")
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_modules_give_the_same_bits(tmp_path, seed):
+    draw = seeded_draw(seed)
+    case = draw_case(draw)
+    case.module.register_tbes = True
+    case.module.tbes = torch.nn.ModuleList(case.module._emb_modules)
+    archive = save_traced(case.module, tmp_path / "model.pt")
+    if case.module.embedding_bag_configs() == in_groups(case.module.embedding_bag_configs()):
+        assert_imports_as_exported(case.module, archive, tmp_path)
+    else:
+        import_archive(archive, tmp_path / "imported")
+    compiled = trec.torch.load(tmp_path / "imported")
+    for _ in range(3):
+        batch = draw_batch(draw, case)
+        if len(batch.lengths):
+            assert_same(compiled(batch.kjt()), case.module(batch.kjt()))
+
+
+def test_interleaved_poolings_come_in_groups(tmp_path):
+    tables = configs()
+    assert tables != in_groups(tables)
+    archive = save_traced(make_quantized(tables, register_tbes=True), tmp_path / "model.pt")
+    assert_imports_as_exported(make_quantized(in_groups(tables)), archive, tmp_path)
+
+
+def test_inference_model(tmp_path):
+    """DLRM as torchrec.inference prepares it: table batches registered, order of features cached."""
+    model = quantize_inference_model(make_dlrm())
+    archive = save_traced(model, tmp_path / "model.pt")
+    assert_imports_as_exported(model, archive, tmp_path)
+    assert (tmp_path / "imported" / "sparse_arch.embedding_bag_collection" / "model.mlir").exists()
+
+
+def test_traced_model_of_bare_tensors(tmp_path):
+    """Tracing has put the collection into the archive's own module."""
+    model = quantize_embeddings(make_dlrm(), torch.qint8, True)
+    printed, warnings = import_archive(save_traced(model, tmp_path / "model.pt", leaves=[]), tmp_path / "imported")
+    assert printed == [str(tmp_path / "imported")] and "t_f0" in warnings
+    trec.export(model.sparse_arch.embedding_bag_collection, tmp_path / "exported")
+    assert_same_files(tmp_path / "imported", tmp_path / "exported")
+
+
+class Pair(torch.nn.Module):
+    def __init__(self, left, right):
+        super().__init__()
+        self.left = left
+        self.inner = torch.nn.ModuleDict({"right": right})
+
+    def forward(self, batch: KeyedJaggedTensor) -> list[KeyedTensor]:
+        return [self.left(batch), self.inner["right"](batch)]
+
+
+def pair(**arguments):
+    return Pair(make_quantized(SMALL, **arguments), make_quantized(MIXED, **arguments))
+
+
+def test_several_collections(tmp_path):
+    model = pair(register_tbes=True)
+    archive = save_traced(model, tmp_path / "model.pt")
+    assert_imports_as_exported(model, archive, tmp_path)
+
+
+def test_scripted_model_of_traced_collections(tmp_path):
+    model = pair(register_tbes=True)
+    traced = Pair(*(symbolic_trace(m, leaf_modules=[TABLE_BATCH]) for m in (model.left, model.inner["right"])))
+    archive = save_script(traced, tmp_path / "model.pt")
+    assert_imports_as_exported(model, archive, tmp_path)
+
+
+def test_several_collections_without_names_are_numbered(tmp_path):
+    model = pair()
+    printed, _ = import_archive(save_traced(model, tmp_path / "model.pt", leaves=[]), tmp_path / "imported")
+    assert printed == [str(tmp_path / "imported" / f"collection{i}") for i in (0, 1)]
+    assert "@t_page" in (tmp_path / "imported" / "collection0" / "model.mlir").read_text()
+    assert "@t_page" not in (tmp_path / "imported" / "collection1" / "model.mlir").read_text()
+
+
+def test_a_collection_called_twice_is_one(tmp_path):
+    model = pair(register_tbes=True)
+    model.inner["right"] = model.left
+    printed, _ = import_archive(save_traced(model, tmp_path / "model.pt"), tmp_path / "imported")
+    assert printed == [str(tmp_path / "imported" / "left")]
+
+
+class FromTensors(torch.nn.Module):
+    def __init__(self, bags):
+        super().__init__()
+        self.bags = bags
+
+    def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        keys = ["ad", "last_ad", "page", "user"]
+        return self.bags(KeyedJaggedTensor(keys=keys, values=values, lengths=lengths)).values()
+
+
+def test_batch_built_of_tensors(tmp_path):
+    model = FromTensors(make_quantized(SMALL, register_tbes=True))
+    assert_imports_as_exported(model, save_traced(model, tmp_path / "model.pt"), tmp_path)
+
+
+def test_device_weights(tmp_path):
+    """An archive saved on a GPU has its rows in weights_dev."""
+    module = make_quantized(SMALL, register_tbes=True)
+    for batch in module.tbes:
+        batch.weights_dev, batch.dev_size, batch.host_size = batch.weights_host, batch.host_size, 0
+    archive = save_traced(module, tmp_path / "model.pt")
+    assert_imports_as_exported(make_quantized(SMALL), archive, tmp_path)
+
+
+def test_importing_again_gives_the_same_files(tmp_path):
+    archive = save_traced(make_quantized(SMALL, register_tbes=True), tmp_path / "model.pt")
+    for name in ("one", "two", "one"):
+        import_archive(archive, tmp_path / name)
+    assert_same_files(tmp_path / "one", tmp_path / "two")

@@ -1,0 +1,328 @@
+//===- Lookup.cpp - One call of FBGEMM's quantized lookup -----------------===//
+
+#include "Lookup.h"
+
+#include "StoredValues.h"
+
+#include <algorithm>
+
+using namespace mlir::trec;
+using torch::jit::Node;
+using torch::jit::Value;
+
+static const char lookupOp[] =
+    "fbgemm::int_nbit_split_embedding_codegen_lookup_function";
+static const char boundsOp[] = "fbgemm::bounds_check_indices";
+/// Bytes of scale and bias in a row; others exist for accelerators only.
+static constexpr int64_t headerBytes = 4;
+
+std::string mlir::trec::describeModule(const std::string &path) {
+  return path.empty() ? "the archive's module" : "module '" + path + "'";
+}
+
+bool mlir::trec::isTableBatch(const c10::TypePtr &type) {
+  return className(type) ==
+         "fbgemm_gpu.split_table_batched_embeddings_ops_inference."
+         "IntNBitTableBatchedEmbeddingBagsCodegen";
+}
+
+static bool isBatchCall(const Node *node) {
+  return node->kind() == c10::prim::CallMethod &&
+         node->s(c10::attr::name) == "forward" &&
+         isTableBatch(node->input(0)->type());
+}
+
+static bool isOperatorCall(const Node *node) {
+  return node->kind() == c10::Symbol::fromQualString(lookupOp);
+}
+
+bool mlir::trec::isLookup(const Node *node) {
+  return isBatchCall(node) || isOperatorCall(node);
+}
+
+/// An argument that the caller must have given.
+static Value *getArgument(Node *call, const char *name,
+                          const std::string &where) {
+  Value *value = findArgument(call, name);
+  if (!value)
+    throw ReadError(where + ": expected a lookup with an argument '" + name +
+                    "', got one of another release of FBGEMM");
+  return value;
+}
+
+namespace {
+
+/// Reads the operator's form.
+class OperatorReader {
+public:
+  OperatorReader(const Place &place, Node *node)
+      : place(place), node(node), where(describeModule(place.path)) {}
+
+  Lookup read();
+  int64_t readInteger(Node *call, const char *name) const;
+
+private:
+  at::Tensor readTensor(Node *call, const char *name) const;
+  std::vector<int64_t> readTensorIntegers(Node *call, const char *name) const;
+  Node *findBoundsCheck() const;
+  void readTables(Lookup &lookup, const std::vector<int64_t> &rows) const;
+
+  const Place &place;
+  Node *node;
+  std::string where;
+};
+
+/// Reads the module's form.
+class BatchReader {
+public:
+  BatchReader(const Place &place, Node *node);
+
+  Lookup read();
+  const Attributes &getAttributes() const { return batch; }
+
+private:
+  void refuseRemapping() const;
+  StoredTable readTable(const c10::IValue &spec) const;
+  void readTables(Lookup &lookup) const;
+
+  Node *node;
+  std::string where;
+  Attributes batch;
+};
+
+} // namespace
+
+/// The qualified name of the collection that owns a table batch: TorchRec
+/// registers the batches as `<collection>.tbes.<n>`.
+static std::string ownerPath(std::vector<std::string> batch) {
+  batch.pop_back();
+  if (!batch.empty() && batch.back() == "tbes")
+    batch.pop_back();
+  return joinPath(batch);
+}
+
+at::Tensor OperatorReader::readTensor(Node *call, const char *name) const {
+  auto value = evaluate(place.module, getArgument(call, name, where));
+  if (!value || !value->isTensor())
+    throw ReadError(where + ": expected a lookup whose '" + name +
+                    "' is a tensor of the archive, got a computed one");
+  return value->toTensor();
+}
+
+std::vector<int64_t>
+OperatorReader::readTensorIntegers(Node *call, const char *name) const {
+  return readIntegers(readTensor(call, name), where + ": '" + name + "'");
+}
+
+int64_t OperatorReader::readInteger(Node *call, const char *name) const {
+  auto value = evaluate(place.module, getArgument(call, name, where));
+  if (!value || !value->isInt())
+    throw ReadError(where + ": expected a lookup whose '" + name +
+                    "' is a constant integer, got another value");
+  return value->toInt();
+}
+
+/// The check of the ids that the lookup reads. It alone knows the number of
+/// rows: the weights are padded.
+Node *OperatorReader::findBoundsCheck() const {
+  Value *indices = getArgument(node, "indices", where);
+  Node *found = nullptr;
+  for (const torch::jit::Use &use : indices->uses())
+    if (use.user->kind() == c10::Symbol::fromQualString(boundsOp) &&
+        findArgument(use.user, "indices") == indices)
+      found = use.user;
+  if (!found)
+    throw ReadError(where + ": expected a bounds check before the lookup, for "
+                            "it holds the numbers of rows, got none; quantize "
+                            "with register_tbes=True, or use trec.export");
+  return found;
+}
+
+/// Features that start at one offset share a table.
+void OperatorReader::readTables(Lookup &lookup,
+                                const std::vector<int64_t> &rows) const {
+  at::Tensor weights = readTensor(node, "dev_weights");
+  std::vector<int64_t> offsets = readTensorIntegers(node, "weights_offsets");
+  std::vector<int64_t> types = readTensorIntegers(node, "weights_tys");
+  std::vector<int64_t> columns = readTensorIntegers(node, "D_offsets");
+  if (rows.size() != offsets.size() || types.size() != offsets.size() ||
+      columns.size() != offsets.size() + 1)
+    throw ReadError(where +
+                    ": expected tensors for as many features as there "
+                    "are offsets of weights, " +
+                    std::to_string(offsets.size()) + ", got " +
+                    std::to_string(rows.size()) + " rows, " +
+                    std::to_string(types.size()) + " types and " +
+                    std::to_string(columns.size()) + " column offsets");
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    StoredTable table;
+    table.rows = rows[i];
+    table.dim = columns[i + 1] - columns[i];
+    table.dtype = weightsTypeName(types[i], where);
+    table.pooling = poolingName(readInteger(node, "pooling_mode"), where);
+    table.rowAlignment = readInteger(node, "row_alignment");
+    bindRows(table, weights, offsets[i], where);
+    auto same = std::find_if(
+        lookup.tables.begin(), lookup.tables.end(),
+        [&](const StoredTable &other) { return other.data == table.data; });
+    if (same != lookup.tables.end() && (same->rows == 0 || table.rows == 0))
+      throw ReadError(where + ": expected tables with rows, got one without, "
+                              "which cannot be told from its neighbour");
+    lookup.featureTables.push_back(same - lookup.tables.begin());
+    if (same == lookup.tables.end())
+      lookup.tables.push_back(table);
+    else if (same->rows != table.rows || same->dim != table.dim ||
+             same->dtype != table.dtype)
+      throw ReadError(where + ": expected one table at offset " +
+                      std::to_string(offsets[i]) +
+                      " of the weights, got two that differ");
+  }
+}
+
+Lookup OperatorReader::read() {
+  Lookup lookup;
+  lookup.node = node;
+  lookup.indices = getArgument(node, "indices", where);
+  lookup.offsets = getArgument(node, "offsets", where);
+  lookup.weights = getArgument(node, "indice_weights", where);
+  lookup.outputType = outputTypeName(readInteger(node, "output_dtype"), where);
+  Node *check = findBoundsCheck();
+  lookup.boundsCheck =
+      boundsCheckName(readInteger(check, "bounds_check_mode"), where);
+  readTables(lookup, readTensorIntegers(check, "rows_per_table"));
+  auto path = attributePath(getArgument(node, "dev_weights", where));
+  // Traced through, a registered table batch leaves its name in those of its
+  // tensors.
+  if (path && path->size() >= 3 && (*path)[path->size() - 3] == "tbes") {
+    path->pop_back();
+    if (!place.path.empty())
+      path->insert(path->begin(), place.path);
+    lookup.collectionPath = ownerPath(*path);
+  }
+  return lookup;
+}
+
+static std::vector<std::string> batchPath(const Place &place, Node *node) {
+  auto path = attributePath(node->input(0));
+  if (!path || path->empty())
+    throw ReadError(describeModule(place.path) +
+                    ": expected a table batch that is a module of the archive, "
+                    "got a computed one");
+  if (!place.path.empty())
+    path->insert(path->begin(), place.path);
+  return *path;
+}
+
+std::string mlir::trec::describeLookup(const Place &place, Node *node) {
+  return describeModule(isBatchCall(node) ? joinPath(batchPath(place, node))
+                                          : place.path);
+}
+
+/// The table batch that is called, with its attributes.
+static c10::intrusive_ptr<c10::ivalue::Object> findBatch(const Place &place,
+                                                         Node *node) {
+  auto value = evaluate(place.module, node->input(0));
+  if (!value || !value->isObject())
+    throw ReadError(describeLookup(place, node) +
+                    ": expected a table batch that is stored, got one that "
+                    "code of the archive would restore, which is never run");
+  return value->toObject();
+}
+
+BatchReader::BatchReader(const Place &place, Node *node)
+    : node(node), where(describeLookup(place, node)),
+      batch(findBatch(place, node), where) {}
+
+void BatchReader::refuseRemapping() const {
+  bool isRemapped = !batch.get("index_remapping_hash_table_cpu").isNone();
+  for (const char *name :
+       {"index_remapping_hash_table", "index_remappings_array"})
+    isRemapped |= batch.has(name) && batch.getTensor(name).numel() != 0;
+  if (isRemapped)
+    throw ReadError(where +
+                    ": expected ids that go to rows as they are, got pruned "
+                    "ids that are remapped; prune by truncation, or remap the "
+                    "ids before");
+}
+
+StoredTable BatchReader::readTable(const c10::IValue &spec) const {
+  StoredTable table;
+  auto expect = [&](bool isRight) {
+    if (!isRight)
+      throw ReadError(where +
+                      ": expected embedding_specs of name, rows, dim, type and "
+                      "location, got something else");
+  };
+  expect(spec.isTuple() && spec.toTupleRef().elements().size() == 5);
+  const auto &fields = spec.toTupleRef().elements();
+  expect(fields[0].isString() && fields[1].isInt() && fields[2].isInt() &&
+         fields[3].isEnum() && fields[3].toEnumHolder()->value().isString());
+  table.name = fields[0].toStringRef();
+  table.isNamed = true;
+  table.rows = fields[1].toInt();
+  table.dim = fields[2].toInt();
+  table.dtype = fields[3].toEnumHolder()->value().toStringRef();
+  table.pooling = poolingName(batch.getInteger("pooling_mode"), where);
+  table.rowAlignment = batch.getInteger("row_alignment");
+  return table;
+}
+
+void BatchReader::readTables(Lookup &lookup) const {
+  c10::IValue specs = batch.get("embedding_specs");
+  std::vector<int64_t> offsets = batch.getIntegers("weights_physical_offsets");
+  if (!specs.isList() || specs.toListRef().size() != offsets.size())
+    throw ReadError(where + ": expected embedding_specs for " +
+                    std::to_string(offsets.size()) +
+                    " tables, as many as there are offsets, got another "
+                    "number");
+  // As FBGEMM's own forward chooses.
+  at::Tensor weights = batch.getTensor(
+      batch.getInteger("host_size") > 0 ? "weights_host" : "weights_dev");
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    lookup.tables.push_back(readTable(specs.toListRef()[i]));
+    bindRows(lookup.tables.back(), weights, offsets[i],
+             where + ", table '" + lookup.tables.back().name + "'");
+  }
+  for (int64_t table : batch.getIntegers("feature_table_map")) {
+    if (table < 0 || size_t(table) >= offsets.size())
+      throw ReadError(where + ": expected features of " +
+                      std::to_string(offsets.size()) +
+                      " tables, got one of table " + std::to_string(table));
+    lookup.featureTables.push_back(table);
+  }
+}
+
+Lookup BatchReader::read() {
+  refuseRemapping();
+  if (batch.has("scale_bias_size_in_bytes") &&
+      batch.getInteger("scale_bias_size_in_bytes") != headerBytes)
+    throw ReadError(
+        where + ": expected rows with 4 bytes of scale and bias, got " +
+        std::to_string(batch.getInteger("scale_bias_size_in_bytes")));
+  Lookup lookup;
+  lookup.node = node;
+  lookup.indices = getArgument(node, "indices", where);
+  lookup.offsets = getArgument(node, "offsets", where);
+  lookup.weights = getArgument(node, "per_sample_weights", where);
+  lookup.outputType = outputTypeName(batch.getInteger("output_dtype"), where);
+  lookup.boundsCheck =
+      boundsCheckName(batch.getInteger("bounds_check_mode_int"), where);
+  readTables(lookup);
+  return lookup;
+}
+
+bool mlir::trec::isSequenceLookup(const Place &place, Node *node) {
+  int64_t code =
+      isBatchCall(node)
+          ? BatchReader(place, node).getAttributes().getInteger("pooling_mode")
+          : OperatorReader(place, node).readInteger(node, "pooling_mode");
+  return code == poolingNone;
+}
+
+Lookup mlir::trec::readLookup(const Place &place, Node *node) {
+  if (isOperatorCall(node))
+    return OperatorReader(place, node).read();
+  Lookup lookup = BatchReader(place, node).read();
+  lookup.collectionPath = ownerPath(batchPath(place, node));
+  return lookup;
+}
