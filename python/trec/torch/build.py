@@ -28,6 +28,8 @@ DATA_TYPES = {
     "fp8": DataType.NFP8,
 }
 _PREFIX = "position_weights."
+# Attributes that TorchRec's inference code looks for by name.
+_MARKS = ("__quant_state_dict_split_scale_bias", "__register_tbes_in_named_modules", "__cache_features_order")
 
 
 @dataclasses.dataclass
@@ -49,10 +51,14 @@ def _configs(found: Collection) -> list[Any]:
     configs = configs_of(found.module)
     if is_quantized(found.module):
         return configs
-    return [
-        dataclasses.replace(config, data_type=DATA_TYPES[table.spec.dtype])
-        for config, table in zip(configs, found.tables)
-    ]
+    return [_quantized_config(config, table.spec) for config, table in zip(configs, found.tables)]
+
+
+def _quantized_config(config: Any, spec: TableSpec) -> Any:
+    changes: dict[str, Any] = {"data_type": DATA_TYPES[spec.dtype]}
+    if spec.num_embeddings != config.num_embeddings:
+        changes["num_embeddings_post_pruning"] = spec.num_embeddings
+    return dataclasses.replace(config, **changes)
 
 
 def _interface(found: Collection) -> Interface:
@@ -61,7 +67,8 @@ def _interface(found: Collection) -> Interface:
         spec=found.spec,
         configs=_configs(found),
         is_split=getattr(owner, "__quant_state_dict_split_scale_bias", False),
-        row_alignment=getattr(owner, "row_alignment", 16),
+        row_alignment=found.tables[0].spec.row_alignment,
+        marks={name: getattr(owner, name) for name in _MARKS if hasattr(owner, name)},
         need_indices=is_sequence(owner) and owner.need_indices(),
         tbe_buffers=[dict(tbe.state_dict(keep_vars=True)) for tbe in getattr(owner, "tbes", [])],
     )

@@ -38,6 +38,7 @@ class Interface:
     row_alignment: int = 16
     need_indices: bool = False
     tbe_buffers: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    marks: dict[str, Any] = field(default_factory=dict)
 
     def tables_in_groups(self) -> list[Any]:
         """The order of torchrec.quant's state_dict, which is that of the outputs."""
@@ -92,6 +93,7 @@ class CompiledCollection(ModuleNoCopyMixin):
         self._length_per_key = [dims[output.table] for output in spec.outputs]
         self.row_alignment = parts.interface.row_alignment
         self.register_tbes = bool(parts.interface.tbe_buffers)
+        self.__dict__.update(parts.interface.marks)
         # Both torch.fx's and torchrec.fx's tracers take a module of a torch.nn file for a leaf, and have no other mark
         # that a module can set for itself. Pickle looks at the class, which keeps its real file.
         self.__dict__["__module__"] = "torch.nn.modules.trec"

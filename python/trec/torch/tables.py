@@ -25,6 +25,9 @@ _WEIGHTS_NAMES = {
 _POOLINGS = {PoolingType.SUM: "sum", PoolingType.MEAN: "mean"}
 # FBGEMM's BoundsCheckMode; the modes from 4 on check nothing on its CPU path.
 _BOUNDS_MODES = dict(enumerate(BOUNDS_CHECKS))
+# What torchrec.quant's quant_prep_* functions and set_pruning_data leave on a float module.
+_ROW_ALIGNMENT = "__register_row_alignment_in_named_modules"
+_ROWS_POST_PRUNING = "__emb_name_to_num_rows_post_pruning"
 _FLOAT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -130,13 +133,19 @@ def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place:
     spec = TableSpec(
         config.name, num_rows, dim, dtype, list(config.feature_names), _pooling(config, path), row_alignment
     )
-    element = max(1, BITS[dtype] // 8)
-    if not dtype.startswith("int") and spec.row_bytes % element:
-        reason = (
-            f"row_alignment {row_alignment} makes rows of {spec.row_bytes} bytes, which FBGEMM misreads for {dtype}"
-        )
-        raise refusal(path, config.name, reason, f"use a multiple of {element}")
+    _check_alignment(spec, path)
     return Table(spec, rows, is_stored=True)
+
+
+def _check_alignment(spec: TableSpec, path: str) -> None:
+    element = max(1, BITS[spec.dtype] // 8)
+    if spec.dtype.startswith("int") or spec.row_bytes % element == 0:
+        return
+    reason = (
+        f"row_alignment {spec.row_alignment} makes rows of {spec.row_bytes} bytes, "
+        f"which FBGEMM misreads for {spec.dtype}"
+    )
+    raise refusal(path, spec.name, reason, f"use a multiple of {element}")
 
 
 def _check_remapping(tbe: Any, configs: Any, path: str) -> None:
@@ -169,9 +178,11 @@ def float_tables(module: Any, path: str, options: CollectOptions) -> list[Table]
         raise refusal(path, None, "a float collection has no row format", remedy)
     owner = tables_module(module)
     holder = owner.embeddings if is_sequence(module) else owner.embedding_bags
+    # As from_float of torchrec.quant: a sequence is never pruned.
+    pruned = {} if is_sequence(module) else getattr(module, _ROWS_POST_PRUNING, {})
     tables = []
     for config in configs_of(module):
-        tensor = holder[config.name].weight
+        tensor = _pruned(holder[config.name].weight, pruned.get(config.name), (path, config.name))
         _check_table(config, tensor, path)
         if tensor.dtype not in _FLOAT_TYPES:
             raise refusal(path, config.name, f"weights of type {tensor.dtype}", "convert them to float32 or float16")
@@ -182,9 +193,19 @@ def float_tables(module: Any, path: str, options: CollectOptions) -> list[Table]
             dtype=_requested_dtype(config.name, path, options),
             features=list(config.feature_names),
             pooling=_pooling(config, path),
+            row_alignment=getattr(owner, _ROW_ALIGNMENT, 16),
         )
+        _check_alignment(spec, path)
         tables.append(Table(spec, tensor, is_stored=False))
     return tables
+
+
+def _pruned(tensor: torch.Tensor, rows: Optional[int], place: tuple[str, str]) -> torch.Tensor:
+    if rows is None:
+        return tensor
+    if not 0 <= rows <= tensor.shape[0]:
+        raise refusal(*place, f"it is to be pruned to {rows} rows", f"expected 0 to {tensor.shape[0]}")
+    return tensor[:rows]
 
 
 def _requested_dtype(table: str, path: str, options: CollectOptions) -> str:
