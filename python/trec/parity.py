@@ -30,28 +30,37 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def compare_batch(module: Any, compiled: Any, batch: Any) -> tuple[int, int]:
+def compare_batch(peer: Any, compiled: Any, batch: Any) -> tuple[int, int]:
     """Elements compared and elements that differ; keys, lengths and the caller's tensors count as well."""
-    from trec.testing.models import as_array
+    from trec.testing.models import flatten
 
-    expected, given = module(batch.kjt()), batch.kjt()
-    got = compiled(given)
-    different = different_elements(as_array(got.values()), as_array(expected.values()))
-    same_keys = got.keys() == expected.keys() and got.length_per_key() == expected.length_per_key()
+    expected_names, expected = flatten(peer(batch.plain()))
+    given = batch.kjt()
+    names, got = flatten(compiled(given))
+    different = sum(_different(a, b) for a, b in zip(got, expected)) + abs(len(got) - len(expected))
     untouched = np.array_equal(given.values().numpy(), batch.values.numpy())
-    return got.values().numel(), different + (not same_keys) + (not untouched)
+    return sum(array.size for array in got), different + (names != expected_names) + (not untouched)
+
+
+def _different(got: np.ndarray, expected: np.ndarray) -> int:
+    """Lengths and ids must be equal, embeddings have NaN."""
+    if got.dtype.kind == "i" or expected.dtype.kind == "i":
+        same = got.dtype == expected.dtype and np.array_equal(got, expected)
+        return 0 if same else max(1, got.size)
+    return different_elements(got, expected)
 
 
 def compare_model(draw: Any, batches: int, cpu: str = "native") -> Tally:
     """One random model on some random batches."""
     import trec.torch
-    from trec.testing.models import draw_batch, draw_case
+    from trec.testing.cases import draw_case
+    from trec.testing.models import draw_batch
 
     case = draw_case(draw)
-    compiled = trec.torch.compile(case.module, cpu=cpu)
+    compiled = trec.torch.compile(case.module, cpu=cpu, **case.options)
     tally = Tally(models=1)
     for _ in range(batches):
-        elements, different = compare_batch(case.module, compiled, draw_batch(draw, case))
+        elements, different = compare_batch(case.peer, compiled, draw_batch(draw, case.shape))
         tally.add(Tally(batches=1, elements=elements, different=different))
     return tally
 

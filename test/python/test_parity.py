@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import trec.torch
 from trec.parity import compare_batch, compare_model
 from trec.testing import reference
-from trec.testing.models import Draw, as_array, draw_batch, draw_case, seeded_draw
+from trec.testing.cases import draw_case
+from trec.testing.models import Draw, as_array, draw_batch, seeded_draw
 from trec.torch.collect import CollectOptions, collect
 
 
@@ -37,17 +38,17 @@ def test_random_models(data):
 def test_every_level_and_thread_count(seed):
     draw = seeded_draw(seed)
     case = draw_case(draw)
-    batches = [draw_batch(draw, case) for _ in range(4)]
+    batches = [draw_batch(draw, case.shape) for _ in range(4)]
     levels = supported_levels()
     assert levels
     threads = torch.get_num_threads()
     try:
         for level in levels:
-            compiled = trec.torch.compile(case.module, cpu=level)
+            compiled = trec.torch.compile(case.module, cpu=level, **case.options)
             for number in (1, 3):
                 torch.set_num_threads(number)
                 for batch in batches:
-                    assert compare_batch(case.module, compiled, batch)[1] == 0, (level, number)
+                    assert compare_batch(case.peer, compiled, batch)[1] == 0, (level, number)
             assert compiled.cpu_level == level
     finally:
         torch.set_num_threads(threads)
@@ -57,10 +58,11 @@ def test_every_level_and_thread_count(seed):
 def test_reference_formula(seed):
     """The numpy formula is FBGEMM's too: what it says of models that FBGEMM refuses can be trusted."""
     draw = seeded_draw(1000 + seed)
-    case = draw_case(draw)
+    case = draw_case(draw, ["bags"])
+    case.shape.takes_strides = False
     found = collect(case.module, "", CollectOptions())
     rows = {table.spec.name: table.tensor.numpy() for table in found.tables}
-    batch = draw_batch(draw, case)
+    batch = draw_batch(draw, case.shape)
     values, lengths, weights = in_feature_order(batch, found.spec.features)
     got = reference.forward(found.spec, rows, values, lengths, weights if case.module.is_weighted() else None)
     assert reference.different_elements(got, as_array(case.module(batch.kjt()).values())) == 0
@@ -83,14 +85,25 @@ def in_feature_order(batch, features):
 def test_a_difference_is_found():
     """One bit of one row makes the comparison fail."""
     draw = seeded_draw(3)
-    case = draw_case(draw)
+    case = draw_case(draw, ["bags"])
     compiled = trec.torch.compile(case.module)
-    batches = [draw_batch(draw, case) for _ in range(6)]
+    batches = [draw_batch(draw, case.shape) for _ in range(6)]
     assert sum(compare_batch(case.module, compiled, batch)[1] for batch in batches) == 0
     other = seeded_draw(3)
-    changed = draw_case(other).module
+    changed = draw_case(other, ["bags"]).module
     next(iter(changed.embedding_bags.values())).weight.view(torch.uint8)[:] ^= 1
     assert sum(compare_batch(changed, compiled, batch)[1] for batch in batches) > 0
+
+
+@pytest.mark.parametrize("kind", ["bags", "sequence", "processed", "formats"])
+def test_every_kind_is_drawn_and_varied(kind):
+    """Figures are worth nothing if batches are empty."""
+    draw = seeded_draw(5)
+    case = draw_case(draw, [kind])
+    batches = [draw_batch(draw, case.shape) for _ in range(40)]
+    assert sum(batch.values.numel() for batch in batches) > 40
+    assert any(batch.by_offsets for batch in batches) and any((batch.values == -1).any() for batch in batches)
+    assert any(batch.strides for batch in batches) is case.shape.takes_strides
 
 
 def test_long_command_prints_the_figures():

@@ -1,0 +1,231 @@
+"""Random collections of every kind, each with what it is compared with.
+
+A kind's peer is TorchRec's quantized module where there is one. For bf16 and fp8 rows, which TorchRec cannot reach, it
+is the formula in numpy, which the tests hold to FBGEMM's operators.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
+from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
+from torchrec.modules.feature_processor_ import PositionWeightedModule, PositionWeightedModuleCollection
+from torchrec.modules.fp_embedding_modules import FeatureProcessorDictWrapper
+from torchrec.quant.embedding_modules import (
+    EmbeddingBagCollection,
+    EmbeddingCollection,
+    FeatureProcessedEmbeddingBagCollection,
+)
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
+
+from trec.quantize import quantize_rows
+from trec.spec import BITS, ModelSpec, TableSpec
+from trec.testing import reference
+from trec.testing.models import Draw, Shape
+
+_DATA_TYPES = {
+    "fp32": DataType.FP32,
+    "fp16": DataType.FP16,
+    "int8": DataType.INT8,
+    "int4": DataType.INT4,
+    "int2": DataType.INT2,
+}
+_DTYPES = {data_type: name for name, data_type in _DATA_TYPES.items()}
+_OUTPUTS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_CPU = torch.device("cpu")
+_LONGEST_BAG = 40
+
+
+@dataclass
+class Case:
+    """`module` is compiled with `options`; `peer` takes the batches that it is compared on."""
+
+    module: Any
+    shape: Shape
+    peer: Callable[[KeyedJaggedTensor], Any]
+    options: dict[str, Any]
+
+
+def _finite_halves(random: np.random.Generator, shape: tuple[int, ...], specials: bool) -> np.ndarray:
+    """All magnitudes alike, as fp16 bits; with `specials` also infinities and NaN."""
+    halves = random.integers(0, 1 << 16, shape, dtype=np.uint16)
+    exponent = np.uint16(0x7C00)
+    return halves if specials else np.where(halves & exponent == exponent, halves ^ np.uint16(0x4000), halves)
+
+
+def random_rows(random: np.random.Generator, config: Any, specials: bool) -> tuple[Any, Any]:
+    """What `table_name_to_quantized_weights` takes for one table."""
+    rows, dim, dtype = config.num_embeddings, config.embedding_dim, _DTYPES[config.data_type]
+    if dtype.startswith("int"):
+        codes = random.integers(0, 256, (rows, dim * BITS[dtype] // 8), dtype=np.uint8)
+        if random.random() < 0.5:
+            header = random.standard_normal((rows, 2)).astype(np.float16).view(np.uint8)
+        else:
+            header = _finite_halves(random, (rows, 2), specials).view(np.uint8)
+        return torch.from_numpy(codes), torch.from_numpy(header)
+    if dtype == "fp16":
+        stored = _finite_halves(random, (rows, dim), specials)
+    else:
+        spread = 10.0 ** random.uniform(-30, 30, (rows, dim)) if specials else 1.0
+        stored = (random.standard_normal((rows, dim)) * spread).astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(stored).view(np.uint8)), None
+
+
+def _draw_dim(draw: Draw, per_byte: int) -> int:
+    # FBGEMM looks up whole bytes only.
+    return draw.integer(1, draw.choice((8, 40, 300)) // per_byte) * per_byte
+
+
+def _draw_rows(draw: Draw) -> int:
+    return draw.integer(1, draw.choice((3, 50, 400)))
+
+
+def _draw_bags(draw: Draw) -> list[EmbeddingBagConfig]:
+    """1 to 6 tables of mixed types and dims; features shared, several to a table, or twice in one."""
+    pool = [f"f{index}" for index in range(draw.integer(1, 8))]
+    configs = []
+    for index in range(draw.integer(1, 6)):
+        dtype = draw.choice(tuple(_DATA_TYPES))
+        config = EmbeddingBagConfig(
+            name=f"t{index}",
+            num_embeddings=_draw_rows(draw),
+            embedding_dim=_draw_dim(draw, max(1, 8 // BITS[dtype])),
+            feature_names=[draw.choice(pool) for _ in range(draw.choice((1, 1, 1, 2, 3)))],
+            data_type=_DATA_TYPES[dtype],
+            pooling=draw.choice((PoolingType.SUM, PoolingType.MEAN)),
+        )
+        configs.append(config)
+    return configs
+
+
+def _draw_sequences(draw: Draw) -> list[EmbeddingConfig]:
+    """One dim; TorchRec loses an output where tables of different types share a feature, so none do."""
+    dim = _draw_dim(draw, 4)
+    configs = []
+    for index in range(draw.integer(1, 5)):
+        dtype = draw.choice(tuple(_DATA_TYPES))
+        features = [f"{dtype}_{draw.integer(0, 3)}" for _ in range(draw.choice((1, 1, 2, 3)))]
+        config = EmbeddingConfig(
+            name=f"t{index}", num_embeddings=_draw_rows(draw), embedding_dim=dim, feature_names=features,
+            data_type=_DATA_TYPES[dtype],
+        )  # fmt: skip
+        configs.append(config)
+    return configs
+
+
+def _rows_by_feature(configs: Sequence[Any]) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for config in configs:
+        for feature in config.feature_names:
+            rows[feature] = min(rows.get(feature, config.num_embeddings), config.num_embeddings)
+    return rows
+
+
+def _common(draw: Draw, configs: Sequence[Any]) -> dict[str, Any]:
+    """The arguments that every quantized module takes."""
+    random, specials = np.random.default_rng(draw.integer(0, 2**31)), draw.chance(20)
+    row_alignment = draw.choice((1, 16))
+    return {
+        "device": _CPU,
+        "output_dtype": draw.choice((torch.float32, torch.float32, torch.float16, torch.bfloat16)),
+        "table_name_to_quantized_weights": {c.name: random_rows(random, c, specials) for c in configs},
+        "row_alignment": row_alignment,
+        # torch cannot view rows of an odd size as fp16, which the split layout needs.
+        "quant_state_dict_split_scale_bias": row_alignment > 1 and draw.chance(20),
+        "register_tbes": draw.chance(20),
+    }
+
+
+def _bags(draw: Draw) -> Case:
+    configs, is_weighted = _draw_bags(draw), draw.chance(40)
+    module = EmbeddingBagCollection(configs, is_weighted=is_weighted, **_common(draw, configs))
+    return Case(module, Shape(_rows_by_feature(configs), is_weighted), module, {})
+
+
+def _sequence(draw: Draw) -> Case:
+    configs = _draw_sequences(draw)
+    module = EmbeddingCollection(configs, need_indices=draw.chance(50), **_common(draw, configs))
+    return Case(module, Shape(_rows_by_feature(configs), takes_strides=False), module, {})
+
+
+def _draw_processor(draw: Draw, features: list[str]) -> Any:
+    """As long as the longest bag; of some features only, some of the time."""
+    lengths = {feature: draw.integer(_LONGEST_BAG, _LONGEST_BAG + 5) for feature in features}
+    if draw.chance(20):
+        del lengths[features[0]]
+    processor: Any = PositionWeightedModuleCollection(lengths)
+    if draw.chance(40):
+        modules = {feature: PositionWeightedModule(length) for feature, length in lengths.items()}
+        processor = FeatureProcessorDictWrapper(torch.nn.ModuleDict(modules))
+    generator = torch.Generator().manual_seed(draw.integer(0, 2**31))
+    with torch.no_grad():
+        for parameter in processor.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return processor
+
+
+def _processed(draw: Draw) -> Case:
+    configs = _draw_bags(draw)
+    rows = _rows_by_feature(configs)
+    processor = _draw_processor(draw, list(rows))
+    module = FeatureProcessedEmbeddingBagCollection(
+        configs, is_weighted=True, feature_processor=processor, **_common(draw, configs)
+    )
+    # TorchRec's processors lose the inverse indices.
+    return Case(module, Shape(rows, takes_empty_batches=False, takes_strides=False), module, {})
+
+
+@dataclass
+class Formula:
+    """A model in numpy that is called as a collection of bags is."""
+
+    spec: ModelSpec
+    rows: dict[str, np.ndarray]
+
+    def __call__(self, kjt: KeyedJaggedTensor) -> KeyedTensor:
+        bags = kjt.to_dict()
+        chosen = [bags[feature] for feature in self.spec.features]
+        values = torch.cat([bag.values() for bag in chosen]).numpy()
+        lengths = torch.cat([bag.lengths() for bag in chosen]).numpy()
+        weights = torch.cat([bag.weights() for bag in chosen]).numpy() if self.spec.weighted else None
+        result = torch.from_numpy(reference.forward(self.spec, self.rows, values, lengths, weights))
+        dims = {table.name: table.embedding_dim for table in self.spec.tables}
+        return KeyedTensor(
+            [output.key for output in self.spec.outputs],
+            [dims[output.table] for output in self.spec.outputs],
+            result.view(_OUTPUTS[self.spec.output_dtype]),
+        )
+
+
+def _formats(draw: Draw) -> Case:
+    """Float tables, at least one of them stored as bf16 or fp8; other dims than whole bytes too."""
+    configs, is_weighted = _draw_bags(draw), draw.chance(40)
+    dtypes = {config.name: draw.choice(("bf16", "fp8", *BITS)) for config in configs}
+    dtypes[configs[0].name] = draw.choice(("bf16", "fp8"))
+    for config in configs:
+        config.data_type, config.embedding_dim = DataType.FP32, draw.integer(1, 40)
+    torch.manual_seed(draw.integer(0, 2**31))
+    module = FloatBags(configs, is_weighted, _CPU)
+    output_dtype = draw.choice(tuple(_OUTPUTS))
+    tables, rows = [], {}
+    for config in configs:
+        weight = module.embedding_bags[config.name].weight.detach()
+        dtype, pooling = dtypes[config.name], config.pooling.value.lower()
+        tables.append(TableSpec(config.name, *weight.shape, dtype, list(config.feature_names), pooling))
+        rows[config.name] = quantize_rows(weight.numpy(), dtype, 16)
+    spec = ModelSpec(tables, weighted=is_weighted, output_dtype=output_dtype)
+    # The formula is slow, and KeyedJaggedTensor.to_dict fails on empty batches.
+    shape = Shape(_rows_by_feature(configs), is_weighted, 3, 4, takes_empty_batches=False)
+    return Case(module, shape, Formula(spec, rows), {"dtype": dtypes, "output_dtype": output_dtype})
+
+
+_KINDS = {"bags": _bags, "sequence": _sequence, "processed": _processed, "formats": _formats}
+# Bags are the most varied.
+KINDS = ("bags", "bags", "sequence", "processed", "formats")
+
+
+def draw_case(draw: Draw, kinds: Sequence[str] = KINDS) -> Case:
+    return _KINDS[draw.choice(kinds)](draw)
