@@ -47,8 +47,11 @@ int64_t getBits(WeightsType weights);
 #define GET_ATTRDEF_CLASSES
 #include "trec/IR/TrecAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
-#include "trec/IR/TrecInterfaces.h.inc"
 #include "trec/IR/TrecTypes.h.inc"
+
+// After the types that its methods speak of.
+#include "trec/IR/TrecInterfaces.h.inc"
+
 #define GET_OP_CLASSES
 #include "trec/IR/TrecOps.h.inc"
 
