@@ -231,18 +231,33 @@ static LogicalResult verifyPolicies(func::FuncOp forward) {
 }
 
 /// C10: a call either brings weights for all ids or for none. Without a
-/// weighted batch there is nothing to weight with, as trec.sample_weights
-/// verifies.
+/// weighted batch there are no sample weights, as trec.sample_weights verifies.
 static LogicalResult verifyAllWeighted(func::FuncOp forward) {
   if (!cast<KJTType>(forward.getFunctionType().getInput(0)).getWeighted())
     return success();
-  for (auto pool : forward.getOps<PoolOp>()) {
-    if (pool.getValues().getDefiningOp<WeightOp>())
+  for (auto dequantize : forward.getOps<DequantizeOp>()) {
+    Operation *user = *dequantize->user_begin();
+    auto weight = dyn_cast<WeightOp>(user);
+    if (weight && weight.getWeights().getDefiningOp<SampleWeightsOp>())
       continue;
     InFlightDiagnostic diagnostic =
-        pool.emitOpError("expected weighted rows, as the batch is weighted, "
-                         "got rows without weights");
+        user->emitOpError("expected rows weighted by sample weights, as the "
+                          "batch is weighted, got rows without them");
     diagnostic.attachNote(forward.getLoc()) << "the batch is declared here";
+    return diagnostic;
+  }
+  return success();
+}
+
+/// C14: the kernels that do not pool know no weights.
+static LogicalResult verifyUnpooled(func::FuncOp forward) {
+  for (auto materialize : forward.getOps<MaterializeOp>()) {
+    auto weight = materialize.getValues().getDefiningOp<WeightOp>();
+    if (!weight)
+      continue;
+    InFlightDiagnostic diagnostic = materialize.emitOpError(
+        "expected rows without weights, got weighted rows; pool them");
+    diagnostic.attachNote(weight.getLoc()) << "weighted here";
     return diagnostic;
   }
   return success();
@@ -335,7 +350,7 @@ void VerifyImportContractPass::runOnOperation() {
   FailureOr<func::FuncOp> forward = findForward(module);
   if (failed(forward) || failed(verifySignature(*forward)) ||
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
-      failed(verifyAllWeighted(*forward)) ||
+      failed(verifyAllWeighted(*forward)) || failed(verifyUnpooled(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
       failed(verifyMaps(module)) || failed(verifyNames(module, *forward)))
     return signalPassFailure();

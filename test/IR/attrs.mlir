@@ -22,6 +22,15 @@ module @row_layout attributes {trec.all = [
 // CHECK-LABEL: module @bag attributes {trec.all = [#trec.bag<@t, "f", 0>, #trec.bag<@"odd name", "", 1000>]}
 module @bag attributes {trec.all = [#trec.bag<@t, "f", 0>, #trec.bag<@"odd name", "", 1000>]} {}
 
+// CHECK-LABEL: module @bag_parameters
+// CHECK-SAME: #trec.bag<@t, "f", 0, weights = @w>
+// CHECK-SAME: #trec.bag<@t, "f", 0, remap = @"odd map">
+// CHECK-SAME: #trec.bag<@t, "f", 0, weights = @w, remap = @m>
+// CHECK-SAME: #trec.bag<@t, "f", 0, weights = @w, remap = @m>
+module @bag_parameters attributes {trec.all = [
+  #trec.bag<@t, "f", 0, weights = @w>, #trec.bag<@t, "f", 0, remap = @"odd map">,
+  #trec.bag<@t, "f", 0, weights = @w, remap = @m>, #trec.bag<@t, "f", 0, remap = @m, weights = @w>]} {}
+
 // Parameters may be in any order; the defaults are not printed.
 // CHECK-LABEL: module @lowering_config
 // CHECK-SAME: #trec.lowering_config<vector_width = 64, accumulators = 1, prefetch_distance = 0>

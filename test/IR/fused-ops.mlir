@@ -5,11 +5,14 @@
 !row = !trec.row<16, int8, #layout>
 !kjt = !trec.kjt<["a", "b"], weighted>
 !keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!dict = !trec.jagged_dict<["x", "y"], [16, 16], f16>
 !kernel_rows = memref<?x32xi8>
 !kernel_out = memref<?x16xf32, strided<[?, 1]>>
 
 trec.table @t : !trec.table<1000x16, int8, #layout>
 trec.table @u : !trec.table<?x16, int8, #layout>
+trec.parameter @decay : tensor<100xf32>
+trec.parameter @map : tensor<5000xi32>
 
 // CHECK-LABEL: func.func @embedding_bag(
 func.func @embedding_bag(%ids: !ids, %weights: !trec.jagged<f32>) {
@@ -19,6 +22,12 @@ func.func @embedding_bag(%ids: !ids, %weights: !trec.jagged<f32>) {
   %1 = trec.embedding_bag mean @t[%ids] bounds warning : tensor<?x16xf16>
   // CHECK: trec.embedding_bag sum @u[%{{.*}}] weights %{{.*}} bounds ignore {tag} : tensor<?x16xbf16>
   %2 = trec.embedding_bag sum @u[%ids] weights %weights bounds ignore {tag} : tensor<?x16xbf16>
+  // CHECK: trec.embedding_bag sum @u[%{{.*}}] position_weights @decay bounds none : tensor<?x16xf32>
+  %3 = trec.embedding_bag sum @u[%ids] position_weights @decay bounds none : tensor<?x16xf32>
+  // CHECK: trec.embedding_bag sum @u[%{{.*}}] weights %{{.*}} remap @map bounds warning : tensor<?x16xf32>
+  %4 = trec.embedding_bag sum @u[%ids] weights %weights remap @map bounds warning : tensor<?x16xf32>
+  // CHECK: trec.embedding_bag mean @u[%{{.*}}] position_weights @decay remap @map bounds warning : tensor<?x16xf32>
+  %5 = trec.embedding_bag mean @u[%ids] position_weights @decay remap @map bounds warning : tensor<?x16xf32>
   return
 }
 
@@ -28,6 +37,8 @@ func.func @embedding(%ids: !ids) {
   %0 = trec.embedding @t[%ids] bounds none : !trec.jagged<vector<16xf32>>
   // CHECK: trec.embedding @t[%{{.*}}] bounds warning {tag} : <vector<16xf16>>
   %1 = trec.embedding @t[%ids] bounds warning {tag} : !trec.jagged<vector<16xf16>>
+  // CHECK: trec.embedding @u[%{{.*}}] remap @map bounds warning : <vector<16xbf16>>
+  %2 = trec.embedding @u[%ids] remap @map bounds warning : !trec.jagged<vector<16xbf16>>
   return
 }
 
@@ -45,19 +56,45 @@ func.func @embedding_bag_group(%kjt: !kjt) -> !keyed {
   %3 = trec.embedding_bag_group mean weighted %kjt into %2 [#trec.bag<@t, "a", 0>, #trec.bag<@u, "b", 16>]
     rows !row bounds fatal
     lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library> {tag} : !kjt, !keyed
-  return %3 : !keyed
+  // CHECK: trec.embedding_bag_group sum %{{.*}} into %{{.*}} [#trec.bag<@t, "a", 0, weights = @decay>, #trec.bag<@u, "b", 16, weights = @decay>]
+  %4 = trec.embedding_bag_group sum %kjt into %3
+    [#trec.bag<@t, "a", 0, weights = @decay>, #trec.bag<@u, "b", 16, weights = @decay>] rows !row bounds warning : !kjt, !keyed
+  // CHECK: trec.embedding_bag_group sum weighted %{{.*}} into %{{.*}} [#trec.bag<@t, "a", 0, remap = @map>]
+  %5 = trec.embedding_bag_group sum weighted %kjt into %4 [#trec.bag<@t, "a", 0, remap = @map>] rows !row bounds warning : !kjt, !keyed
+  return %5 : !keyed
+}
+
+// CHECK-LABEL: func.func @embedding_group(
+func.func @embedding_group(%kjt: !kjt) -> !dict {
+  // CHECK: %[[EMPTY:.*]] = trec.empty : !dict
+  %0 = trec.empty : !dict
+  // CHECK: trec.embedding_group %{{.*}} into %[[EMPTY]] [#trec.bag<@t, "a", 0>]
+  // CHECK-SAME: rows !trec.row<16, int8, #layout> bounds warning : !kjt, !dict
+  %1 = trec.embedding_group %kjt into %0 [#trec.bag<@t, "a", 0>] rows !row bounds warning : !kjt, !dict
+  // CHECK: trec.embedding_group %{{.*}} into %{{.*}} [#trec.bag<@t, "a", 1, remap = @map>, #trec.bag<@u, "b", 0, remap = @map>]
+  // CHECK-SAME: bounds none lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0> {tag} :
+  %2 = trec.embedding_group %kjt into %1 [#trec.bag<@t, "a", 1, remap = @map>, #trec.bag<@u, "b", 0, remap = @map>]
+    rows !row bounds none lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0> {tag} : !kjt, !dict
+  return %2 : !dict
 }
 
 func.func private @bag_i32(
-  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, index, index)
+  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index)
 func.func private @bag_i64(
-  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, index, index)
+  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index)
 
 // CHECK-LABEL: func.func @dispatch(
 func.func @dispatch(%kjt: !kjt, %dest: !keyed) -> !keyed {
   // CHECK: trec.dispatch @bag_i32, @bag_i64(%{{.*}}) into %{{.*}} [#trec.bag<@t, "b", 16>] bounds warning : !kjt, !keyed
   %0 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %dest [#trec.bag<@t, "b", 16>] bounds warning : !kjt, !keyed
-  // CHECK: trec.dispatch @bag_i32, @bag_i64 weighted(%{{.*}}) into %{{.*}} [#trec.bag<@t, "a", 0>] bounds none {tag} :
-  %1 = trec.dispatch @bag_i32, @bag_i64 weighted (%kjt) into %0 [#trec.bag<@t, "a", 0>] bounds none {tag} : !kjt, !keyed
+  // CHECK: trec.dispatch @bag_i32, @bag_i64(%{{.*}}) into %{{.*}} [#trec.bag<@t, "a", 0>] bounds none {tag} :
+  %1 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %0 [#trec.bag<@t, "a", 0>] bounds none {tag} : !kjt, !keyed
   return %1 : !keyed
+}
+
+// CHECK-LABEL: func.func @dispatch_rows(
+func.func @dispatch_rows(%kjt: !kjt, %dest: !dict) -> !dict {
+  // CHECK: trec.dispatch @bag_i32, @bag_i64(%{{.*}}) into %{{.*}} [#trec.bag<@t, "b", 1>] bounds warning : !kjt, !dict
+  %0 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %dest [#trec.bag<@t, "b", 1>] bounds warning : !kjt, !dict
+  return %0 : !dict
 }

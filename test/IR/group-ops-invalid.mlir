@@ -74,74 +74,93 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
 
 // -----
 
-!kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["x"], [16], f32>
-// trec.dispatch C1: no bags.
+!kjt = !trec.kjt<["a"], weighted>
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C5: weights of both kinds.
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected at least one bag}}
-  %0 = trec.dispatch @k, @k(%kjt) into %dest [] bounds warning : !kjt, !keyed
+  // expected-error @below {{expected bags without weights in a weighted group}}
+  %0 = trec.embedding_bag_group sum weighted %kjt into %dest [#trec.bag<@t, "a", 0, weights = @p>]
+    rows !row bounds warning : !kjt, !keyed
   return
 }
 
 // -----
 
 !kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["x"], [16], f32>
-// trec.dispatch C2: another op.
-func.func private @k()
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C6: one bag without weights.
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected @k to name a trec.table}}
-  %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@k, "a", 0>] bounds warning : !kjt, !keyed
+  // expected-error @below {{expected weights of all bags or of none}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, weights = @p>, #trec.bag<@t, "a", 16>]
+    rows !row bounds warning : !kjt, !keyed
   return
 }
 
 // -----
 
 !kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["x"], [16], f32>
-// trec.dispatch C3: another key.
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C6: one bag with weights.
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected a key of the batch, got "b"}}
-  %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "b", 0>] bounds warning : !kjt, !keyed
+  // expected-error @below {{expected weights of all bags or of none}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0>, #trec.bag<@t, "a", 16, weights = @p>]
+    rows !row bounds warning : !kjt, !keyed
   return
 }
 
 // -----
 
 !kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["x"], [16], f32>
-// trec.dispatch C4: no such function.
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C7: a table.
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected @k to name a func.func}}
-  %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0>] bounds warning : !kjt, !keyed
+  // expected-error @below {{expected @t to name a trec.parameter}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, weights = @t>] rows !row bounds warning : !kjt, !keyed
   return
 }
 
 // -----
 
 !kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["x"], [16], f32>
-// trec.dispatch C4: other arguments.
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C7: integers.
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
-// expected-note @below {{declared here}}
-func.func private @k(memref<?xi8>, index, index)
+trec.parameter @p : tensor<8xi32>
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected @k to take six memrefs and two indexes, got '(memref<?xi8>, index, index) -> ()'}}
-  %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0>] bounds warning : !kjt, !keyed
+  // expected-error @below {{expected weights of f32, got 'tensor<8xi32>'}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, weights = @p>] rows !row bounds warning : !kjt, !keyed
   return
 }
 
 // -----
 
 !kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["x"], [16], f32>
-// trec.dispatch C4: rows of another rank.
-trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
-// expected-note @below {{declared here}}
-func.func private @k(memref<?xi8>, memref<?xi64>, memref<?xi64>, memref<?xf32>, memref<?x16xf32>, memref<2xi64>, index, index)
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C8: one bag without a remap.
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected @k to take six memrefs and two indexes}}
-  %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0>] bounds warning : !kjt, !keyed
+  // expected-error @below {{expected a remap of all bags or of none}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>, #trec.bag<@t, "a", 16>]
+    rows !row bounds warning : !kjt, !keyed
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C9: a remap of floats.
+trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
+trec.parameter @m : tensor<8xf32>
+func.func @f(%kjt: !kjt, %dest: !keyed) {
+  // expected-error @below {{expected a map of integers, got 'tensor<8xf32>'}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>] rows !row bounds warning : !kjt, !keyed
   return
 }

@@ -52,7 +52,7 @@ func.func @materialize(%values: !values) -> (!rows, !halves) {
 
 // CHECK-LABEL: func.func @jagged_dict(
 func.func @jagged_dict(%a: !rows, %b: !rows) -> !dict {
-  // CHECK: trec.jagged_dict %{{.*}}, %{{.*}} : (!trec.jagged<vector<16xf32>>, !trec.jagged<vector<16xf32>>) -> !trec.jagged_dict<["a", "b"], [16, 16], f32>
+  // CHECK: trec.jagged_dict %{{.*}}, %{{.*}} : (!trec.jagged<vector<16xf32>>, !trec.jagged<vector<16xf32>>) -> !dict
   %0 = trec.jagged_dict %a, %b : (!rows, !rows) -> !dict
   // CHECK: trec.jagged_dict %{{.*}}, %{{.*}} {tag} :
   %1 = trec.jagged_dict %a, %b {tag} : (!rows, !rows) -> !dict

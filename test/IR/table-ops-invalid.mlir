@@ -48,10 +48,20 @@ func.func @f(%ids: !trec.jagged<index>) {
 // -----
 
 // trec.check_bounds C1: another op.
-trec.parameter @t : tensor<1xf32>
+func.func private @t()
 func.func @f(%ids: !trec.jagged<index>) {
   // expected-error @below {{expected @t to name a trec.table}}
   %0 = trec.check_bounds warning %ids in @t
+  return
+}
+
+// -----
+
+// trec.check_bounds C1: a parameter that is no map.
+trec.parameter @p : tensor<1xf32>
+func.func @f(%ids: !trec.jagged<index>) {
+  // expected-error @below {{expected a map of integers, got 'tensor<1xf32>'}}
+  %0 = trec.check_bounds warning %ids in @p
   return
 }
 

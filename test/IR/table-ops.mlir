@@ -26,7 +26,10 @@ func.func @check_bounds(%ids: !ids) -> !ids {
   %2 = trec.check_bounds ignore %1 in @"table: 1"
   // CHECK: trec.check_bounds none %{{.*}} in @ads {tag}
   %3 = trec.check_bounds none %2 in @ads {tag}
-  return %3 : !ids
+  // The entries of a map.
+  // CHECK: trec.check_bounds warning %{{.*}} in @map32
+  %4 = trec.check_bounds warning %3 in @map32
+  return %4 : !ids
 }
 
 // CHECK-LABEL: func.func @remap(

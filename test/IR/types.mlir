@@ -17,6 +17,9 @@
 // CHECK-DAG: ![[KJTS:kjt[0-9]*]] = !trec.kjt<["a", "b \22quoted\22\0A"], weighted>
 // CHECK-DAG: ![[KEYED:keyed[0-9]*]] = !trec.keyed_tensor<["a"], [1], f32>
 // CHECK-DAG: ![[KEYEDS:keyed[0-9]*]] = !trec.keyed_tensor<["a", "a"], [128, 64], f16>
+// CHECK-DAG: ![[DICTS:dict[0-9]*]] = !trec.jagged_dict<["a", "b"], [4, 8], f32>
+// CHECK-DAG: ![[DICT:dict[0-9]*]] = !trec.jagged_dict<["a"], [4], f16>
+// CHECK-DAG: ![[DICTB:dict[0-9]*]] = !trec.jagged_dict<["a"], [4], bf16>
 // CHECK-DAG: ![[KEYEDB:keyed[0-9]*]] = !trec.keyed_tensor<["a"], [16777216], bf16>
 
 // CHECK: func.func private @kjt(![[KJT]], ![[KJTS]])
@@ -27,10 +30,7 @@ func.func private @keyed_tensor() -> (
   !trec.keyed_tensor<["a"], [1], f32>, !trec.keyed_tensor<["a", "a"], [128, 64], f16>,
   !trec.keyed_tensor<["a"], [16777216], bf16>)
 
-// CHECK: func.func private @jagged_dict()
-// CHECK-SAME: !trec.jagged_dict<["a", "b"], [4, 8], f32>
-// CHECK-SAME: !trec.jagged_dict<["a"], [4], f16>
-// CHECK-SAME: !trec.jagged_dict<["a"], [4], bf16>
+// CHECK: func.func private @jagged_dict() -> (![[DICTS]], ![[DICT]], ![[DICTB]])
 func.func private @jagged_dict() -> (
   !trec.jagged_dict<["a", "b"], [4, 8], f32>, !trec.jagged_dict<["a"], [4], f16>,
   !trec.jagged_dict<["a"], [4], bf16>)
@@ -45,10 +45,12 @@ func.func private @jagged_rows(
   !trec.jagged<!trec.dequantized<4>>)
 
 // CHECK: func.func private @rows(!trec.row<128, int8, #[[PADDED]]>, !trec.row<1, int4, #[[INT]]>,
-// CHECK-SAME: !trec.row<7, int2, #[[INT]]>, !trec.row<3, fp16, #[[FLOAT]]>, !trec.row<3, fp32, #[[FLOAT_PADDED]]>)
+// CHECK-SAME: !trec.row<7, int2, #[[INT]]>, !trec.row<3, fp16, #[[FLOAT]]>, !trec.row<3, fp32, #[[FLOAT_PADDED]]>,
+// CHECK-SAME: !trec.row<3, bf16, #[[FLOAT]]>, !trec.row<3, fp8, #[[FLOAT_PADDED]]>)
 func.func private @rows(
   !trec.row<128, int8, #padded>, !trec.row<1, int4, #int>, !trec.row<7, int2, #int>,
-  !trec.row<3, fp16, #float>, !trec.row<3, fp32, #float_padded>)
+  !trec.row<3, fp16, #float>, !trec.row<3, fp32, #float_padded>, !trec.row<3, bf16, #float>,
+  !trec.row<3, fp8, #float_padded>)
 
 // CHECK: func.func private @tables(!trec.table<?x64, int8, #[[PADDED]]>, !trec.table<0x16, fp32, #[[FLOAT]]>,
 // CHECK-SAME: !trec.table<10000000000x1, int2, #[[INT]]>)

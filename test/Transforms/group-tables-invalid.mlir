@@ -71,3 +71,29 @@ func.func @position_weights(%kjt: !kjt) -> !keyed {
   %out = trec.keyed_tensor %pooled : (tensor<?x8xf32>) -> !keyed
   return %out : !keyed
 }
+
+// -----
+
+!dict = !trec.jagged_dict<["a"], [8], f32>
+func.func @not_fused_rows(%values: !trec.jagged<!trec.dequantized<8>>) -> !dict {
+  // expected-note @below {{this operand is not}}
+  %rows = trec.materialize %values : !trec.jagged<!trec.dequantized<8>> -> !trec.jagged<vector<8xf32>>
+  // expected-error @below {{expected operands made by a trec.embedding of a feature, used once}}
+  %out = trec.jagged_dict %rows : (!trec.jagged<vector<8xf32>>) -> !dict
+  return %out : !dict
+}
+
+// -----
+
+!kjt = !trec.kjt<["f"]>
+!dict = !trec.jagged_dict<["a", "b"], [8, 8], f32>
+!rows = !trec.jagged<vector<8xf32>>
+trec.table @t : !trec.table<10x8, int8, #trec.row_layout<header = f16>>
+func.func @rows_used_twice(%kjt: !kjt) -> !dict {
+  %ids = trec.feature %kjt "f" : !kjt
+  // expected-note @below {{this operand is not}}
+  %rows = trec.embedding @t[%ids] bounds warning : !rows
+  // expected-error @below {{expected operands made by a trec.embedding of a feature, used once}}
+  %out = trec.jagged_dict %rows, %rows : (!rows, !rows) -> !dict
+  return %out : !dict
+}

@@ -98,3 +98,67 @@ func.func @no_output() -> !trec.keyed_tensor<["a"], [8], f32> {
   %0 = trec.empty : !trec.keyed_tensor<["a"], [8], f32>
   return %0 : !trec.keyed_tensor<["a"], [8], f32>
 }
+
+// -----
+
+// Weights by position and maps make groups of their own, whatever parameter they
+// name; the parameters are in the bags.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f", "g"]>
+!keyed = !trec.keyed_tensor<["a", "b", "c", "d", "e", "f"], [8, 8, 8, 8, 8, 8], f32>
+trec.table @t : !trec.table<10x8, int8, #layout>
+trec.parameter @p : tensor<20xf32>
+trec.parameter @q : tensor<30xf32>
+trec.parameter @m : tensor<100xi32>
+trec.parameter @n : tensor<200xi32>
+
+// CHECK-LABEL: func.func @parameters(
+// CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 0, weights = @p>, #trec.bag<@t, "g", 16, weights = @q>]
+// CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 8>]
+// CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 24, remap = @m>, #trec.bag<@t, "f", 32, remap = @n>]
+// CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "g", 40, weights = @q, remap = @n>]
+func.func @parameters(%kjt: !kjt) -> !keyed {
+  %f = trec.feature %kjt "f" : !kjt
+  %g = trec.feature %kjt "g" : !kjt
+  %0 = trec.embedding_bag sum @t[%f] position_weights @p bounds warning : tensor<?x8xf32>
+  %1 = trec.embedding_bag sum @t[%f] bounds warning : tensor<?x8xf32>
+  %2 = trec.embedding_bag sum @t[%g] position_weights @q bounds warning : tensor<?x8xf32>
+  %3 = trec.embedding_bag sum @t[%f] remap @m bounds warning : tensor<?x8xf32>
+  %4 = trec.embedding_bag sum @t[%f] remap @n bounds warning : tensor<?x8xf32>
+  %5 = trec.embedding_bag sum @t[%g] position_weights @q remap @n bounds warning : tensor<?x8xf32>
+  %out = trec.keyed_tensor %0, %1, %2, %3, %4, %5 : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>,
+    tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) -> !keyed
+  return %out : !keyed
+}
+
+// -----
+
+// Without pooling a bag has the index of its key.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f", "g"]>
+!dict = !trec.jagged_dict<["a", "b", "c", "d", "e"], [8, 4, 8, 8, 8], f16>
+!rows = !trec.jagged<vector<8xf16>>
+trec.table @t : !trec.table<10x8, int8, #layout>
+trec.table @u : !trec.table<10x4, int8, #layout>
+trec.parameter @m : tensor<100xi32>
+
+// CHECK-LABEL: func.func @sequences(
+// CHECK-SAME: %[[KJT:.*]]: !kjt
+// CHECK-NEXT: %[[EMPTY:.*]] = trec.empty : !dict
+// CHECK-NEXT: %[[G0:.*]] = trec.embedding_group %[[KJT]] into %[[EMPTY]] [#trec.bag<@t, "g", 0>, #trec.bag<@t, "f", 2>]
+// CHECK-SAME: rows !trec.row<8, int8, #layout> bounds warning : !kjt, !dict
+// CHECK-NEXT: %[[G1:.*]] = trec.embedding_group %[[KJT]] into %[[G0]] [#trec.bag<@u, "f", 1>] rows !trec.row<4, int8,
+// CHECK-NEXT: %[[G2:.*]] = trec.embedding_group %[[KJT]] into %[[G1]] [#trec.bag<@t, "f", 3, remap = @m>]
+// CHECK-NEXT: %[[G3:.*]] = trec.embedding_group %[[KJT]] into %[[G2]] [#trec.bag<@t, "f", 4>] {{.*}} bounds fatal :
+// CHECK-NEXT: return %[[G3]]
+func.func @sequences(%kjt: !kjt) -> !dict {
+  %f = trec.feature %kjt "f" : !kjt
+  %g = trec.feature %kjt "g" : !kjt
+  %0 = trec.embedding @t[%g] bounds warning : !rows
+  %1 = trec.embedding @u[%f] bounds warning : !trec.jagged<vector<4xf16>>
+  %2 = trec.embedding @t[%f] bounds warning : !rows
+  %3 = trec.embedding @t[%f] remap @m bounds warning : !rows
+  %4 = trec.embedding @t[%f] bounds fatal : !rows
+  %out = trec.jagged_dict %0, %1, %2, %3, %4 : (!rows, !trec.jagged<vector<4xf16>>, !rows, !rows, !rows) -> !dict
+  return %out : !dict
+}

@@ -7,6 +7,7 @@
 !row = !trec.row<128, int8, #layout>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [128], f32>
+!dict = !trec.jagged_dict<["f"], [128], f32>
 trec.table @t : !trec.table<1000x128, int8, #layout>
 
 // V2 has neither FMA nor F16C.
@@ -23,4 +24,19 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 0>] rows !row bounds warning
     lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, fma = library> : !kjt, !keyed
   return %1 : !keyed
+}
+
+// Rows that are not pooled.
+// CHECK-LABEL: func.func @rows(
+// CHECK: trec.embedding_group
+// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer>
+// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16> :
+// CHECK: trec.embedding_group
+// CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0> :
+func.func @rows(%kjt: !kjt, %dest: !dict) -> !dict {
+  %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "f", 0>] rows !row bounds warning : !kjt, !dict
+  %1 = trec.embedding_group %kjt into %0 [#trec.bag<@t, "f", 0>] rows !row bounds warning
+    lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0> : !kjt, !dict
+  return %1 : !dict
 }

@@ -34,7 +34,7 @@ module attributes {trec.contract = 1 : i32} {
 
 // C2: something else.
 module attributes {trec.contract = 1 : i32} {
-  // expected-error @below {{'builtin.module' op is not compiled: expected trec.table ops and one function}}
+  // expected-error @below {{'builtin.module' op is not compiled: expected trec.table and trec.parameter ops and one function}}
   module {
   }
 }
@@ -43,7 +43,7 @@ module attributes {trec.contract = 1 : i32} {
 
 // C3: another signature.
 module attributes {trec.contract = 1 : i32} {
-  // expected-error @below {{'func.func' op expected one !trec.kjt argument and one !trec.keyed_tensor result, got '(i32) -> i32'}}
+  // expected-error @below {{'func.func' op expected one !trec.kjt argument and one !trec.keyed_tensor or !trec.jagged_dict result, got '(i32) -> i32'}}
   func.func @forward(%i: i32) -> i32 {
     return %i : i32
   }
@@ -61,56 +61,6 @@ module attributes {trec.contract = 1 : i32} {
 
 // -----
 
-// C4: weights by position.
-!kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["a"], [4], f32>
-module attributes {trec.contract = 1 : i32} {
-  trec.parameter @p : tensor<8xf32>
-  func.func @forward(%kjt: !kjt) -> !keyed {
-    %ids = trec.feature %kjt "a" : !kjt
-    // expected-error @below {{'trec.position_weights' op is not compiled: weights by position have no kernel; give the weights as sample weights of the batch}}
-    %w = trec.position_weights %ids from @p
-    %empty = trec.empty : !keyed
-    return %empty : !keyed
-  }
-}
-
-// -----
-
-// C4: remapped ids.
-!kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["a"], [4], f32>
-module attributes {trec.contract = 1 : i32} {
-  trec.parameter @m : tensor<8xi32>
-  func.func @forward(%kjt: !kjt) -> !keyed {
-    %ids = trec.feature %kjt "a" : !kjt
-    // expected-error @below {{'trec.remap' op is not compiled: remapped ids have no kernel; remap the ids of the batch before the model}}
-    %map = trec.remap %ids by @m
-    %empty = trec.empty : !keyed
-    return %empty : !keyed
-  }
-}
-
-// -----
-
-// C4: rows that are not pooled.
-!kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["a"], [4], f32>
-module attributes {trec.contract = 1 : i32} {
-  trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  func.func @forward(%kjt: !kjt) -> !keyed {
-    %ids = trec.feature %kjt "a" : !kjt
-    %rows = trec.lookup @t[%ids] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    // expected-error @below {{'trec.materialize' op is not compiled: rows that are not pooled have no kernel; pool them}}
-    %floats = trec.materialize %values : <!trec.dequantized<4>> -> <vector<4xf32>>
-    %empty = trec.empty : !keyed
-    return %empty : !keyed
-  }
-}
-
-// -----
-
 // C4: the compiler's own ops.
 !kjt = !trec.kjt<["a"]>
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
@@ -119,6 +69,19 @@ module attributes {trec.contract = 1 : i32} {
     // expected-error @below {{'trec.empty' op is not compiled: it is made by the compiler itself; write the ops that it stands for}}
     %empty = trec.empty : !keyed
     return %empty : !keyed
+  }
+}
+
+// -----
+
+// C4: the compiler's own ops, without pooling.
+!kjt = !trec.kjt<["a"]>
+!dict = !trec.jagged_dict<["a"], [4], f32>
+module attributes {trec.contract = 1 : i32} {
+  func.func @forward(%kjt: !kjt) -> !dict {
+    // expected-error @below {{'trec.empty' op is not compiled: it is made by the compiler itself; write the ops that it stands for}}
+    %empty = trec.empty : !dict
+    return %empty : !dict
   }
 }
 
@@ -158,11 +121,11 @@ module attributes {trec.contract = 1 : i32} {
 
 // -----
 
-// C11: a parameter.
+// C11: a parameter without a use.
 !kjt = !trec.kjt<["a"]>
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
-  // expected-error @below {{'trec.parameter' op is read by nothing that is compiled; remove the parameter}}
+  // expected-error @below {{'trec.parameter' op expected a use of the parameter, got none; remove the parameter}}
   trec.parameter @p : tensor<8xf32>
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
   func.func @forward(%kjt: !kjt) -> !keyed {
@@ -226,6 +189,48 @@ module attributes {trec.contract = 1 : i32} {
     %ids = trec.feature %kjt "a" : !kjt
     %checked = trec.check_bounds warning %ids in @t
     %rows = trec.lookup @t[%checked] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
+    %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
+    %pooled = trec.pool sum %values : <!trec.dequantized<4>>
+    %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed
+    return %out : !keyed
+  }
+}
+
+// -----
+
+// C12: NUL in a parameter.
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+module attributes {trec.contract = 1 : i32} {
+  // expected-error @below {{'trec.parameter' op expected a name of a parameter without NUL, got "p\00"}}
+  trec.parameter @"p\00" : tensor<8xi32>
+  trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
+  func.func @forward(%kjt: !kjt) -> !keyed {
+    %ids = trec.feature %kjt "a" : !kjt
+    %checked = trec.check_bounds warning %ids in @"p\00"
+    %mapped = trec.remap %checked by @"p\00"
+    %rows = trec.lookup @t[%mapped] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
+    %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
+    %pooled = trec.pool sum %values : <!trec.dequantized<4>>
+    %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed
+    return %out : !keyed
+  }
+}
+
+// -----
+
+// C13: a map of i64.
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+module attributes {trec.contract = 1 : i32} {
+  // expected-error @below {{'trec.parameter' op is not compiled: expected a map of i32, got 'tensor<8xi64>'; a pruned table has fewer rows than i32 counts}}
+  trec.parameter @m : tensor<8xi64>
+  trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
+  func.func @forward(%kjt: !kjt) -> !keyed {
+    %ids = trec.feature %kjt "a" : !kjt
+    %checked = trec.check_bounds warning %ids in @m
+    %mapped = trec.remap %checked by @m
+    %rows = trec.lookup @t[%mapped] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %pooled = trec.pool sum %values : <!trec.dequantized<4>>
     %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed

@@ -183,7 +183,7 @@ module attributes {trec.contract = 1 : i32} {
     %checked = trec.check_bounds warning %ids in @t
     %rows = trec.lookup @t[%checked] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    // expected-error @below {{'trec.pool' op expected weighted rows, as the batch is weighted, got rows without weights}}
+    // expected-error @below {{'trec.pool' op expected rows weighted by sample weights, as the batch is weighted, got rows without them}}
     %pooled = trec.pool sum %values : <!trec.dequantized<4>>
     %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed
     return %out : !keyed

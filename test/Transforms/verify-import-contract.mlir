@@ -62,3 +62,71 @@ module @weighted attributes {trec.contract = 1 : i32} {
     return %8 : !keyed
   }
 }
+
+// -----
+
+// Weights by position, made once for the two tables of their feature; a map.
+
+#float = #trec.row_layout<header = none>
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["a@t", "a@u"], [4, 3], f32>
+
+// CHECK-LABEL: module @parameters
+module @parameters attributes {trec.contract = 1 : i32} {
+  trec.table @t : !trec.table<10x4, bf16, #float>
+  trec.table @u : !trec.table<?x3, fp8, #float>
+  // CHECK: trec.parameter @p : tensor<20xf32>
+  trec.parameter @p : tensor<20xf32>
+  trec.parameter @m : tensor<100xi32>
+  func.func @forward(%kjt: !kjt) -> !keyed {
+    %0 = trec.feature %kjt "a" : !kjt
+    // CHECK: trec.position_weights
+    %1 = trec.position_weights %0 from @p
+    %2 = trec.check_bounds ignore %0 in @t
+    %3 = trec.lookup @t[%2] : <!trec.row<4, bf16, #float>>
+    %4 = trec.dequantize %3 : <!trec.row<4, bf16, #float>>
+    %5 = trec.weight %4 by %1 : <!trec.dequantized<4>>
+    %6 = trec.pool sum %5 : <!trec.dequantized<4>>
+    // CHECK: trec.check_bounds ignore %{{.*}} in @m
+    %7 = trec.check_bounds ignore %0 in @m
+    // CHECK: trec.remap
+    %8 = trec.remap %7 by @m
+    %9 = trec.lookup @u[%8] : <!trec.row<3, fp8, #float>>
+    %10 = trec.dequantize %9 : <!trec.row<3, fp8, #float>>
+    %11 = trec.weight %10 by %1 : <!trec.dequantized<3>>
+    %12 = trec.pool mean %11 : <!trec.dequantized<3>>
+    %13 = trec.keyed_tensor %6, %12 : (tensor<?x4xf32>, tensor<?x3xf32>) -> !keyed
+    return %13 : !keyed
+  }
+}
+
+// -----
+
+// Rows that are not pooled, one of them of a pruned table.
+
+#float = #trec.row_layout<header = none>
+!kjt = !trec.kjt<["a", "b"]>
+!dict = !trec.jagged_dict<["a", "b"], [4, 4], f16>
+
+// CHECK-LABEL: module @sequences
+module @sequences attributes {trec.contract = 1 : i32} {
+  trec.table @t : !trec.table<10x4, fp32, #float>
+  trec.parameter @m : tensor<100xi32>
+  func.func @forward(%kjt: !kjt) -> !dict {
+    %0 = trec.feature %kjt "a" : !kjt
+    %1 = trec.check_bounds warning %0 in @t
+    %2 = trec.lookup @t[%1] : <!trec.row<4, fp32, #float>>
+    %3 = trec.dequantize %2 : <!trec.row<4, fp32, #float>>
+    // CHECK: trec.materialize
+    %4 = trec.materialize %3 : <!trec.dequantized<4>> -> <vector<4xf16>>
+    %5 = trec.feature %kjt "b" : !kjt
+    %6 = trec.check_bounds warning %5 in @m
+    %7 = trec.remap %6 by @m
+    %8 = trec.lookup @t[%7] : <!trec.row<4, fp32, #float>>
+    %9 = trec.dequantize %8 : <!trec.row<4, fp32, #float>>
+    %10 = trec.materialize %9 : <!trec.dequantized<4>> -> <vector<4xf16>>
+    // CHECK: trec.jagged_dict
+    %11 = trec.jagged_dict %4, %10 : (!trec.jagged<vector<4xf16>>, !trec.jagged<vector<4xf16>>) -> !dict
+    return %11 : !dict
+  }
+}

@@ -28,10 +28,11 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C8: rows are weighted once, by the sample weights of the key of their ids or
       by the positions of their ids.
     * C9: all checks have one policy.
-    * C10: with a weighted batch every lookup is pooled and weighted.
+    * C10: with a weighted batch every lookup is weighted by sample weights.
     * C11: each table and each parameter is used.
     * C12: names hold no NUL.
     * C13: maps of pruned tables are of i32.
+    * C14: rows that are not pooled have no weights.
   }];
 }
 
