@@ -13,6 +13,7 @@ from trec.errors import InputError, TrecError, WeightsError
 from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, ids_per_key, open_library
 
 PathLike = Union[str, "os.PathLike[str]"]
+_PARAMETER_TYPES = {"float32": np.float32, "int32": np.int32}
 _ID_TYPES = {np.dtype(np.int32): abi.INT32, np.dtype(np.int64): abi.INT64}
 # numpy has no bfloat16: its bits are handed out.
 _OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
@@ -214,9 +215,10 @@ def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tu
         keep.append(rows)
     for parameter in library.parameters:
         vector, count = _array_of(arrays, "parameter", parameter["name"]), parameter["count"]
-        if vector.dtype != np.float32 or vector.shape != (count,) or not vector.flags.c_contiguous:
+        kind = np.dtype(_PARAMETER_TYPES[parameter["dtype"]])
+        if vector.dtype != kind or vector.shape != (count,) or not vector.flags.c_contiguous:
             raise WeightsError(
-                f"parameter '{parameter['name']}': expected contiguous float32[{count}], "
+                f"parameter '{parameter['name']}': expected contiguous {kind}[{count}], "
                 f"got {vector.dtype}{list(vector.shape)}"
             )
         keep.append(vector)

@@ -20,6 +20,8 @@ from trec.errors import WeightsError
 PathLike = Union[str, "os.PathLike[str]"]
 DATA_ALIGNMENT = 64
 CHUNK_BYTES = 1 << 26
+# Of vectors; a table is bytes, whatever is in its rows.
+_TYPES = {"F32": "<f4", "I32": "<i4"}
 
 
 @dataclass
@@ -141,8 +143,5 @@ def read_weights(path: PathLike) -> dict[str, np.ndarray]:
     result = {}
     for name, entry in entries.items():
         begin, end = entry["data_offsets"]
-        stored = np.asarray(data[begin:end])
-        # A view of a misplaced vector would be one of no element of any float.
-        is_float = entry["dtype"] == "F32" and (end - begin) % 4 == 0
-        result[name] = (stored.view("<f4") if is_float else stored).reshape(entry["shape"])
+        result[name] = np.asarray(data[begin:end]).view(_TYPES.get(entry["dtype"], np.uint8)).reshape(entry["shape"])
     return result

@@ -10,7 +10,7 @@ from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, Emb
 from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
 
 from trec.compiler import compile as compile_directory
-from trec.errors import WeightsError
+from trec.errors import LoadError, WeightsError
 from trec.exporter import write_model
 from trec.spec import SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, TableSpec, row_bytes
 from trec.torch.collect import Collection, CollectOptions, collect, processor_of
@@ -133,6 +133,9 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
     outputs = [OutputSpec(key["key"], key["table"], key["feature"]) for key in keys]
     poolings = {key["table"]: key["pooling"] for key in keys}
     tables = []
+    for parameter in metadata["parameters"]:
+        if parameter["dtype"] != "float32":
+            raise LoadError(f"the map '{parameter['name']}' of a pruned table has no place in a module; use trec.load")
     for table in metadata["tables"]:
         expected = row_bytes(table["dim"], table["dtype"], table["row_alignment"])
         rows = arrays.get(table["name"])
