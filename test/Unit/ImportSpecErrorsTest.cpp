@@ -53,13 +53,13 @@ TEST(ImportSpecErrorsTest, Documents) {
             "trec_spec: expected an integer from 1 to 1, got 2");
   EXPECT_EQ(errorOf(R"("trec_spec": 1,)", ""),
             "trec_spec: expected an integer from 1 to 1, got nothing");
-  EXPECT_EQ(errorOf("embedding_bag_collection", "embedding_collection"),
-            "kind: expected one of \"embedding_bag_collection\", got "
-            "\"embedding_collection\"");
+  EXPECT_EQ(errorOf("embedding_bag_collection", "linear"),
+            "kind: expected one of \"embedding_bag_collection\", "
+            "\"embedding_collection\", got \"linear\"");
   EXPECT_EQ(errorOf(R"("name": "m")", R"("nome": "m")"),
             "nome: unknown field, expected one of trec_spec, kind, name, "
-            "features, weighted, output_dtype, bounds_check, tables, outputs, "
-            "weights");
+            "features, weighted, position_weights, output_dtype, "
+            "bounds_check, tables, outputs, weights");
 }
 
 TEST(ImportSpecErrorsTest, TypesOfFields) {
@@ -94,7 +94,7 @@ TEST(ImportSpecErrorsTest, FieldsOfTables) {
   EXPECT_EQ(errorOf("embedding_dim", "embeding_dim"),
             "tables[0].embeding_dim: unknown field, expected one of name, "
             "num_embeddings, embedding_dim, dtype, row_alignment, pooling, "
-            "features");
+            "features, remap");
   EXPECT_EQ(errorOf(R"("num_embeddings": 8)", R"("num_embeddings": -1)"),
             "tables[0].num_embeddings: expected an integer from 0 to "
             "68719476736, got -1");
@@ -109,7 +109,7 @@ TEST(ImportSpecErrorsTest, FieldsOfTables) {
             "got 4.5");
   EXPECT_EQ(errorOf(R"("int8")", R"("int7")"),
             "tables[0].dtype: expected one of \"fp32\", \"fp16\", \"int8\", "
-            "\"int4\", \"int2\", got \"int7\"");
+            "\"int4\", \"int2\", \"bf16\", \"fp8\", got \"int7\"");
   EXPECT_EQ(errorOf(R"("row_alignment": 16)", R"("row_alignment": 0)"),
             "tables[0].row_alignment: expected an integer from 1 to 65536, "
             "got 0");
