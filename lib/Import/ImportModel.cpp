@@ -4,6 +4,7 @@
 
 #include "trec/Import/AtomicFile.h"
 #include "trec/Import/BuildModel.h"
+#include "trec/Import/StateDict.h"
 #include "trec/Import/WeightsFile.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -25,19 +26,19 @@ static Expected<ModelSpec> readSpec(StringRef path) {
   return spec;
 }
 
-/// The weights that a spec names, relative to its own place.
-static Expected<TensorFile> openWeights(const ImportOptions &options,
-                                        const ModelSpec &spec) {
+/// The path of the weights that a spec names, relative to its own place.
+static Expected<std::string> locateWeights(const ImportOptions &options,
+                                           const ModelSpec &spec) {
   if (!spec.weights)
     return createStringError(
         options.specPath +
         ": weights: expected the path of a safetensors file, got nothing; "
         "name one, or pass --no-weights");
   if (sys::path::is_absolute(*spec.weights))
-    return TensorFile::open(*spec.weights);
+    return *spec.weights;
   SmallString<256> path = sys::path::parent_path(options.specPath);
   sys::path::append(path, *spec.weights);
-  return TensorFile::open(path);
+  return path.str().str();
 }
 
 static std::string inside(StringRef directory, StringRef name) {
@@ -53,9 +54,32 @@ static Error makeDirectory(StringRef path) {
   return Error::success();
 }
 
+static Error writeStateDict(StringRef path, const ImportOptions &options,
+                            ModuleOp module) {
+  Expected<StateDict> dict = StateDict::open(path);
+  if (!dict)
+    return dict.takeError();
+  Expected<std::vector<Tensor>> rows = dict->findRows(module);
+  if (!rows)
+    return rows.takeError();
+  std::string output = inside(options.outputDir, "model.safetensors");
+  // Writing would lose what else it has.
+  if (sys::fs::equivalent(path, output))
+    return createStringError(path + ": this state dict is the file to be "
+                                    "written; move it elsewhere first");
+  if (Error error = makeDirectory(options.outputDir))
+    return error;
+  return writeTensorFile(output, std::move(*rows));
+}
+
 static Error writeModelWeights(const ImportOptions &options,
                                const ModelSpec &spec, ModuleOp module) {
-  Expected<TensorFile> weights = openWeights(options, spec);
+  Expected<std::string> path = locateWeights(options, spec);
+  if (!path)
+    return path.takeError();
+  if (StateDict::isStateDict(*path, module))
+    return writeStateDict(*path, options, module);
+  Expected<TensorFile> weights = TensorFile::open(*path);
   if (!weights)
     return weights.takeError();
   // Before the directory is made: wrong weights leave nothing behind.

@@ -15,7 +15,8 @@ using namespace llvm;
 static const char overview[] = R"(imports a model from a JSON spec
 
 Writes MODEL_DIR/model.mlir and MODEL_DIR/model.safetensors, what trec-compile
-reads. Example:
+reads. The weights that the spec names are a safetensors file of its tables, or a
+module's state dict, as safetensors or as torch.save writes it. Example:
 
   trec-import spec.json -o model && trec-compile model -o model.so
 )";
