@@ -142,7 +142,7 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
         if rows is None or rows.ndim != 2 or rows.shape[1] != expected:
             got = "none" if rows is None else str(list(rows.shape))
             raise WeightsError(f"table '{table['name']}': expected rows of {expected} bytes, got {got}")
-        features = list(dict.fromkeys(output.feature for output in outputs if output.table == table["name"]))
+        features = [output.feature for output in outputs if output.table == table["name"]]
         tables.append(
             TableSpec(
                 table["name"],
