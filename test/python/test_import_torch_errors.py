@@ -344,7 +344,7 @@ def save_fakes(path, changes):
 
 BATCH_CHANGES = {
     "type": ({"embedding_specs": lambda b: [(*s[:3], type(s[3]).FP8, s[4]) for s in b.embedding_specs]},
-             'dtype: expected one of "fp32", "fp16", "int8", "int4", "int2", got "fp8"'),
+             "expected weights of fp32, fp16, int8, int4 or int2, got fp8"),
     "rows": ({"embedding_specs": lambda b: [(s[0], 10**6, *s[2:]) for s in b.embedding_specs]},
              "table 'ads': expected 32000000 bytes for 1000000 rows, got"),
     "name": ({"embedding_specs": lambda b: [("same", *s[1:]) for s in b.embedding_specs]},

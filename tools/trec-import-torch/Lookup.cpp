@@ -262,6 +262,10 @@ StoredTable BatchReader::readTable(const c10::IValue &spec) const {
   table.rows = fields[1].toInt();
   table.dim = fields[2].toInt();
   table.dtype = fields[3].toEnumHolder()->value().toStringRef();
+  // FBGEMM's has bits of exponent of the batch's choice; TorchRec makes none.
+  if (table.dtype == "fp8")
+    throw ReadError(where + ": expected weights of fp32, fp16, int8, int4 or "
+                            "int2, got fp8");
   table.pooling = poolingName(batch.getInteger("pooling_mode"), where);
   table.rowAlignment = batch.getInteger("row_alignment");
   return table;
