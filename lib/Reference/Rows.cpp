@@ -52,6 +52,11 @@ Expected<Ids> mlir::trec::remapIds(const Ids &ids, ArrayRef<int64_t> map) {
   for (int64_t &id : remapped.elements) {
     if (id == skippedId)
       continue;
+    // What a bad id becomes; a map without entries prunes it.
+    if (id == 0 && map.empty()) {
+      id = skippedId;
+      continue;
+    }
     if (id < 0 || id >= int64_t(map.size()))
       return createStringError("id " + Twine(id) + " of feature \"" +
                                ids.feature + "\" is outside its map of " +

@@ -3,14 +3,12 @@
 // A weight by position depends on nothing but where an id is in its bag: the
 // kernel reads it from the parameter, and no weight per id is stored.
 //
-//   %weights = trec.position_weights %ids from @p
-//   %pooled = trec.embedding_bag sum @t[%ids] weights %weights bounds warning :
-//   …
+//   %w = trec.position_weights %ids from @p
+//   %pooled = trec.embedding_bag sum @t[%ids] weights %w bounds fatal : …
 //
 // becomes
 //
-//   %pooled = trec.embedding_bag sum @t[%ids] position_weights @p bounds
-//   warning : …
+//   %pooled = trec.embedding_bag sum @t[%ids] position_weights @p bounds …
 //
 //===----------------------------------------------------------------------===//
 

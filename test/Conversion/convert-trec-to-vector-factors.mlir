@@ -11,7 +11,7 @@ func.func @weighted_codes(%kjt: !kjt, %dest: !keyed) -> !keyed {
     lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
   return %0 : !keyed
 }
-// CHECK: trec.dispatch @bag_weighted_sum_int8x16_align1_f32_i32, @{{.*}} weighted(
+// CHECK: trec.dispatch @bag_weighted_sum_int8x16_align1_f32_i32, @bag_weighted_sum_int8x16_align1_f32_i64(
 // CHECK-LABEL: func.func private @bag_weighted_sum_int8x16_align1_f32_i32(
 // CHECK-SAME: %[[WEIGHTS:[^:]*]]: memref<?xf32>
 // CHECK: scf.for {{.*}} iter_args(

@@ -47,6 +47,8 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[NUM_ROWS:.*]] = llvm.load %[[NUM_ROWS_AT]] : !llvm.ptr -> i64
 // CHECK: %[[OUT_STRIDE_AT:.*]] = llvm.getelementptr %[[ARGS]][6]
 // CHECK: %[[OUT_STRIDE:.*]] = llvm.load %[[OUT_STRIDE_AT]] : !llvm.ptr -> i64
+// CHECK: %[[NUM_REMAP_AT:.*]] = llvm.getelementptr %[[ARGS]][9]
+// CHECK: %[[NUM_REMAP:.*]] = llvm.load %[[NUM_REMAP_AT]] : !llvm.ptr -> i64
 // CHECK: %[[ROWS_AT:.*]] = llvm.getelementptr %[[ARGS]][0]
 // CHECK: %[[ROWS:.*]] = llvm.load %[[ROWS_AT]] : !llvm.ptr -> !llvm.ptr
 // CHECK: llvm.insertvalue %[[ROWS]], %{{.*}}[1]
@@ -66,8 +68,6 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[A4:.*]] = builtin.unrealized_conversion_cast %{{.*}} to memref<?x8xf16, strided<[?, 1]>>
 // CHECK: llvm.getelementptr %[[ARGS]][7]
 // CHECK: %[[A5:.*]] = builtin.unrealized_conversion_cast %{{.*}} to memref<2xi64>
-// CHECK: %[[NUM_REMAP_AT:.*]] = llvm.getelementptr %[[ARGS]][9]
-// CHECK: %[[NUM_REMAP:.*]] = llvm.load %[[NUM_REMAP_AT]] : !llvm.ptr -> i64
 // CHECK: llvm.getelementptr %[[ARGS]][8]
 // CHECK: llvm.insertvalue %[[NUM_REMAP]], %{{.*}}[3, 0]
 // CHECK: %[[A6:.*]] = builtin.unrealized_conversion_cast %{{.*}} to memref<?xi32>

@@ -17,8 +17,8 @@
 namespace mlir::trec {
 
 /// The tensor of each table, then of each parameter, in the module's order; an
-/// error where one is
-/// missing or is not what the table declares. Other tensors are passed over.
+/// error where one is missing or is not what the module declares. Other tensors
+/// are passed over.
 llvm::Expected<std::vector<Tensor>> findTables(const TensorFile &file,
                                                ModuleOp module);
 

@@ -96,16 +96,17 @@ private:
 func::FuncOp BagKernelBuilder::createFunction() {
   int64_t dynamic = ShapedType::kDynamic;
   auto stridedRows = StridedLayoutAttr::get(b.getContext(), 0, {dynamic, 1});
-  Type types[] = {
-      MemRefType::get({dynamic, row.getRowBytes()}, b.getI8Type()),
-      MemRefType::get({dynamic}, idType),
-      MemRefType::get({dynamic}, b.getI64Type()),
-      MemRefType::get({dynamic}, b.getF32Type()),
-      MemRefType::get({dynamic, row.getDim()}, c.outputElement, stridedRows),
-      MemRefType::get({2}, b.getI64Type()),
-      MemRefType::get({dynamic}, b.getI32Type()),
-      b.getIndexType(),
-      b.getIndexType()};
+  Type types[] = {MemRefType::get({dynamic, row.getRowBytes()}, b.getI8Type()),
+                  MemRefType::get({dynamic}, idType),
+                  MemRefType::get({dynamic}, b.getI64Type()),
+                  MemRefType::get({dynamic}, b.getF32Type()),
+                  MemRefType::get({dynamic, row.getDim()},
+                                  getStoredType(c.outputElement, halfMode),
+                                  stridedRows),
+                  MemRefType::get({2}, b.getI64Type()),
+                  MemRefType::get({dynamic}, b.getI32Type()),
+                  b.getIndexType(),
+                  b.getIndexType()};
   std::string name = c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
   auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();

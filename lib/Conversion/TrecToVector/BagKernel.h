@@ -3,14 +3,16 @@
 // Builds the function that pools bags of one feature through one table, or
 // writes the rows of its ids:
 //
-//   func.func @kernel(%rows: memref<?xRxi8>,      // R: bytes of a row
-//                     %ids: memref<?xi64>,        // or i32
-//                     %offsets: memref<?xi64>,    // [bags + 1]
-//                     %weights: memref<?xf32>,    // per id, or per position
-//                     %output: memref<?xDxf32, strided<[?, 1]>>,  // or f16,
-//                     bf16 %report: memref<2xi64>,     // bad ids, lowest
-//                     position %remap: memref<?xi32>,      // ids of a pruned
-//                     table to rows %begin: index, %end: index) // bags, or ids
+//   func.func @kernel(%rows: memref<?xRxi8>,    // R: bytes of a row
+//                     %ids: memref<?xi64>,      // or i32
+//                     %offsets: memref<?xi64>,  // [bags + 1]
+//                     %weights: memref<?xf32>,  // per id, or per position
+//                     %output: memref<?xDxf32, strided<[?, 1]>>,
+//                     %report: memref<2xi64>,   // bad ids, lowest position
+//                     %remap: memref<?xi32>,    // ids to rows
+//                     %begin: index, %end: index) // bags, or ids
+//
+// The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16.
 //
 //===----------------------------------------------------------------------===//
 

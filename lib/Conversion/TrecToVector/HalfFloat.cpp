@@ -112,9 +112,8 @@ static Value narrowHalfWithIntegers(Lanes l, Value value) {
 
   Value finite = l.select(l.less(magnitude, 0x38800000), subnormal, normal);
   Value result = l.select(l.less(magnitude, 0x47800000), finite, special);
-  Value narrow = arith::TruncIOp::create(b, l.type(b.getI16Type()),
-                                         l.either(result, sign));
-  return vector::BitCastOp::create(b, l.type(b.getF16Type()), narrow);
+  return arith::TruncIOp::create(b, l.type(b.getI16Type()),
+                                 l.either(result, sign));
 }
 
 /// f32 to bf16 as FBGEMM does on a CPU, NaNs included.
@@ -122,8 +121,7 @@ static Value narrowBFloat(Lanes l, Value value) {
   ImplicitLocOpBuilder &b = l.builder;
   Value half = l.constant(0x8000);
   Value rounded = l.right(l.add(l.bits(value), half), 16);
-  Value narrow = arith::TruncIOp::create(b, l.type(b.getI16Type()), rounded);
-  return vector::BitCastOp::create(b, l.type(b.getBF16Type()), narrow);
+  return arith::TruncIOp::create(b, l.type(b.getI16Type()), rounded);
 }
 
 Value mlir::trec::widenHalf(ImplicitLocOpBuilder &builder, Value half,
@@ -151,6 +149,12 @@ Value mlir::trec::widenFloat8(ImplicitLocOpBuilder &builder, Value bits) {
   Value magnitude = arith::MulFOp::create(
       builder, l.real(moved), l.real(l.constant((127 + 127 - 7) << 23)));
   return l.real(l.either(l.bits(magnitude), sign));
+}
+
+Type mlir::trec::getStoredType(Type element, HalfMode mode) {
+  bool isInteger =
+      element.isBF16() || (element.isF16() && mode == HalfMode::integer);
+  return isInteger ? IntegerType::get(element.getContext(), 16) : element;
 }
 
 Value mlir::trec::roundToOutput(ImplicitLocOpBuilder &builder, Value value,

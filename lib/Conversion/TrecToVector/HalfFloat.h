@@ -24,8 +24,13 @@ Value widenBFloat(ImplicitLocOpBuilder &builder, Value bits);
 /// Widens a vector of i8 that holds FBGEMM's 8-bit floats to f32. Exact.
 Value widenFloat8(ImplicitLocOpBuilder &builder, Value bits);
 
-/// Rounds a vector of f32 to `element` (f32, f16 or bf16) as `trec.cast_output`
-/// defines it.
+/// The type that an output of `element` (f32, f16 or bf16) is stored as: where
+/// integers make a half float it stays one, for code that hands such floats
+/// from block to block calls a library to convert them, which changes NaNs.
+Type getStoredType(Type element, HalfMode mode);
+
+/// Rounds a vector of f32 to `element` as `trec.cast_output` defines it. The
+/// result is of the stored type.
 Value roundToOutput(ImplicitLocOpBuilder &builder, Value value, Type element,
                     HalfMode mode);
 

@@ -1,0 +1,83 @@
+// RUN: trec-opt %s --convert-trec-to-vector --split-input-file | FileCheck %s
+
+// Weights by position: the parameter is read at the position within the bag.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+trec.parameter @p : tensor<20xf32>
+func.func @position_weights(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, weights = @p>]
+    rows !trec.row<8, int8, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK: trec.dispatch @bag_position_weighted_sum_int8x8_align1_f32_i32, @bag_position_weighted_sum_int8x8_align1_f32_i64(
+// CHECK-SAME: [#trec.bag<@t, "f", 0, weights = @p>]
+// CHECK-LABEL: func.func private @bag_position_weighted_sum_int8x8_align1_f32_i32(
+// CHECK-SAME: %[[WEIGHTS:[^:]*]]: memref<?xf32>
+// CHECK: scf.for %[[POSITION:[^ ]*]] = %[[BEGIN:[^ ]*]] to %{{.*}} iter_args(
+// CHECK: %[[INDEX:.*]] = arith.subi %[[POSITION]], %[[BEGIN]] : index
+// CHECK: %[[WEIGHT:.*]] = memref.load %[[WEIGHTS]][%[[INDEX]]] : memref<?xf32>
+// Both factors of a row are multiplied once, as with sample weights.
+// CHECK: arith.mulf %{{.*}}, %[[WEIGHT]] : f32
+// CHECK: arith.mulf %{{.*}}, %[[WEIGHT]] : f32
+// CHECK: math.fma
+
+// -----
+
+// The weighted product is not exact without FMA hardware either.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [4], f32>
+trec.table @t : !trec.table<1000x4, int8, #layout>
+trec.parameter @p : tensor<20xf32>
+func.func @library_fma(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, weights = @p>]
+    rows !trec.row<4, int8, #layout> bounds warning
+    lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0, fma = library> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_position_weighted_sum_int8x4_align1_f32_i32(
+// CHECK-NOT: arith.mulf {{.*}} : vector
+// CHECK: math.fma
+
+// -----
+
+// A map: ids are checked against its entries, and an entry that is no row of the
+// table gives none. A fetch goes through the map too.
+#layout = #trec.row_layout<header = none>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, fp32, #layout>
+trec.parameter @m : tensor<5000xi32>
+func.func @map(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group mean %kjt into %dest [#trec.bag<@t, "f", 0, remap = @m>]
+    rows !trec.row<8, fp32, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 2> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK: trec.dispatch @bag_remapped_mean_fp32x8_align1_f32_i32, @bag_remapped_mean_fp32x8_align1_f32_i64(
+// CHECK-LABEL: func.func private @bag_remapped_mean_fp32x8_align1_f32_i32(
+// CHECK-SAME: %[[ROWS:[^:]*]]: memref<?x32xi8>, %[[IDS:[^:]*]]: memref<?xi32>
+// CHECK-SAME: memref<2xi64>, %[[MAP:[^:]*]]: memref<?xi32>
+// CHECK: %[[NUM_ROWS:.*]] = memref.dim %[[ROWS]]
+// CHECK: %[[NUM_IDS:.*]] = memref.dim %[[MAP]]
+// CHECK: scf.for %[[POSITION:[^ ]*]] = {{.*}} iter_args(
+// CHECK: memref.load %[[IDS]]
+// CHECK: arith.cmpi ult, %{{.*}}, %[[NUM_IDS]]
+// CHECK: %[[SAFE_ID:.*]] = arith.select
+// CHECK: memref.load %[[MAP]][%[[SAFE_ID]]]
+// CHECK: arith.cmpi ult, %{{.*}}, %[[NUM_ROWS]]
+// CHECK: %[[SAFE_ROW:.*]] = arith.select
+// CHECK: memref.prefetch %[[ROWS]][%[[SAFE_ROW]],
+// CHECK: memref.load %[[IDS]][%[[POSITION]]]
+// CHECK: %[[GOOD:.*]] = arith.cmpi ult, %{{.*}}, %[[NUM_IDS]]
+// CHECK: %[[ID:.*]]:2 = scf.if %[[GOOD]] -> (index, i1)
+// CHECK: %[[ROW:.*]]:2 = scf.if %[[ID]]#1 -> (index, i1) {
+// CHECK:   %[[ENTRY:.*]] = memref.load %[[MAP]][%[[ID]]#0] : memref<?xi32>
+// CHECK:   %[[STORED:.*]] = arith.index_cast %[[ENTRY]]
+// CHECK:   %[[IS_ROW:.*]] = arith.cmpi ult, %[[STORED]], %[[NUM_ROWS]]
+// CHECK:   scf.yield %[[STORED]], %[[IS_ROW]]
+// CHECK: scf.if %[[ROW]]#1 -> (vector<8xf32>)
+// CHECK: vector.load %[[ROWS]][%[[ROW]]#0,
