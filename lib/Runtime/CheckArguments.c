@@ -43,15 +43,19 @@ static int32_t check_arrays(const trec_forward_args *args, trec_error *error) {
 
 /* Each kind of model has its own way to pass outputs; both at once would hide a mistake. */
 static int32_t check_kind_of_output(const trec_model *model, const trec_forward_args *args, trec_error *error) {
-  const struct trec_shown name = trec_show(model->image->name);
-  if (model->image->unpooled && (args->output || args->output_bytes || args->output_row_stride))
+  const char *const name = model->image->name;
+  if (!model->image->unpooled) {
+    if (args->outputs || args->outputs_bytes)
+      return trec_fail(error, TREC_INVALID_ARGUMENT, "outputs given, but model \"%s\" pools: expected output",
+                       trec_show(name).text);
+    return TREC_OK;
+  }
+  if (args->output || args->output_bytes || args->output_row_stride)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "output given, but model \"%s\" does not pool: expected outputs",
-                     name.text);
-  if (!model->image->unpooled && (args->outputs || args->outputs_bytes))
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "outputs given, but model \"%s\" pools: expected output", name.text);
-  if (model->image->unpooled && (!args->outputs || !args->outputs_bytes))
+                     trec_show(name).text);
+  if (args->num_values && (!args->outputs || !args->outputs_bytes))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but model \"%s\" does not pool",
-                     args->outputs ? "outputs_bytes" : "outputs", name.text);
+                     args->outputs ? "outputs_bytes" : "outputs", trec_show(name).text);
   return TREC_OK;
 }
 

@@ -37,7 +37,8 @@ def export(
     """Writes `model.mlir` and `model.safetensors` for each supported collection in `module`; returns the directories.
 
     A collection given directly goes to `dir`, one inside a model to `dir/<its qualified name>`. A float collection
-    needs `dtype`: one of fp32, fp16, bf16, fp8, int8, int4, int2, or a dict by table. `bounds_check` overrides the module's own.
+    needs `dtype`: one of fp32, fp16, bf16, fp8, int8, int4, int2, or a dict by table. `bounds_check` overrides the
+    module's own.
     """
     from trec.torch.collect import CollectOptions, find_collections
 

@@ -21,7 +21,6 @@ from trec.errors import (
     UnsupportedCPUError,
     WeightsError,
 )
-
 from trec.spec import BAGS
 
 logger = logging.getLogger("trec")

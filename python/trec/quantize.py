@@ -3,9 +3,11 @@
 For each row: bias = fp16(min); scale = fp16((max - bias) / (2^bits - 1)), 1 where that is 0 or its reciprocal
 overflows; code = clamp(rint((x - bias) * (1 / scale))). Codes lie low bits first. Unlike FBGEMM, any dim is taken: the
 last byte's spare bits are 0. fp8 is FBGEMM's own: 4 bits of exponent with bias 7, 3 of mantissa, no infinities; rounded
-to even and held within 240. bf16 is rounded to even, as torch does. Rows that the format cannot hold (not finite, or past fp16) are refused instead of stored
-as garbage. Where a row's least elements are zeros of both signs, FBGEMM's choice of bias depends on its vector width;
-no lookup can tell them apart.
+to even and held within 240. bf16 is rounded to even, as torch does.
+
+Rows that the format cannot hold (not finite, or past fp16) are refused instead of stored as garbage. Where a row's
+least elements are zeros of both signs, FBGEMM's choice of bias depends on its vector width; no lookup can tell them
+apart.
 """
 
 from collections.abc import Iterator

@@ -73,9 +73,7 @@ class _BaseModel:
         if status != abi.OK:
             raise self._handle.library.exception(status, call.error)
 
-    def _read(
-        self, arrays: tuple[Any, Any, Any, Any], keys: Optional[Sequence[str]]
-    ) -> "_Batch":
+    def _read(self, arrays: tuple[Any, Any, Any, Any], keys: Optional[Sequence[str]]) -> "_Batch":
         """Checks what can be seen without reading the arrays."""
         values, lengths, offsets, weights = arrays
         ids = _ids("values", values)
@@ -209,8 +207,7 @@ def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tu
         width = table["row_bytes"]
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != width or not rows.flags.c_contiguous:
             raise WeightsError(
-                f"table '{table['name']}': expected contiguous uint8[rows, {width}], "
-                f"got {rows.dtype}{list(rows.shape)}"
+                f"table '{table['name']}': expected contiguous uint8[rows, {width}], got {rows.dtype}{list(rows.shape)}"
             )
         keep.append(rows)
     for parameter in library.parameters:

@@ -1,6 +1,6 @@
 // Out of memory and out of threads. The linker routes the runtime's calls through the __wrap functions here, which fail
 // when told to; leaks on the way out are for LeakSanitizer to see.
-#include "Support.h"
+#include "Variants.h"
 
 #include <cerrno>
 #include <pthread.h>
@@ -72,6 +72,30 @@ TEST(Exhaustion, CreateReportsEachFailedAllocation) {
     }
     trec_runtime_destroy(model);
   }
+}
+
+// p1 is misaligned and p2 is empty, which are the two ways for a parameter to need memory of its own.
+TEST(Exhaustion, CreateReportsFailedParameters) {
+  ParameterImage image;
+  image.parameters[1].count = 0;
+  ParameterTables tables;
+  const std::string odd = std::string(1, ' ') + parameterFile();
+  tables.parameters[0].data = odd.data() + 1;
+  tables.parameters[1] = {nullptr, 0, 4};
+  trec_create_options options = tables.options();
+  options.size = sizeof options;
+  std::vector<std::string> messages;
+  trec_model *model = nullptr;
+  for (int allowed = 4; !model && allowed < 10; ++allowed) { // the model itself takes 4
+    Error error;
+    allocationsLeft = allowed;
+    trec_create_from_image(&image.image, 0, &options, &model, &error);
+    allocationsLeft = -1;
+    messages.push_back(error.text());
+  }
+  trec_runtime_destroy(model);
+  EXPECT_THAT(messages,
+              testing::ElementsAre("out of memory for parameter \"p1\"", "out of memory for parameter \"p2\"", ""));
 }
 
 TEST(Exhaustion, ForwardReportsAFailedWorkspace) {

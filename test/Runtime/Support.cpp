@@ -47,7 +47,7 @@ TemporaryFile::~TemporaryFile() { std::remove(name.c_str()); }
 Model::Model(trec_create_options options, const struct trec_image &image) {
   Error error;
   options.size = sizeof options;
-  if (!options.weights_path && !options.tables) {
+  if (!options.weights_path && !options.weights_data && !options.tables) {
     options.weights_data = weights.data();
     options.weights_bytes = weights.size();
   }

@@ -279,7 +279,10 @@ STRIDES = [[1], [3], [1], [1]]
     "changes, text",
     [
         ({"stride_per_key_per_rank": STRIDES[:3]}, "stride_per_key: expected 4 numbers, got 3"),
-        ({"stride_per_key_per_rank": [[2]] * 4}, r"lengths: expected 8 elements .* \[2, 2, 2, 2\], got 6 of torch.int64"),
+        (
+            {"stride_per_key_per_rank": [[2]] * 4},
+            r"lengths: expected 8 elements .* \[2, 2, 2, 2\], got 6 of torch.int64",
+        ),
         ({"lengths": None}, "expected lengths or offsets, got none"),
         ({"inverse_indices": (KEYS[:3], torch.zeros(3, 2, dtype=torch.int64))}, "feature 'user' is missing"),
         ({"inverse_indices": (KEYS, torch.zeros(3, 2, dtype=torch.int64))}, "inverse_indices: expected 4 rows"),

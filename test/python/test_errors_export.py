@@ -211,9 +211,7 @@ def test_export_of_values_that_do_not_fit(tmp_path):
 
 
 def test_compile_and_replace_of_other_things():
-    with pytest.raises(
-        trec.ExportError, match="expected an embedding collection, got Holder; use trec.torch.replace"
-    ):
+    with pytest.raises(trec.ExportError, match="expected an embedding collection, got Holder; use trec.torch.replace"):
         trec.torch.compile(Holder(make_quantized()))
     with pytest.raises(trec.ExportError, match="Holder holds no quantized collection; quantize it or pass dtype="):
         trec.torch.replace(Holder(make_float()))

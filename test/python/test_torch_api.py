@@ -188,9 +188,7 @@ def dynamic(model, mapping=ORIGINALS):
     """Of the outermost type alone: with the inner one in the mapping TorchRec would quantize that first."""
     kind = {FloatBags: "bags", FloatSequence: "sequence", FloatProcessed: "processed"}
     found = type(model["arch"]["sparse"])
-    return quantization.quantize_dynamic(
-        model, qconfig_spec={found: qconfig()}, mapping={found: mapping[kind[found]]}
-    )
+    return quantization.quantize_dynamic(model, qconfig_spec={found: qconfig()}, mapping={found: mapping[kind[found]]})
 
 
 def embeddings(model):

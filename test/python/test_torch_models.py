@@ -40,9 +40,7 @@ def test_dlrm(make, batch):
     torch.manual_seed(0)
     quantized = quantize_inference_model(make().eval())
     compiled = trec.torch.replace(copy.deepcopy(quantized))
-    assert isinstance(
-        compiled.sparse_arch.embedding_bag_collection, trec.torch.CompiledEmbeddingBagCollection
-    )
+    assert isinstance(compiled.sparse_arch.embedding_bag_collection, trec.torch.CompiledEmbeddingBagCollection)
     dense, sparse = torch.rand(batch, 13), make_kjt(FEATURES, batch)
     with torch.inference_mode():
         got, expected = compiled(dense, sparse), quantized(dense, sparse)
@@ -55,7 +53,9 @@ class Attention(torch.nn.Module):
     def __init__(self):
         super().__init__()
         tables = [
-            EmbeddingConfig(name="products", num_embeddings=40, embedding_dim=16, feature_names=["history", "candidate"]),
+            EmbeddingConfig(
+                name="products", num_embeddings=40, embedding_dim=16, feature_names=["history", "candidate"]
+            ),
             EmbeddingConfig(name="places", num_embeddings=20, embedding_dim=16, feature_names=["place"]),
         ]
         self.sequences = EmbeddingCollection(tables=tables, device=CPU)

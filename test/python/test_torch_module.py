@@ -310,6 +310,13 @@ def test_replace(module):
     assert isinstance(trec.torch.replace(make_quantized()), trec.torch.CompiledEmbeddingBagCollection)
 
 
+def test_load_of_a_feature_twice_in_a_table(tmp_path):
+    module = make_quantized(configs(ads={"feature_names": ["ad", "ad"]}))
+    trec.export(module, tmp_path)
+    keys = ["ad", "page", "user"]
+    assert_same(trec.torch.load(tmp_path)(make_kjt(keys)), module(make_kjt(keys)))
+
+
 def test_load_from_directory_and_library(module, tmp_path):
     trec.export(module, tmp_path)
     so = trec.compile(tmp_path, tmp_path / "model.so")

@@ -89,9 +89,7 @@ def test_same_bits(kind, batch):
 
 @pytest.mark.parametrize("pooling", [PoolingType.SUM, PoolingType.MEAN])
 def test_shared_features_and_extra_keys(pooling):
-    module = make_processed(
-        collection(), configs(ads={"pooling": pooling}, users={"feature_names": ["user", "ad"]})
-    )
+    module = make_processed(collection(), configs(ads={"pooling": pooling}, users={"feature_names": ["user", "ad"]}))
     keys = ["x", *KEYS]
     assert_same(trec.torch.compile(module)(make_kjt(keys)), module(make_kjt(keys)))
 
@@ -162,7 +160,9 @@ def test_casts():
     module = make_processed(collection())
     compiled = trec.torch.compile(module)
     expected = compiled(make_kjt()).values()
-    with pytest.raises(trec.InputError, match="position_weights.ad: expected contiguous float32 on the cpu, got torch.float64"):
+    with pytest.raises(
+        trec.InputError, match="position_weights.ad: expected contiguous float32 on the cpu, got torch.float64"
+    ):
         compiled.double()
     compiled.float()
     assert torch.equal(compiled(make_kjt()).values(), expected)
@@ -229,7 +229,9 @@ def test_export_and_load(tmp_path):
     arrays["position_weights.ad"] = np.zeros(6, np.float32)
     assert not trec.load(so, weights=arrays)(*arguments)["ad"].any()
     arrays["position_weights.ad"] = np.zeros(5, np.float32)
-    with pytest.raises(trec.WeightsError, match=r"parameter 'position_weights.ad': expected contiguous float32\[6\], got"):
+    with pytest.raises(
+        trec.WeightsError, match=r"parameter 'position_weights.ad': expected contiguous float32\[6\], got"
+    ):
         trec.load(so, weights=arrays)
     del arrays["position_weights.ad"]
     with pytest.raises(trec.WeightsError, match="weights of parameter 'position_weights.ad' are missing"):

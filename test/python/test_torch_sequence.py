@@ -182,7 +182,10 @@ def test_different_batch_sizes_as_the_float_module(compiled):
 def test_bad_lengths(compiled, lengths, strides, text):
     per_rank = None if strides is None else [[x] for x in strides]
     given = KeyedJaggedTensor(
-        SEQUENCE_KEYS, torch.zeros(4, dtype=torch.int64), lengths=torch.tensor(lengths), stride_per_key_per_rank=per_rank
+        SEQUENCE_KEYS,
+        torch.zeros(4, dtype=torch.int64),
+        lengths=torch.tensor(lengths),
+        stride_per_key_per_rank=per_rank,
     )
     with pytest.raises(trec.InputError, match=text):
         compiled(given)

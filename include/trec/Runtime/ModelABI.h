@@ -18,7 +18,7 @@
  * - The first field of every struct is its size in bytes as the caller knows it; fields are only ever appended. A
  *   struct shorter than the library's reads as if its missing fields were zero.
  * - A model is immutable after `create` but for its counters: any number of threads may call `forward` on it.
- * - Nothing that the caller passes in is written to, but `output`, `workspace` and `error`.
+ * - Nothing that the caller passes in is written to, but `output`, `outputs`, `workspace` and `error`.
  */
 #ifndef TREC_MODEL_ABI_H
 #define TREC_MODEL_ABI_H
@@ -94,7 +94,8 @@ typedef void (*trec_warning)(void *user, const trec_error *error);
 typedef struct trec_create_options {
   size_t size;
   const char *weights_path; /* mapped read-only and shared between processes; tables that do not lie at a multiple of
-                             * 16 bytes in the file are copied */
+                             * 16 bytes in the file are copied, as are parameters anywhere that are not aligned to
+                             * their elements */
   const void *weights_data;
   uint64_t weights_bytes;
   const trec_table_data *tables;
@@ -132,7 +133,8 @@ typedef struct trec_forward_args {
   int32_t offsets_type; /* likewise */
   int32_t reserved;
   /* For a model without pooling, instead of output: one buffer per output key, a row of the key's dim per id of its
-   * feature, in the order of the ids. */
+   * feature, in the order of the ids. A buffer may be NULL where its feature has no ids, both arrays may where the batch
+   * has none. */
   void *const *outputs;
   const uint64_t *outputs_bytes; /* of each buffer */
 } trec_forward_args;

@@ -80,7 +80,11 @@ class _Counted:
     def from_float(cls, module: Any, use_precomputed_fake_quant: bool = False) -> Any:
         if any(tensor.is_meta for tensor in module.state_dict().values()):
             return cls.original.from_float(module)
-        return super().from_float(module)  # type: ignore[misc]
+        quantized = cls.original.from_float(module)
+        result = cls.of_parts(build.parts_of_module(quantized))  # type: ignore[attr-defined]
+        if result.register_tbes:
+            result.tbes = quantized.tbes
+        return result
 
 
 class Bags(_Counted, CompiledEmbeddingBagCollection, metaclass=_Substitute):

@@ -84,9 +84,6 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
     return Collection(path, module, spec, tables, _fuse_positions(module, spec))
 
 
-
-
-
 def _fuse_positions(module: Any, spec: ModelSpec) -> dict[str, ParameterSlot]:
     """Makes weights by position part of the model where its processor allows it."""
     slots: Optional[dict[str, ParameterSlot]] = None

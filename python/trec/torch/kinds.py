@@ -80,7 +80,8 @@ def walk(module: torch.nn.Module, path: str = "") -> Iterator[tuple[str, torch.n
     if is_collection(module):
         inner = tables_module(module)
         if inner is not module and type(inner) is not FloatBags:
-            raise refusal(path, None, *(_refusal_of_type(inner) or ("its collection is unknown", "compile a plain one")))
+            unknown = (f"{type(inner).__name__} is not known", "compile a plain collection")
+            raise refusal(path, None, *(_refusal_of_type(inner) or unknown))
         yield path, module
         return
     refused = _refusal_of_type(module)

@@ -36,9 +36,10 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
 
     def _set_up(self, parts: Parts) -> None:
         spec = parts.interface.spec
+        dims = {table.name: table.embedding_dim for table in spec.tables}
         self.__dict__.update(
             _is_weighted=spec.weighted,
-            _total_dim=sum(table.embedding_dim * len(table.features) for table in spec.tables),
+            _total_dim=sum(dims[output.table] for output in spec.outputs),
             _embedding_bag_configs=parts.interface.configs,
         )
         super()._set_up(parts)

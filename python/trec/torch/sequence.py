@@ -13,6 +13,7 @@ from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, s
 from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.kinds import QuantSequence
 
+_new = object.__new__
 _empty = torch.empty
 
 
@@ -47,6 +48,10 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         )
         super()._set_up(parts)
 
+    def _output_template(self) -> dict[str, Any]:
+        # Its constructor looks at the lengths, which have been checked.
+        return dict(JaggedTensor(torch.empty(0), lengths=torch.zeros(0, dtype=torch.int64)).__dict__)
+
     def forward(self, features: KeyedJaggedTensor) -> dict[str, JaggedTensor]:
         """One row for each id; as torchrec.quant's module, but errors where that is quietly wrong."""
         if is_strided(features):
@@ -80,20 +85,17 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
     def _handles(self) -> list[Handle]:
         return list(self._runtime.handles.values())
 
-    def _indices(
-        self, values: torch.Tensor, totals: list[int], place: list[int], has_bad: bool
-    ) -> list[torch.Tensor]:
+    def _indices(self, values: torch.Tensor, totals: list[int], place: list[int], has_bad: bool) -> list[torch.Tensor]:
         """The ids of each output as they were looked up: the caller's own, or a copy where some were bad."""
         parts = torch.split(values, totals)
         result = [parts[slot] for slot in place]
         if not has_bad:
             return result
-        return [
-            torch.where((ids < -1) | (ids >= rows), 0, ids) for ids, rows in zip(result, self._num_rows)
-        ]
+        return [torch.where((ids < -1) | (ids >= rows), 0, ids) for ids, rows in zip(result, self._num_rows)]
 
     def _assemble(self, lengths: list[Any], outputs: list[Any], weights: list[Any]) -> dict[str, JaggedTensor]:
         result: dict[str, JaggedTensor] = {}
+        template = self._runtime.output
         for index, key in enumerate(self._embedding_names):
             values = outputs[index]
             if key in result:
@@ -101,7 +103,9 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
                 known = result[key]
                 known._values = torch.cat([known._values, values], dim=1)
                 continue
-            result[key] = JaggedTensor(values=values, lengths=lengths[index], weights=weights[index])
+            jagged = result[key] = _new(JaggedTensor)
+            jagged.__dict__.update(template)
+            jagged._values, jagged._lengths, jagged._weights = values, lengths[index], weights[index]
         return result
 
     def embedding_configs(self) -> list[EmbeddingConfig]:
