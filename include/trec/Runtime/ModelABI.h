@@ -133,8 +133,8 @@ typedef struct trec_forward_args {
   int32_t offsets_type; /* likewise */
   int32_t reserved;
   /* For a model without pooling, instead of output: one buffer per output key, a row of the key's dim per id of its
-   * feature, in the order of the ids. A buffer may be NULL where its feature has no ids, both arrays may where the batch
-   * has none. */
+   * feature, in the order of the ids. A buffer may be NULL where its feature has no ids, both arrays may where the
+   * batch has none. */
   void *const *outputs;
   const uint64_t *outputs_bytes; /* of each buffer */
 } trec_forward_args;
