@@ -75,6 +75,12 @@ protected:
     return message.substr(std::min(message.size(), path.size() + 2));
   }
 
+  Operation *parameter(StringRef name, Type element, int64_t count) {
+    OpBuilder builder(&context);
+    auto type = RankedTensorType::get({count}, element);
+    return ParameterOp::create(builder, builder.getUnknownLoc(), name, type);
+  }
+
   llvm::SmallString<128> directory;
   MLIRContext context;
   OwningOpRef<ModuleOp> module;
@@ -164,6 +170,54 @@ TEST_F(ImportWeightsTest, RefusesTensorsThatAreNotTheTables) {
                 R"("ads":{"dtype":"U8","shape":[2,16],"data_offsets":[0,32]},)"
                 R"("u":{"dtype":"U8","shape":[2,16],"data_offsets":[32,64]})")),
             "table \"u\": shape is [2, 16], expected [rows, 12]");
+}
+
+/// The tensors of the two tables and two parameters, one of them replaced.
+static std::string withParameters(const char *weights, const char *map) {
+  std::string text = twoTables;
+  text.pop_back();
+  return text + ",\"p\":" + weights + ",\"m\":" + map + "}";
+}
+
+TEST_F(ImportWeightsTest, HoldsParametersAgainstTheModel) {
+  module->push_back(parameter("p", Float32Type::get(&context), 3));
+  module->push_back(parameter("m", IntegerType::get(&context, 32), 2));
+  std::string data(64, 'x');
+  const char weights[] =
+      R"({"dtype":"F32","shape":[3],"data_offsets":[44,56]})";
+  const char map[] = R"({"dtype":"I32","shape":[2],"data_offsets":[56,64]})";
+
+  std::string path = write(withLength(withParameters(weights, map), data));
+  auto file = TensorFile::open(path);
+  ASSERT_TRUE(bool(file)) << toString(file.takeError());
+  auto tensors = findTables(*file, *module);
+  ASSERT_TRUE(bool(tensors)) << toString(tensors.takeError());
+  ASSERT_EQ(tensors->size(), 4u);
+  EXPECT_EQ((*tensors)[2].name, "p");
+  EXPECT_EQ((*tensors)[3].shape[0], 2);
+  std::string copy = pathOf("copy.safetensors");
+  ASSERT_FALSE(bool(writeWeights(*file, *module, copy)));
+  EXPECT_EQ(TensorFile::open(copy)->getTensors().size(), 4u);
+
+  EXPECT_EQ(errorOf(withLength(twoTables, data)),
+            "no tensor for parameter \"p\" among its 2 tensors");
+  auto wrong = [&](const char *weights, const char *map) {
+    return errorOf(withLength(withParameters(weights, map), data));
+  };
+  EXPECT_EQ(wrong(R"({"dtype":"F32","shape":[2],"data_offsets":[44,52]})", map),
+            "parameter \"p\": dtype is \"F32\" and shape [2], expected "
+            "\"F32\" and [3]");
+  EXPECT_EQ(
+      wrong(R"({"dtype":"F32","shape":[3,1],"data_offsets":[44,56]})", map),
+      "parameter \"p\": dtype is \"F32\" and shape [3, 1], expected \"F32\" "
+      "and [3]");
+  EXPECT_EQ(wrong(R"({"dtype":"I32","shape":[3],"data_offsets":[44,56]})", map),
+            "parameter \"p\": dtype is \"I32\" and shape [3], expected "
+            "\"F32\" and [3]");
+  EXPECT_EQ(
+      wrong(weights, R"({"dtype":"F32","shape":[2],"data_offsets":[56,64]})"),
+      "parameter \"m\": dtype is \"F32\" and shape [2], expected \"I32\" "
+      "and [2]");
 }
 
 TEST_F(ImportWeightsTest, WritesTheCanonicalLayout) {

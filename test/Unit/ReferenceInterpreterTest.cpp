@@ -100,6 +100,27 @@ TEST(ReferenceInterpreterTest, ReadsFloats) {
             (Floats{1, -2, std::ldexp(1.0f, -24), 65504, 0, 0}));
 }
 
+TEST(ReferenceInterpreterTest, ReadsBFloat16) {
+  std::vector<uint8_t> rows =
+      toBytes<uint16_t>({0x3f80, 0xc000, 0x0001, 0x3fc0, 0x4049, 0});
+  EXPECT_EQ(
+      pool({"2x3, bf16", "3, bf16"}, rows, 2, bags({{0, 1}, {1}})),
+      (Floats{2.5f, 1.140625f, std::ldexp(1.0f, -133), 1.5f, 3.140625f, 0}));
+  OneLookup weighted{"2x3, bf16", "3, bf16", "3", "sum", "warning", true};
+  EXPECT_EQ(pool(weighted, rows, 2, bags({{0, 1}}, {2, -1})),
+            (Floats{0.5f, -7.140625f, std::ldexp(1.0f, -132)}));
+}
+
+TEST(ReferenceInterpreterTest, ReadsFloat8) {
+  // 1, -1.5 and 2^-9; 480, 0.001953125 and -0.
+  std::vector<uint8_t> rows{0x38, 0xbc, 0x01, 0x7f, 0x01, 0x80};
+  EXPECT_EQ(pool({"2x3, fp8", "3, fp8"}, rows, 2, bags({{0, 1}, {0}})),
+            (Floats{481, -1.498046875f, 0.001953125f, 1, -1.5f, 0.001953125f}));
+  OneLookup mean{"2x3, fp8", "3, fp8", "3", "mean", "warning", true};
+  EXPECT_EQ(pool(mean, rows, 2, bags({{0, 1}}, {4, 0.5f})),
+            (Floats{122, -2.99951171875f, 0.00390625f}));
+}
+
 TEST(ReferenceInterpreterTest, LosesMinusZero) {
   Floats output = pool({"1x1, fp32", "1, fp32", "1"}, toBytes<float>({-0.0f}),
                        1, bags({{0}}));
@@ -134,6 +155,13 @@ TEST(ReferenceInterpreterTest, FusesTheWeightOfFloats) {
   EXPECT_EQ(pool(fp16, toBytes<uint16_t>({floatToHalf(-1), floatToHalf(v)}), 2,
                  bags({{0, 1}}, {1, weight})),
             (Floats{expected}));
+  OneLookup bf16{"2x1, bf16", "1, bf16", "1", "sum", "warning", true};
+  float w = 1 + std::ldexp(1.0f, -17), b = 1 + std::ldexp(1.0f, -7);
+  EXPECT_EQ(pool(bf16,
+                 toBytes<uint16_t>({floatToBFloat16(-1), floatToBFloat16(b)}),
+                 2, bags({{0, 1}}, {1, w})),
+            (Floats{std::ldexp(1.0f, -7) + std::ldexp(1.0f, -17) +
+                    std::ldexp(1.0f, -24)}));
   OneLookup fp32{"2x1, fp32", "1, fp32", "1", "sum", "warning", true};
   EXPECT_EQ(pool(fp32, toBytes<float>({-1, v}), 2, bags({{0, 1}}, {1, weight})),
             (Floats{expected}));

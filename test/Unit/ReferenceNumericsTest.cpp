@@ -59,6 +59,30 @@ TEST(ReferenceNumericsTest, RoundsSpecials) {
   EXPECT_EQ(floatToHalf(llvm::bit_cast<float>(0xff800001u)), 0xfe00);
 }
 
+TEST(ReferenceNumericsTest, WidensBFloat16) {
+  EXPECT_EQ(bfloat16ToFloat(0x3f80), 1.0f);
+  EXPECT_EQ(bfloat16ToFloat(0xc040), -3.0f);
+  EXPECT_EQ(bfloat16ToFloat(0x0001), std::ldexp(1.0f, -133));
+  EXPECT_TRUE(std::signbit(bfloat16ToFloat(0x8000)));
+  EXPECT_EQ(bfloat16ToFloat(0xff80), -INFINITY);
+  EXPECT_TRUE(std::isnan(bfloat16ToFloat(0x7fc0)));
+}
+
+TEST(ReferenceNumericsTest, WidensFloat8AsFBGEMM) {
+  EXPECT_EQ(float8ToFloat(0x38), 1.0f);
+  EXPECT_EQ(float8ToFloat(0xbc), -1.5f);
+  EXPECT_EQ(float8ToFloat(0x01), std::ldexp(1.0f, -9));
+  EXPECT_EQ(float8ToFloat(0x07), 7 * std::ldexp(1.0f, -9));
+  EXPECT_EQ(float8ToFloat(0x08), std::ldexp(1.0f, -6));
+  EXPECT_TRUE(std::signbit(float8ToFloat(0x80)));
+  // Where IEEE's formats have infinity and NaN this one has numbers.
+  EXPECT_EQ(float8ToFloat(0x78), 256.0f);
+  EXPECT_EQ(float8ToFloat(0xff), -480.0f);
+  // Each number lies above the one before.
+  for (int bits = 1; bits < 0x80; ++bits)
+    EXPECT_GT(float8ToFloat(uint8_t(bits)), float8ToFloat(uint8_t(bits - 1)));
+}
+
 TEST(ReferenceNumericsTest, RoundsToBFloat16AsFBGEMM) {
   EXPECT_EQ(floatToBFloat16(1.0f), 0x3f80);
   EXPECT_EQ(floatToBFloat16(1.00390625f), 0x3f81); // a tie; IEEE gives 0x3f80

@@ -84,6 +84,91 @@ TEST(ReferenceRandomTest, MakesBatchesOfTheShape) {
                            [](int64_t id) { return id >= 0 && id < 50; }));
 }
 
+/// A table of 50 rows behind a map of 300 ids, with 7 weights by position.
+static const char withParameters[] = R"(
+  !row = !trec.row<2, fp8, #trec.row_layout<header = none>>
+  trec.table @t : !trec.table<50x2, fp8, #trec.row_layout<header = none>>
+  trec.parameter @p : tensor<7xf32>
+  trec.parameter @q : tensor<9xf32>
+  trec.parameter @m : tensor<300xi32>
+  !kjt = !trec.kjt<["a", "b"]>
+  !keyed = !trec.keyed_tensor<["x", "y", "z"], [2, 2, 2], f32>
+  func.func @forward(%kjt: !kjt) -> !keyed {
+    %a = trec.feature %kjt "a" : !kjt
+    %w = trec.position_weights %a from @p
+    %checked = trec.check_bounds warning %a in @m
+    %mapped = trec.remap %checked by @m
+    %rows = trec.lookup @t[%mapped] : <!row>
+    %values = trec.dequantize %rows : <!row>
+    %weighted = trec.weight %values by %w : <!trec.dequantized<2>>
+    %x = trec.pool sum %weighted : <!trec.dequantized<2>>
+    %y = trec.embedding_bag sum @t[%a] position_weights @q bounds warning : tensor<?x2xf32>
+    %b = trec.feature %kjt "b" : !kjt
+    %z = trec.embedding_bag sum @t[%b] bounds warning : tensor<?x2xf32>
+    %out = trec.keyed_tensor %x, %y, %z : (tensor<?x2xf32>, tensor<?x2xf32>, tensor<?x2xf32>) -> !keyed
+    return %out : !keyed
+  })";
+
+TEST(ReferenceRandomTest, FillsParameters) {
+  Runner runner(withParameters);
+  RandomTables tables(runner.getModule(), 1);
+  ASSERT_TRUE(tables.isComplete());
+  TableData weights = tables.getTables().lookup("p");
+  EXPECT_EQ(weights.rows, 7);
+  auto numbers = fromBytes<float>(weights.bytes);
+  ASSERT_EQ(numbers.size(), 7u);
+  EXPECT_TRUE(llvm::all_of(numbers, [](float w) { return std::fabs(w) <= 2; }));
+  EXPECT_NE(numbers[0], numbers[1]);
+
+  TableData map = tables.getTables().lookup("m");
+  EXPECT_EQ(map.rows, 300);
+  auto rows = fromBytes<int32_t>(map.bytes);
+  ASSERT_EQ(rows.size(), 300u);
+  EXPECT_TRUE(
+      llvm::all_of(rows, [](int row) { return row >= -1 && row < 50; }));
+  EXPECT_GT(llvm::count(rows, -1), 40);
+  EXPECT_LT(llvm::count(rows, -1), 120);
+}
+
+TEST(ReferenceRandomTest, KeepsBagsWithinPositionWeights) {
+  Runner runner(withParameters);
+  RandomTables tables(runner.getModule(), 1);
+  llvm::StringMap<int64_t> limits = findBagLimits(runner.getModule());
+  EXPECT_EQ(limits.size(), 1u);
+  EXPECT_EQ(limits.lookup("a"), 7);
+  BatchShape shape;
+  shape.batchSize = 200;
+  Batch batch =
+      makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+  auto longest = [&](size_t key) {
+    auto lengths = ArrayRef(batch.lengths).slice(200 * key, 200);
+    return *std::max_element(lengths.begin(), lengths.end());
+  };
+  EXPECT_EQ(longest(0), 7);
+  EXPECT_EQ(longest(1), 20);
+  // Ids of a are in bounds of the table and of the map.
+  auto outputs = interpret(runner.getModule(), batch, tables.getTables());
+  ASSERT_TRUE(bool(outputs)) << llvm::toString(outputs.takeError());
+  EXPECT_TRUE(outputs->badIds.empty());
+}
+
+TEST(ReferenceRandomTest, FillsRowsOfSmallFloats) {
+  Runner runner(makeModule({"50x3, bf16", "3, bf16"}));
+  RandomTables tables(runner.getModule(), 1);
+  auto halves = fromBytes<uint16_t>(tables.getTables().lookup("t").bytes);
+  ASSERT_EQ(halves.size(), 150u);
+  EXPECT_TRUE(llvm::all_of(halves, [](uint16_t bits) {
+    return std::fabs(bfloat16ToFloat(bits)) <= 4;
+  }));
+  Runner bytes(makeModule({"5000x3, fp8", "3, fp8"}));
+  RandomTables fp8(bytes.getModule(), 1);
+  TableData data = fp8.getTables().lookup("t");
+  ASSERT_EQ(data.bytes.size(), 15000u);
+  // Every number of the format.
+  for (int bits = 0; bits < 256; ++bits)
+    EXPECT_TRUE(llvm::is_contained(data.bytes, bits)) << bits;
+}
+
 TEST(ReferenceRandomTest, FillsLargeTablesInPart) {
   // A terabyte of rows: reserved, and mostly never touched.
   Runner runner(makeModule({"10000000000x96, int8", "96, int8", "96"}));

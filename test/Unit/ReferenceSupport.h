@@ -84,7 +84,7 @@ struct OneLookup {
 };
 
 inline std::string makeModule(const OneLookup &lookup) {
-  bool isFloat = lookup.row.find("fp") != std::string::npos;
+  bool isFloat = lookup.row.find("int") == std::string::npos;
   std::string layout = isFloat ? "#trec.row_layout<header = none>"
                                : "#trec.row_layout<header = f16>";
   std::string rows = "!trec.row<" + lookup.row + ", " + layout + ">";

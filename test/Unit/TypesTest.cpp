@@ -33,6 +33,10 @@ TEST_F(TypesTest, rowBytesAreThoseOfFBGEMM) {
   EXPECT_EQ(row(7, WeightsType::int2).getRowBytes(), 4 + 2);
   EXPECT_EQ(row(3, WeightsType::fp16).getRowBytes(), 6);
   EXPECT_EQ(row(3, WeightsType::fp32, 16).getRowBytes(), 16);
+  EXPECT_EQ(row(3, WeightsType::bf16).getRowBytes(), 6);
+  EXPECT_EQ(row(3, WeightsType::bf16, 16).getRowBytes(), 16);
+  EXPECT_EQ(row(3, WeightsType::fp8).getRowBytes(), 3);
+  EXPECT_EQ(row(17, WeightsType::fp8, 16).getRowBytes(), 32);
 }
 
 TEST_F(TypesTest, headerAndPaddingAreNoData) {

@@ -13,12 +13,33 @@ from pathlib import Path
 
 # Around the widths of vectors, of several passes over a bag, and of bytes that a row does not fill.
 DIMS = (1, 3, 4, 7, 8, 16, 17, 33, 64, 100, 128, 260, 520)
-DTYPES = ("fp32", "fp16", "int8", "int4", "int2")
+FEWER_DIMS = (1, 7, 8, 33, 128, 520)
+DTYPES = ("fp32", "fp16", "int8", "int4", "int2", "bf16", "fp8")
+
+BAGS = {
+    "float32": {},
+    "weighted": {"weighted": True},
+    "float16": {"output_dtype": "float16", "bounds_check": "ignore"},
+    "bfloat16": {"output_dtype": "bfloat16", "weighted": True, "bounds_check": "none"},
+    "fatal": {"bounds_check": "fatal"},
+}
+# Without pooling, and with weights by position; every other one with pruned tables.
+ROWS = {
+    "rows_float32": {},
+    "rows_float16": {"output_dtype": "float16", "bounds_check": "ignore"},
+    "rows_bfloat16": {"output_dtype": "bfloat16"},
+    "rows_fatal": {"bounds_check": "fatal"},
+}
+POSITIONS = {
+    "positions_float32": {},
+    "positions_float16": {"output_dtype": "float16", "bounds_check": "none"},
+}
+PRUNED_BAGS = {"pruned_weighted": {"weighted": True}}
 
 
-def make_tables(alignment: int) -> list[dict]:
+def make_tables(dims: tuple[int, ...], alignment: int) -> list[dict]:
     tables = []
-    for index, (dtype, dim) in enumerate((dtype, dim) for dtype in DTYPES for dim in DIMS):
+    for index, (dtype, dim) in enumerate((dtype, dim) for dtype in DTYPES for dim in dims):
         # Some known only at load, some without rows, some of one row.
         rows = None if index % 7 == 3 else 0 if index % 12 == 5 else (1000, 50, 1, 7)[index % 4]
         # One key looks up in many tables. It has no id where one of them has no row.
@@ -29,26 +50,49 @@ def make_tables(alignment: int) -> list[dict]:
             "embedding_dim": dim,
             "dtype": dtype,
             "row_alignment": alignment,
-            "pooling": ("sum", "mean")[index % 2],
             "features": [f"f{index}", *shared],
         })
     return tables
 
 
+def add_pooling(tables: list[dict]) -> None:
+    for index, table in enumerate(tables):
+        table["pooling"] = ("sum", "mean")[index % 2]
+
+
+def add_maps(tables: list[dict]) -> None:
+    for index, table in enumerate(tables):
+        if index % 3 != 1:
+            table["remap"] = {"length": (3000, 1, 200, 0)[index % 4]}
+
+
+def make_position_weights(tables: list[dict]) -> list[dict]:
+    features = dict.fromkeys(feature for table in tables for feature in table["features"])
+    return [{"feature": feature, "length": (20, 7, 1, 0)[index % 4]} for index, feature in enumerate(features)]
+
+
+def make_spec(name: str, alignment: int, options: dict) -> dict:
+    is_pooled = name not in ROWS
+    tables = make_tables(DIMS if name in BAGS else FEWER_DIMS, alignment)
+    if is_pooled:
+        add_pooling(tables)
+    if alignment == 4 and name not in BAGS:
+        add_maps(tables)
+    if name in POSITIONS:
+        options = {**options, "position_weights": make_position_weights(tables)}
+    kind = "embedding_bag_collection" if is_pooled else "embedding_collection"
+    return {"trec_spec": 1, "kind": kind, "name": name, "tables": tables, **options}
+
+
 def main() -> None:
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
-    cases = {
-        "float32": {},
-        "weighted": {"weighted": True},
-        "float16": {"output_dtype": "float16", "bounds_check": "ignore"},
-        "bfloat16": {"output_dtype": "bfloat16", "weighted": True, "bounds_check": "none"},
-        "fatal": {"bounds_check": "fatal"},
-    }
-    for index, (name, options) in enumerate(cases.items()):
-        spec = {"trec_spec": 1, "kind": "embedding_bag_collection", "name": name,
-                "tables": make_tables((16, 4)[index % 2]), **options}
-        (directory / f"{name}.json").write_text(json.dumps(spec))
+    for cases in (BAGS, ROWS, POSITIONS):
+        for index, (name, options) in enumerate(cases.items()):
+            spec = make_spec(name, (16, 4)[index % 2], options)
+            (directory / f"{name}.json").write_text(json.dumps(spec))
+    for name, options in PRUNED_BAGS.items():
+        (directory / f"{name}.json").write_text(json.dumps(make_spec(name, 4, options)))
 
 
 if __name__ == "__main__":
