@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import zipfile
-from typing import Optional
 
 import pytest
 import torch
@@ -305,81 +304,6 @@ def test_unlike_a_traced_collection(archive, old):
     new, expected = FORWARD_EDITS[old]
     replace_code(archive, old, new)
     assert_refused(archive, "the archive's module: ", expected)
-
-
-class FakeBatch(torch.nn.Module):
-    """Attributes of a table batch without its code, so that they can be of any type."""
-
-    def forward(
-        self, indices: torch.Tensor, offsets: torch.Tensor, per_sample_weights: Optional[torch.Tensor] = None
-    ) -> torch.Tensor:
-        return indices
-
-
-FakeBatch.__name__ = TABLE_BATCH
-FakeBatch.__module__ = "fbgemm_gpu.split_table_batched_embeddings_ops_inference"
-
-BATCH_ATTRIBUTES = (
-    "embedding_specs", "feature_table_map", "weights_physical_offsets", "weights_host", "weights_dev", "host_size",
-    "pooling_mode", "output_dtype", "bounds_check_mode_int", "row_alignment", "scale_bias_size_in_bytes",
-    "index_remappings_array", "index_remapping_hash_table", "index_remapping_hash_table_cpu",
-)  # fmt: skip
-
-
-def save_fakes(path, changes):
-    """A collection whose first table batch has other attributes."""
-    module = make_quantized(register_tbes=True)
-    for index, real in enumerate(module.tbes):
-        fake = FakeBatch()
-        for name in BATCH_ATTRIBUTES:
-            setattr(fake, name, getattr(real, name))
-        fake.pooling_mode = int(real.pooling_mode)
-        if index == 0:
-            for name, make in changes.items():
-                setattr(fake, name, make(real))
-        module.tbes[index] = fake
-        module._emb_modules[index] = fake
-    return save_traced(module, path)
-
-
-BATCH_CHANGES = {
-    "type": ({"embedding_specs": lambda b: [(*s[:3], type(s[3]).FP8, s[4]) for s in b.embedding_specs]},
-             "expected weights of fp32, fp16, int8, int4 or int2, got fp8"),
-    "rows": ({"embedding_specs": lambda b: [(s[0], 10**6, *s[2:]) for s in b.embedding_specs]},
-             "table 'ads': expected 32000000 bytes for 1000000 rows, got"),
-    "name": ({"embedding_specs": lambda b: [("same", *s[1:]) for s in b.embedding_specs]},
-             '"same" is also the name of'),
-    "output": ({"output_dtype": lambda b: 2}, "expected output of float32, float16 or bfloat16"),
-    "outputs": ({"output_dtype": lambda b: 1}, "expected the same for all tables, got float16 and float32"),
-    "mode": ({"bounds_check_mode_int": lambda b: 5}, "expected a bounds check of FATAL, WARNING, IGNORE or NONE"),
-    "modes": ({"bounds_check_mode_int": lambda b: 0}, "expected the same for all tables, got fatal and warning"),
-    "pooling": ({"pooling_mode": lambda b: 3}, "expected pooling by sum or mean, got code 3"),
-    "none": ({"pooling_mode": lambda b: 2}, "expected pooled lookups in a KeyedTensor, got one with pooling NONE"),
-    "alignment": ({"row_alignment": lambda b: 1.5}, "expected attribute 'row_alignment' to be an integer"),
-    "map": ({"feature_table_map": lambda b: [0, 0, 7]}, "expected features of 2 tables, got one of table 7"),
-    "maps": ({"feature_table_map": lambda b: "0"}, "expected attribute 'feature_table_map' to be a list of integers"),
-    "header": ({"scale_bias_size_in_bytes": lambda b: 8}, "expected rows with 4 bytes of scale and bias, got 8"),
-    "offset": ({"weights_physical_offsets": lambda b: [0, 10**6]}, "expected bytes of weights with a table at 1000000"),
-    "offsets": ({"weights_physical_offsets": lambda b: [0]}, "expected embedding_specs for 1 tables"),
-    "specs": ({"embedding_specs": lambda b: [s[:3] for s in b.embedding_specs]},
-              "expected embedding_specs of name, rows, dim, type and location"),
-    "remapping": ({"index_remappings_array": lambda b: torch.zeros(4, dtype=torch.int64)},
-                  "got pruned ids that are remapped"),
-    "weights": ({"weights_host": lambda b: b.weights_host.repeat(2)[::2]}, "expected a contiguous tensor"),
-    "floats": ({"weights_host": lambda b: b.weights_host.float()}, "expected bytes of weights"),
-    "no tensor": ({"weights_host": lambda b: 3}, "expected attribute 'weights_host' to be a tensor"),
-}  # fmt: skip
-
-
-def test_fake_batches_are_as_good_as_real_ones(tmp_path):
-    path = save_fakes(tmp_path / "model.pt", {})
-    assert run(path, "-o", tmp_path / "imported").returncode == 0
-
-
-@pytest.mark.parametrize("what", BATCH_CHANGES)
-def test_table_batches(tmp_path, what):
-    changes, expected = BATCH_CHANGES[what]
-    assert_refused(save_fakes(tmp_path / "model.pt", changes), expected)
 
 
 def save_bare(path, change):
