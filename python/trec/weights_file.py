@@ -44,7 +44,7 @@ class TableRows:
 
 @dataclass
 class Parameter:
-    """A vector of float32 to write."""
+    """A vector to write: float32 weights by position, or the int32 map of a pruned table."""
 
     name: str
     array: np.ndarray
@@ -55,7 +55,7 @@ class Parameter:
 
     @property
     def entry(self) -> dict[str, Any]:
-        return {"dtype": "F32", "shape": list(self.array.shape)}
+        return {"dtype": {"float32": "F32", "int32": "I32"}[self.array.dtype.name], "shape": list(self.array.shape)}
 
     def chunks(self) -> Iterable[Any]:
         return array_chunks(np.ascontiguousarray(self.array))

@@ -66,6 +66,8 @@ def test_export_of_subclasses_behind_a_feature_processor(tmp_path):
     module = FeatureProcessedEmbeddingBagCollection(Mine(tables=[config], is_weighted=True, device=CPU), processor)
     text = "module 'sparse': Mine is a subclass whose forward may differ; compile a plain collection"
     refused(Holder(module), text, tmp_path, dtype="int8")
+    module._embedding_bag_collection = torch.nn.Identity()
+    refused(module, "module: Identity is not known; compile a plain collection", tmp_path, dtype="int8")
 
 
 def test_export_of_managed_collision(tmp_path):

@@ -1,5 +1,6 @@
 """trec.load: numpy and DLPack in, views of one array out."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from torchrec.modules.embedding_configs import DataType
 from torchrec.sparse.jagged_tensor import KeyedTensor
 
 import trec
+import trec.torch
+from trec.compiler import run_tool
 from trec.exporter import write_model
 from trec.quantize import quantize_rows
 from trec.spec import ModelSpec, TableSpec
 from trec.testing import reference
-from trec.weights_file import TableRows, array_chunks, read_weights
+from trec.weights_file import Parameter, TableRows, array_chunks, read_weights, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +232,25 @@ def test_output_dtype_float16(tmp_path):
     model = trec.load(trec.compile(tmp_path))
     kjt = make_kjt(model.features)
     assert_matches(model(*parts(kjt)), module(kjt))
+
+
+def test_map_of_a_pruned_table(tmp_path):
+    """Half of the ids have a row; the others add nothing."""
+    rows = quantize_rows(np.random.default_rng(0).standard_normal((10, 8)).astype(np.float32), "fp32", 16)
+    places = np.where(np.arange(20) % 2, -1, np.arange(20) // 2).astype(np.int32)
+    spec = ModelSpec([TableSpec("t", 10, 8, "fp32", ["f"])], weights="w.safetensors").to_dict()
+    spec["tables"][0]["remap"] = {"length": 20}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    tensors = [TableRows("t", 10, 32, lambda: array_chunks(rows)), Parameter("remap.t", places)]
+    write_weights(tmp_path / "w.safetensors", tensors)
+    run_tool("trec-import", tmp_path / "spec.json", "-o", tmp_path / "model")
+    so = trec.compile(tmp_path / "model", tmp_path / "model" / "model.so")
+    stored = read_weights(tmp_path / "model" / "model.safetensors")
+    assert stored["remap.t"].dtype == np.int32
+    for model in (trec.load(so), trec.load(so, weights={"t": rows, "remap.t": places})):
+        got = model(np.arange(20), lengths=np.ones(20, np.int64))["f"]
+        assert np.array_equal(got[::2], rows.view(np.float32)) and not got[1::2].any()
+    with pytest.raises(trec.WeightsError, match=r"parameter 'remap.t': expected contiguous int32\[20\], got int64"):
+        trec.load(so, weights={"t": rows, "remap.t": places.astype(np.int64)})
+    with pytest.raises(trec.LoadError, match="the map 'remap.t' of a pruned table has no place in a module; use"):
+        trec.torch.load(tmp_path / "model")

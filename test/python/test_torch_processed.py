@@ -21,6 +21,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 import trec
 import trec.torch
+from trec.weights_file import Parameter, TableRows, array_chunks, write_weights
 
 LENGTHS = {"ad": 6, "last_ad": 5, "page": 8, "user": 4, "x": 9}
 
@@ -212,6 +213,19 @@ def test_float_with_dtype_is_the_quantized_module(kind):
     assert_same(compiled(make_kjt()), quantized(make_kjt()))
 
 
+def tables_of(arrays):
+    tables = {name: array for name, array in arrays.items() if array.dtype == np.uint8}
+    return [TableRows(name, *array.shape, lambda array=array: array_chunks(array)) for name, array in tables.items()]
+
+
+def test_copy_of_a_processor_that_was_changed():
+    """A copy is bound anew, and finds no weights to bind."""
+    compiled = trec.torch.compile(make_processed(collection()))
+    del compiled.feature_processor.position_weights._parameters["ad"]
+    with pytest.raises(trec.TrecError, match="PositionWeightedModuleCollection no longer gives float32 weights for"):
+        copy.deepcopy(compiled)
+
+
 def test_export_and_load(tmp_path):
     module = make_processed(collection())
     trec.export(module, tmp_path)
@@ -233,6 +247,16 @@ def test_export_and_load(tmp_path):
         trec.WeightsError, match=r"parameter 'position_weights.ad': expected contiguous float32\[6\], got"
     ):
         trec.load(so, weights=arrays)
+    write_weights(
+        tmp_path / "short.safetensors", [*tables_of(arrays), Parameter("position_weights.ad", np.zeros(5, "f4"))]
+    )
+    with pytest.raises(
+        trec.WeightsError, match=r"parameter 'position_weights.ad': expected float32\[6\], got float32\[5\]"
+    ):
+        trec.torch.load(so, tmp_path / "short.safetensors")
+    write_weights(tmp_path / "none.safetensors", tables_of(arrays))
+    with pytest.raises(trec.WeightsError, match=r"'position_weights.ad': expected float32\[6\], got none"):
+        trec.torch.load(so, tmp_path / "none.safetensors")
     del arrays["position_weights.ad"]
     with pytest.raises(trec.WeightsError, match="weights of parameter 'position_weights.ad' are missing"):
         trec.load(so, weights=arrays)
