@@ -8,6 +8,7 @@
 
 #include "BagKernel.h"
 #include "HalfFloat.h"
+#include "IdResolution.h"
 #include "RowPieces.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -53,10 +54,6 @@ private:
   SmallVector<Value> makeZeros(ArrayRef<RowPiece> pieces);
   SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
                             ValueRange accumulators, bool isFirstPass);
-  std::pair<Value, Value> resolveId(Value position, bool isFirstPass);
-  std::pair<Value, Value> remapId(Value id, Value isId);
-  void reportBadId(Value position);
-  Value clampId(Value id, Value limit);
   void prefetch(Value position);
   RowFactors loadFactors(Value index, Value position);
   Value accumulate(Value accumulator, Value element, const RowFactors &factors);
@@ -67,9 +64,6 @@ private:
 
   Value index(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
-  }
-  Value i64(int64_t value) {
-    return arith::ConstantOp::create(b, b.getI64IntegerAttr(value));
   }
   Value broadcast(Value scalar, Type vector) {
     return vector::BroadcastOp::create(b, vector, scalar);
@@ -85,8 +79,7 @@ private:
   RowType row;
   HalfMode halfMode;
   Value rows, ids, offsets, weights, output, report, remap, begin, end;
-  Value numRows; // of the table
-  Value numIds;  // ids below it are good: the rows, or the entries of the map
+  std::optional<IdResolver> resolver;
   Value lastPosition; // of an id of bags begin to end
   Value bagBegin, bagEnd;
 };
@@ -121,8 +114,7 @@ func::FuncOp BagKernelBuilder::createFunction() {
 func::FuncOp BagKernelBuilder::build() {
   func::FuncOp function = createFunction();
   b.setInsertionPointToStart(&function.front());
-  numRows = memref::DimOp::create(b, rows, 0);
-  numIds = c.remapped ? Value(memref::DimOp::create(b, remap, 0)) : numRows;
+  resolver.emplace(b, c.remapped, IdArguments{ids, rows, report, remap});
   if (c.pooling)
     buildBags();
   else
@@ -208,7 +200,7 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
                                             bool isFirstPass) {
   if (isFirstPass && c.lowering.getPrefetchDistance())
     prefetch(position);
-  auto [index, isRow] = resolveId(position, isFirstPass);
+  auto [index, isRow] = resolver->resolve(position, isFirstPass);
   auto live = scf::IfOp::create(b, accumulators.getTypes(), isRow,
                                 /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
@@ -224,85 +216,15 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
   return live.getResults();
 }
 
-/// The row that a pruned table stores for an id, and whether there is one. An
-/// entry that is no row of the table, such as -1, gives none.
-std::pair<Value, Value> BagKernelBuilder::remapId(Value id, Value isId) {
-  auto mapped =
-      scf::IfOp::create(b, TypeRange{b.getIndexType(), b.getI1Type()}, isId,
-                        /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(mapped.thenBlock());
-  Value row = loadIndex(remap, id);
-  Value inBounds =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, row, numRows);
-  scf::YieldOp::create(b, ValueRange{row, inBounds});
-  b.setInsertionPointToStart(mapped.elseBlock());
-  scf::YieldOp::create(b, ValueRange{id, isId});
-  return {mapped.getResult(0), mapped.getResult(1)};
-}
-
-/// The row to read for the id at `position`, and whether there is one: a bad id
-/// counts as id 0, and -1 gives none.
-std::pair<Value, Value> BagKernelBuilder::resolveId(Value position,
-                                                    bool isFirstPass) {
-  Value id = loadIndex(ids, position);
-  Value inBounds =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id, numIds);
-  auto resolved =
-      scf::IfOp::create(b, TypeRange{b.getIndexType(), b.getI1Type()}, inBounds,
-                        /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(resolved.thenBlock());
-    Value yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
-    scf::YieldOp::create(b, ValueRange{id, yes});
-
-    b.setInsertionPointToStart(resolved.elseBlock());
-    Value isBad =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::ne, id, index(-1));
-    if (isFirstPass) {
-      auto bad = scf::IfOp::create(b, isBad, /*withElseRegion=*/false);
-      OpBuilder::InsertionGuard inner(b);
-      b.setInsertionPointToStart(bad.thenBlock());
-      reportBadId(position);
-    }
-    scf::YieldOp::create(b, ValueRange{index(0), isBad});
-  }
-  if (c.remapped)
-    return remapId(resolved.getResult(0), resolved.getResult(1));
-  return {resolved.getResult(0), resolved.getResult(1)};
-}
-
-void BagKernelBuilder::reportBadId(Value position) {
-  Value count = index(0), lowest = index(1), one = i64(1);
-  Value total =
-      arith::AddIOp::create(b, memref::LoadOp::create(b, report, count), one);
-  memref::StoreOp::create(b, total, report, count);
-  Value here = arith::IndexCastOp::create(b, b.getI64Type(), position);
-  Value first = arith::MinSIOp::create(
-      b, memref::LoadOp::create(b, report, lowest), here);
-  memref::StoreOp::create(b, first, report, lowest);
-}
-
-/// `id`, or 0 where it is not below `limit`.
-Value BagKernelBuilder::clampId(Value id, Value limit) {
-  Value inBounds =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, id, limit);
-  return arith::SelectOp::create(b, inBounds, id, index(0));
-}
-
 /// Fetches all cache lines of the row that will be added some rows later, in
 /// this bag or one after it.
 void BagKernelBuilder::prefetch(Value position) {
   Value ahead = arith::AddIOp::create(b, position,
                                       index(c.lowering.getPrefetchDistance()));
   ahead = arith::MinSIOp::create(b, ahead, lastPosition);
-  // A bad id must not make the address overflow.
-  Value id = clampId(loadIndex(ids, ahead), numIds);
-  if (c.remapped)
-    id = clampId(loadIndex(remap, id), numRows);
+  Value fetched = resolver->resolveAhead(ahead);
   auto fetch = [&](int64_t byte) {
-    memref::PrefetchOp::create(b, rows, ValueRange{id, index(byte)},
+    memref::PrefetchOp::create(b, rows, ValueRange{fetched, index(byte)},
                                /*isWrite=*/false, /*localityHint=*/3,
                                /*isDataCache=*/true);
   };

@@ -1,0 +1,63 @@
+//===- IdResolution.h - From ids to the rows that a kernel reads -*- C++
+//-*-===//
+//
+// What stands between an id of the batch and a row of the table: the check of
+// bounds with its report, and the map of a pruned table.
+//
+//   IdResolver resolver(b, configuration.remapped, {ids, rows, report, remap});
+//   auto [row, isRow] = resolver.resolve(position, /*isFirstPass=*/true);
+//   Value ahead = resolver.resolveAhead(later); // for a prefetch
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_IDRESOLUTION_H
+#define TREC_LIB_CONVERSION_TRECTOVECTOR_IDRESOLUTION_H
+
+#include "trec/IR/TrecDialect.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::trec {
+
+/// The arguments of a kernel that ids are resolved with (BagKernel.h).
+struct IdArguments {
+  Value ids;
+  Value rows;
+  Value report;
+  Value remap; // not read where ids are not remapped
+};
+
+/// Builds, where the builder stands, what finds the row of an id.
+class IdResolver {
+public:
+  /// Builds the sizes that ids are compared with: in front of all loops.
+  IdResolver(ImplicitLocOpBuilder &builder, bool isRemapped,
+             const IdArguments &arguments);
+
+  /// The row to read for the id at `position`, and whether there is one: a bad
+  /// id counts as id 0, and -1 gives none. The first pass over a bag reports
+  /// bad ids.
+  std::pair<Value, Value> resolve(Value position, bool isFirstPass);
+
+  /// A row near enough to prefetch for the id at `position`: its row, if it
+  /// has one, and always a row whose address can be computed.
+  Value resolveAhead(Value position);
+
+private:
+  std::pair<Value, Value> checkId(Value position, bool isFirstPass);
+  std::pair<Value, Value> remapId(Value id, Value isId);
+  void reportBadId(Value position);
+  Value clampId(Value id, Value limit);
+  Value isBelow(Value id, Value limit);
+  Value loadIndex(Value memref, Value position);
+
+  ImplicitLocOpBuilder &b;
+  bool isRemapped;
+  IdArguments arguments;
+  Value numRows; // of the table
+  Value numIds;  // ids below it are good: the rows, or the entries of the map
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOVECTOR_IDRESOLUTION_H
