@@ -13,7 +13,8 @@ from typing import Optional
 from trec.errors import TrecError
 
 _SYMBOL = "_ZN6fbgemm20fbgemmInstructionSetEv"
-_ANY_ARCH = 0
+# What FBGEMM says of a machine without vector instructions.
+ANY_ARCH = 0
 
 
 def loaded_library() -> Optional[str]:
@@ -26,18 +27,29 @@ def loaded_library() -> Optional[str]:
     return None
 
 
-def remedy() -> str:
+def preload_library() -> str:
+    """What LD_PRELOAD must name for FBGEMM to see the copy of cpuinfo that is filled in."""
     found = find_spec("torch")
     directory = os.path.dirname(found.origin) if found and found.origin else "<site-packages>/torch"
-    return f"start python with LD_PRELOAD={os.path.join(directory, 'lib', 'libc10.so')}"
+    return os.path.join(directory, "lib", "libc10.so")
+
+
+def remedy() -> str:
+    return f"start python with LD_PRELOAD={preload_library()}"
+
+
+def instruction_set(path: Optional[str] = None) -> int:
+    """The set of instructions that FBGEMM in this process, or the library at `path`, runs on."""
+    library = path or loaded_library()
+    if library is None:
+        raise TrecError("fbgemm.so is not loaded, expected it after 'import torchrec'")
+    function = ctypes.CDLL(library)[_SYMBOL]
+    function.restype = ctypes.c_int
+    return function()
 
 
 def require_vector_kernels(path: Optional[str] = None) -> None:
     """Raises where FBGEMM, or the library at `path`, would run its scalar loops."""
-    library = path or loaded_library()
-    if library is None:
-        raise TrecError("fbgemm.so is not loaded, expected it after 'import torchrec'")
-    instruction_set = ctypes.CDLL(library)[_SYMBOL]
-    instruction_set.restype = ctypes.c_int
-    if instruction_set() == _ANY_ARCH:
+    if instruction_set(path) == ANY_ARCH:
+        library = path or loaded_library()
         raise TrecError(f"'{library}' takes this machine for one without vector instructions; {remedy()}")

@@ -1,0 +1,125 @@
+"""What a run leaves behind: JSON with everything, and tables in Markdown."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmarks.run import Result
+from benchmarks.summary import summarize
+from benchmarks.timing import LIMIT
+
+VERSION = 1
+_SCALAR = "FBGEMM runs its scalar path here: the ratios to it and to TorchRec are no claims about FBGEMM."
+
+
+def as_document(about: dict[str, Any], results: list[Result]) -> dict[str, Any]:
+    """One record for each case and peer; `cases` says what belongs to all records of a case."""
+    records = [record for result in results for record in result.records]
+    return {
+        "trec_bench_result": VERSION,
+        **about,
+        "ratios_are_claims": about["fbgemm"]["path"] == "vector",
+        "cases": [
+            {"name": result.case.name, "family": result.case.family, **result.about}
+            for result in results
+            if not result.skipped
+        ],
+        "skipped": [
+            {"name": result.case.name, "family": result.case.family, "reason": result.skipped}
+            for result in results
+            if result.skipped
+        ],
+        "records": records,
+        "summary": summarize(records),
+    }
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Whole or not at all: it is written again after each case."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _with_quartiles(values: dict[str, float], digits: int, suffix: str = "") -> str:
+    middle, low, high = (f"{values[name]:.{digits}f}" for name in ("median", "q1", "q3"))
+    return f"{middle}{suffix} ({low}–{high})"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)] if rows else []
+
+
+def _digits(nanoseconds: float) -> int:
+    return 2 if nanoseconds < 10 else 1 if nanoseconds < 1000 else 0
+
+
+def header_lines(document: dict[str, Any]) -> list[str]:
+    machine, fbgemm = document["machine"], document["fbgemm"]
+    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    caches = ", ".join(f"{name} {size >> 10} KiB" for name, size in machine["caches"].items())
+    lines = [
+        f"{document['date']}, commit {document['commit'][:12]}"
+        + (" with uncommitted changes" if document["uncommitted_changes"] else ""),
+        f"{machine['cpu']}{' (virtual machine)' if machine['virtual'] else ''}, {machine['cores']} cores, {caches}; "
+        f"THP {machine['transparent_huge_pages']}; load {machine['load_average']:.1f}",
+        f"{versions}; FBGEMM on its {fbgemm['path']} path, {fbgemm['state']}; {document['threads']} thread(s), "
+        f"{document['clock']} clock",
+    ]
+    return lines if document["ratios_are_claims"] else [*lines, f"**{_SCALAR}**"]
+
+
+def case_lines(document: dict[str, Any], family: str) -> list[str]:
+    """A row for each case and peer of a family: times, and how they compare."""
+    members = [record for record in document["records"] if record["family"] == family]
+    limits = {record["case"]: record for record in members if record["peer"] == LIMIT}
+    rows = []
+    for record in members:
+        if record["peer"] == LIMIT:
+            continue
+        per_row, limit = record["ns_per_row"], limits[record["case"]]["ns_per_row"]["median"]
+        against = [
+            _with_quartiles(record["ratio"][name], 2, "x") if name in record["ratio"] else ""
+            for name in ("fbgemm", "torchrec")
+        ]
+        rows.append(
+            [
+                record["case"], record["peer"], _with_quartiles(per_row, _digits(per_row["median"])),
+                f"{record['us_per_call']['median']:.1f}", f"{record['gb_per_s']:.1f}", f"{limit:.{_digits(limit)}f}",
+                f"{100 * record['share_of_limit']['median']:.0f} %", *against,
+            ]  # fmt: skip
+        )
+    head = ["case", "peer", "ns/row (quartiles)", "µs/call", "GB/s", "limit ns/row", "of limit", "to FBGEMM op"]
+    return _table([*head, "to TorchRec"], rows)
+
+
+def summary_lines(document: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            entry["family"], entry["peer"], entry["baseline"], str(entry["cases"]), f"{entry['geomean']:.2f}x",
+            f"{entry['worst']:.2f}x", entry["worst_case"], f"{entry['below_one']}",
+            f"{100 * entry['share_of_limit']:.0f} %",
+        ]
+        for entry in document["summary"]
+        if entry["peer"].startswith("trec")
+    ]  # fmt: skip
+    head = ["family", "peer", "against", "cases", "geomean", "worst", "worst case", "below 1.0x", "of limit"]
+    below = sum(entry["below_one"] for entry in document["summary"] if entry["peer"].startswith("trec"))
+    verdict = "No case below 1.0x." if not below else f"**{below} below 1.0x.**"
+    return [*_table(head, rows), "", verdict] if rows else []
+
+
+def markdown(document: dict[str, Any]) -> str:
+    lines = ["# Benchmark", "", *(f"- {line}" for line in header_lines(document)), "", "## Summary", ""]
+    lines += summary_lines(document)
+    for family in dict.fromkeys(record["family"] for record in document["records"]):
+        lines += ["", f"## {family}", "", *case_lines(document, family)]
+    if document["skipped"]:
+        lines += ["", "## Skipped", ""]
+        lines += [f"- {entry['family']}: {entry['name']}: {entry['reason']}" for entry in document["skipped"]]
+    return "\n".join(lines) + "\n"
