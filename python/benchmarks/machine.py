@@ -51,6 +51,11 @@ def memory_bytes(field: str) -> int:
     return 0
 
 
+def transparent_huge_pages() -> str:
+    """The system's setting, such as `always [madvise] never`."""
+    return _read(_THP)
+
+
 def _cpu_model() -> str:
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("model name"):
@@ -96,7 +101,7 @@ def describe(threads: int, clock: str) -> dict[str, Any]:
             "affinity": sorted(os.sched_getaffinity(0)),
             "caches": caches(),
             "memory": memory_bytes("MemTotal"),
-            "transparent_huge_pages": _read(_THP),
+            "transparent_huge_pages": transparent_huge_pages(),
             "kernel": platform.release(),
             "load_average": os.getloadavg()[0],
         },

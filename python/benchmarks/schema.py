@@ -110,9 +110,14 @@ def _read_model(fields: Fields) -> Model:
     tables: list[Table] = []
     for group in fields.parts("tables"):
         tables += _read_tables(group)
+    kind = fields.get("kind", choice(*KINDS), "bags")
+    if kind == "sequence":
+        # As TorchRec puts them: by type, in the order in which types first come.
+        types = list(dict.fromkeys(table.dtype for table in tables))
+        tables.sort(key=lambda table: types.index(table.dtype))
     model = Model(
         tables=tuple(tables),
-        kind=fields.get("kind", choice(*KINDS), "bags"),
+        kind=kind,
         pooling=fields.get("pooling", choice("sum", "mean"), "sum"),
         weighted=fields.get("weighted", flag, False),
         output=fields.get("output", choice(*OUTPUT_DTYPES), "float32"),

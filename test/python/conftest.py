@@ -1,6 +1,8 @@
 """Fixtures of the Python tests: small collections, exported models, and the guard on FBGEMM's kernels."""
 
 import logging
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from trec._fbgemm import require_vector_kernels
 from trec.errors import TrecError
 from trec.testing.models import as_array
 from trec.testing.reference import different_elements
+
+# The benchmarks are run from the checkout and are no part of the package.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "python"))
 
 
 @pytest.fixture(scope="session", autouse=True)
