@@ -1,6 +1,6 @@
 //===- JsonFields.cpp - Fields of JSON objects, with their places ---------===//
 
-#include "JsonFields.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -87,6 +87,13 @@ int64_t JsonFields::readInteger(StringRef field, IntegerRange range) {
     reportType(field, "an integer from " + Twine(range.min) + " to " +
                           Twine(range.max));
   return value.value_or(range.min);
+}
+
+double JsonFields::readNonNegative(StringRef field) {
+  std::optional<double> value = object->getNumber(field);
+  if (!value || *value < 0)
+    reportType(field, "a number of at least 0");
+  return value.value_or(0);
 }
 
 std::optional<int64_t> JsonFields::readIntegerOrNull(StringRef field,

@@ -7,8 +7,8 @@
 
 #include "trec/Import/ModelSpec.h"
 
-#include "JsonFields.h"
 #include "ResolveSpec.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"

@@ -7,7 +7,7 @@
 #ifndef TREC_LIB_IMPORT_RESOLVESPEC_H
 #define TREC_LIB_IMPORT_RESOLVESPEC_H
 
-#include "JsonFields.h"
+#include "trec/Import/JsonFields.h"
 #include "trec/Import/ModelSpec.h"
 
 namespace mlir::trec {

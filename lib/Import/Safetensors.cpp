@@ -2,8 +2,8 @@
 
 #include "trec/Import/Safetensors.h"
 
-#include "JsonFields.h"
 #include "trec/Import/AtomicFile.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

@@ -2,9 +2,9 @@
 
 #include "trec/Import/StateDict.h"
 
-#include "JsonFields.h"
 #include "TorchFile.h"
 #include "ZipFile.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

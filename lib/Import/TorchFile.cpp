@@ -2,9 +2,9 @@
 
 #include "TorchFile.h"
 
-#include "JsonFields.h"
 #include "PickleReader.h"
 #include "ZipFile.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"

@@ -2,7 +2,7 @@
 
 #include "trec/Import/WeightsFile.h"
 
-#include "JsonFields.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"

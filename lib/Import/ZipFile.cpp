@@ -2,7 +2,7 @@
 
 #include "ZipFile.h"
 
-#include "JsonFields.h"
+#include "trec/Import/JsonFields.h"
 
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/Endian.h"

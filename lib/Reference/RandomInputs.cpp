@@ -126,14 +126,21 @@ static int64_t chooseStride(ModuleOp module) {
 
 /// Fresh pages are zeros, and there only once they are touched; null where the
 /// system refuses even that.
-static uint8_t *reserve(size_t size) {
-  void *bytes = mmap(nullptr, std::max<size_t>(size, 1), PROT_READ | PROT_WRITE,
+static uint8_t *reserve(size_t size, Pages pages) {
+  size = std::max<size_t>(size, 1);
+  void *bytes = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return bytes == MAP_FAILED ? nullptr : static_cast<uint8_t *>(bytes);
+  if (bytes == MAP_FAILED)
+    return nullptr;
+  // Advice: a system without huge pages refuses it, and has small ones anyway.
+  if (pages != Pages::any)
+    madvise(bytes, size,
+            pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  return static_cast<uint8_t *>(bytes);
 }
 
-RandomTables::RandomTables(ModuleOp module, uint64_t seed)
-    : stride(chooseStride(module)) {
+RandomTables::RandomTables(ModuleOp module, uint64_t seed, Pages pages)
+    : pages(pages), stride(chooseStride(module)) {
   Random random(seed);
   for (auto table : module.getOps<TableOp>()) {
     TableType type = table.getType();
@@ -162,7 +169,7 @@ RandomTables::RandomTables(ModuleOp module, uint64_t seed)
 MutableArrayRef<uint8_t> RandomTables::add(StringRef name, int64_t rows,
                                            int64_t rowBytes) {
   size_t size = rows * rowBytes;
-  uint8_t *bytes = reserve(size);
+  uint8_t *bytes = reserve(size, pages);
   complete &= bytes != nullptr;
   if (!bytes)
     return {};
@@ -185,20 +192,18 @@ void RandomTables::makeResident() {
     }
 }
 
-/// The rows that every table of a key has, and the rows that any has.
-struct KeyRows {
-  int64_t fewest = INT32_MAX;
-  int64_t most = 0;
-};
-
-static llvm::StringMap<KeyRows> findRows(ModuleOp module,
-                                         const TableMap &tables) {
-  llvm::StringMap<KeyRows> rows;
+llvm::StringMap<KeyTables> mlir::trec::findKeyTables(ModuleOp module,
+                                                     const TableMap &tables) {
+  llvm::StringMap<KeyTables> found;
+  SymbolTable symbols(module);
   auto note = [&](StringRef key, StringRef table) {
-    KeyRows &entry = rows[key];
-    int64_t found = tables.lookup(table).rows;
-    entry.fewest = std::min(entry.fewest, found);
-    entry.most = std::max(entry.most, found);
+    KeyTables &entry = found[key];
+    int64_t rows = tables.lookup(table).rows;
+    entry.fewestRows = std::min(entry.fewestRows, rows);
+    entry.mostRows = std::max(entry.mostRows, rows);
+    // Ids of a pruned table are checked against its map.
+    if (auto op = symbols.lookup<TableOp>(table))
+      entry.rowBytes += op.getType().getRowType().getRowBytes();
   };
   module.walk([&](CheckBoundsOp op) {
     if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
@@ -214,7 +219,7 @@ static llvm::StringMap<KeyRows> findRows(ModuleOp module,
     for (auto bag : op.getBags().getAsRange<BagAttr>())
       note(bag.getFeature().getValue(), bag.getTable().getValue());
   });
-  return rows;
+  return found;
 }
 
 llvm::StringMap<int64_t> mlir::trec::findBagLimits(ModuleOp module) {
@@ -253,20 +258,20 @@ static int64_t chooseBadId(int64_t rows, Random &random) {
                              std::max<int64_t>(rows, INT32_MAX));
 }
 
-static int64_t chooseId(const KeyRows &rows, const BatchShape &shape,
+static int64_t chooseId(const KeyTables &tables, const BatchShape &shape,
                         Random &random) {
   if (random.below(1000) < shape.badPerMille)
-    return chooseBadId(rows.most, random);
-  if (rows.fewest == 0 || random.below(1000) < shape.skippedPerMille)
+    return chooseBadId(tables.mostRows, random);
+  if (tables.fewestRows == 0 || random.below(1000) < shape.skippedPerMille)
     return -1;
   switch (random.below(8)) {
   case 0:
-    return rows.fewest - 1;
+    return tables.fewestRows - 1;
   case 1:
-    return random.below(rows.fewest);
+    return random.below(tables.fewestRows);
   default:
     return shape.stride *
-           random.below(llvm::divideCeil(rows.fewest, shape.stride));
+           random.below(llvm::divideCeil(tables.fewestRows, shape.stride));
   }
 }
 
@@ -281,7 +286,7 @@ Batch mlir::trec::makeRandomBatch(ModuleOp module, const TableMap &tables,
   Random random(seed);
   auto forward = module.lookupSymbol<func::FuncOp>("forward");
   auto type = cast<KJTType>(forward.getFunctionType().getInput(0));
-  llvm::StringMap<KeyRows> rows = findRows(module, tables);
+  llvm::StringMap<KeyTables> byKey = findKeyTables(module, tables);
   llvm::StringMap<int64_t> limits = findBagLimits(module);
   Batch batch;
   batch.batchSize = shape.batchSize;
@@ -293,7 +298,7 @@ Batch mlir::trec::makeRandomBatch(ModuleOp module, const TableMap &tables,
         length = std::min(length, limit->second);
       batch.lengths.push_back(length);
       for (int64_t i = 0; i < length; ++i)
-        batch.values.push_back(chooseId(rows[key.getValue()], shape, random));
+        batch.values.push_back(chooseId(byKey[key.getValue()], shape, random));
     }
   }
   if (type.getWeighted())

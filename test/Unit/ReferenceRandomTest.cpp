@@ -152,6 +152,30 @@ TEST(ReferenceRandomTest, KeepsBagsWithinPositionWeights) {
   EXPECT_TRUE(outputs->badIds.empty());
 }
 
+TEST(ReferenceRandomTest, FindsTheTablesOfKeys) {
+  Runner runner(withParameters);
+  RandomTables tables(runner.getModule(), 1, Pages::huge);
+  auto found = findKeyTables(runner.getModule(), tables.getTables());
+  EXPECT_EQ(found.size(), 2u);
+  // "a" is looked up through the map and without it.
+  EXPECT_EQ(found.lookup("a").fewestRows, 50);
+  EXPECT_EQ(found.lookup("a").mostRows, 300);
+  EXPECT_EQ(found.lookup("a").rowBytes, 2);
+  EXPECT_EQ(found.lookup("b").fewestRows, 50);
+  EXPECT_EQ(found.lookup("b").mostRows, 50);
+}
+
+TEST(ReferenceRandomTest, PagesDoNotChangeRows) {
+  Runner runner(makeModule({"50x3, int8", "3, int8"}));
+  RandomTables plain(runner.getModule(), 1);
+  for (Pages pages : {Pages::small, Pages::huge}) {
+    RandomTables tables(runner.getModule(), 1, pages);
+    ASSERT_TRUE(tables.isComplete());
+    EXPECT_EQ(tables.getTables().lookup("t").bytes,
+              plain.getTables().lookup("t").bytes);
+  }
+}
+
 TEST(ReferenceRandomTest, FillsRowsOfSmallFloats) {
   Runner runner(makeModule({"50x3, bf16", "3, bf16"}));
   RandomTables tables(runner.getModule(), 1);

@@ -2,10 +2,13 @@
 //
 // Times forward on random batches. A round is as many calls as take some
 // milliseconds; the median of many rounds and the tenths at both ends are
-// reported, for a mean would follow whatever else the machine does.
+// reported, for a mean would follow whatever else the machine does. Batches
+// take turns, so many that the rows of one have left the caches before it
+// comes again.
 //
 //===----------------------------------------------------------------------===//
 
+#include "BenchBatch.h"
 #include "Call.h"
 #include "Commands.h"
 
@@ -25,38 +28,71 @@ namespace {
 
 /// Microseconds of one call.
 struct Timing {
-  int64_t batchSize;
-  double median, p10, p90;
-  double idsPerCall;
-  int64_t callsPerRound;
+  double median = 0, p10 = 0, p90 = 0;
+  int64_t rounds = 0;
+  int64_t callsPerRound = 0;
+};
+
+using Calls = std::vector<std::unique_ptr<Call>>;
+
+/// What the batches of a load are, on average.
+struct BatchSizes {
+  int64_t numBatches = 0;
+  double ids = 0;
+  double rowBytes = 0;
+};
+
+struct Result {
+  BenchLoad load;
+  BatchSizes sizes;
+  Timing timing;
 };
 
 } // namespace
 
-static constexpr double roundSeconds = 0.01;
-static constexpr int numRounds = 31;
-/// Batches that take turns, so that no batch finds its own rows in the caches.
-static constexpr int numBatches = 8;
+static constexpr double roundSeconds = 0.003;
+static constexpr int minRounds = 31;
+static constexpr int minBatches = 8, maxBatches = 32768;
+/// How many times the caches the rows of all batches together are.
+static constexpr int cacheMultiple = 3;
+/// Of the ids and outputs of all batches.
+static constexpr int64_t maxPreparedBytes = int64_t(512) << 20;
 
-using Calls = std::vector<std::unique_ptr<Call>>;
+namespace {
 
-/// Seconds that `count` calls take.
-static Expected<double> timeCalls(const Calls &calls, const Model &model,
-                                  int64_t count) {
+/// Makes calls in turn, going on where it stopped.
+class CallRing {
+public:
+  CallRing(Calls &calls, const Model &model) : calls(calls), model(model) {}
+
+  /// Seconds that `count` calls take.
+  Expected<double> time(int64_t count);
+
+private:
+  Calls &calls;
+  const Model &model;
+  size_t next = 0;
+};
+
+} // namespace
+
+Expected<double> CallRing::time(int64_t count) {
   trec_error error;
   auto begin = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < count; ++i)
-    if (calls[i % calls.size()]->run(model, error) != TREC_OK)
+  for (int64_t i = 0; i < count; ++i) {
+    if (calls[next]->run(model, error) != TREC_OK)
       return llvm::createStringError(error.message);
+    next = next + 1 == calls.size() ? 0 : next + 1;
+  }
   std::chrono::duration<double> elapsed =
       std::chrono::steady_clock::now() - begin;
   return elapsed.count();
 }
 
 /// The number of calls that fills a round. Also warms up.
-static Expected<int64_t> countCalls(const Calls &calls, const Model &model) {
-  for (int64_t count = numBatches;; count *= 2) {
-    Expected<double> seconds = timeCalls(calls, model, count);
+static Expected<int64_t> countCalls(CallRing &ring) {
+  for (int64_t count = 1;; count *= 2) {
+    Expected<double> seconds = ring.time(count);
     if (!seconds)
       return seconds.takeError();
     if (*seconds >= roundSeconds)
@@ -64,24 +100,26 @@ static Expected<int64_t> countCalls(const Calls &calls, const Model &model) {
   }
 }
 
-static Expected<Timing> timeBatches(const Calls &calls, const Model &model) {
-  Expected<int64_t> count = countCalls(calls, model);
+static Timing summarize(std::vector<double> rounds, int64_t callsPerRound) {
+  llvm::sort(rounds);
+  size_t count = rounds.size();
+  return {rounds[count / 2], rounds[count / 10], rounds[count - 1 - count / 10],
+          int64_t(count), callsPerRound};
+}
+
+static Expected<Timing> timeRounds(CallRing ring, double seconds) {
+  Expected<int64_t> count = countCalls(ring);
   if (!count)
     return count.takeError();
   std::vector<double> rounds;
-  for (int round = 0; round < numRounds; ++round) {
-    Expected<double> seconds = timeCalls(calls, model, *count);
-    if (!seconds)
-      return seconds.takeError();
-    rounds.push_back(*seconds / double(*count) * 1e6);
+  for (double spent = 0; int(rounds.size()) < minRounds || spent < seconds;) {
+    Expected<double> taken = ring.time(*count);
+    if (!taken)
+      return taken.takeError();
+    spent += *taken;
+    rounds.push_back(*taken / double(*count) * 1e6);
   }
-  llvm::sort(rounds);
-  return Timing{0,
-                rounds[numRounds / 2],
-                rounds[numRounds / 10],
-                rounds[numRounds - 1 - numRounds / 10],
-                0,
-                *count};
+  return summarize(std::move(rounds), *count);
 }
 
 static TableMap getRowCounts(ModuleOp module, const RandomTables *random) {
@@ -100,7 +138,7 @@ static TableMap getRowCounts(ModuleOp module, const RandomTables *random) {
 
 /// Times do not depend on what rows hold, but on where they are.
 static Expected<std::unique_ptr<RandomTables>>
-makeResidentTables(const ModelIR &ir, uint64_t seed) {
+makeResidentTables(const ModelIR &ir, uint64_t seed, Pages pages) {
   int64_t bytes = countTableBytes(ir.getModule());
   int64_t memory = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   if (bytes > memory / 2)
@@ -108,99 +146,185 @@ makeResidentTables(const ModelIR &ir, uint64_t seed) {
         "random tables of " + Twine(bytes) +
         " bytes do not fit into half of the memory of " + Twine(memory) +
         " bytes; pass --weights=FILE");
-  auto tables = makeRandomTables(ir, seed);
+  auto tables = makeRandomTables(ir, seed, pages);
   if (tables)
     (*tables)->makeResident();
   return tables;
 }
 
-static void print(raw_ostream &os, ArrayRef<Timing> timings) {
-  os << "   batch   ids/call   median us      p10 us      p90 us   ns/id\n";
-  for (const Timing &t : timings)
-    os << llvm::format("%8lld %10.0f %11.2f %11.2f %11.2f %7.2f\n",
-                       static_cast<long long>(t.batchSize), t.idsPerCall,
-                       t.median, t.p10, t.p90,
-                       t.idsPerCall ? t.median * 1e3 / t.idsPerCall : 0.0);
+/// What the caches hold, as far as the system says.
+static int64_t countCacheBytes() {
+  int64_t bytes = 0;
+  for (int name : {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE})
+    bytes += std::max<int64_t>(0, sysconf(name));
+  return bytes ? bytes : int64_t(32) << 20;
 }
 
-static void printJSON(raw_ostream &os, ArrayRef<Timing> timings,
-                      const Model &model, const RunOptions &options) {
+static int64_t countPreparedBytes(const Batch &batch, const ModelIR &ir) {
+  const OutputLayout &layout = ir.getOutputLayout();
+  int64_t rows =
+      layout.isPooled() ? batch.batchSize : int64_t(batch.values.size());
+  return int64_t(batch.values.size() + batch.lengths.size()) * 8 +
+         rows * layout.getColumns(0) * layout.getElementBytes();
+}
+
+static int64_t countBatches(int64_t rowBytes, int64_t preparedBytes) {
+  int64_t wanted =
+      cacheMultiple * countCacheBytes() / std::max<int64_t>(1, rowBytes);
+  int64_t allowed = maxPreparedBytes / std::max<int64_t>(1, preparedBytes);
+  return std::clamp<int64_t>(std::min(wanted, allowed), minBatches, maxBatches);
+}
+
+/// Calls that are ready to be made, on batches of one load.
+static Calls prepare(const ModelIR &ir, const TableMap &tables,
+                     const BenchLoad &load, uint64_t seed, BatchSizes &sizes) {
+  BatchMaker maker(ir.getModule(), tables, load, seed);
+  CallForm form;
+  form.valuesType = load.idsType;
+  Batch batch = maker.make();
+  int64_t count =
+      countBatches(maker.countRowBytes(batch), countPreparedBytes(batch, ir));
+  sizes.numBatches = count;
+  Calls calls;
+  for (int64_t i = 0; i < count; ++i) {
+    sizes.ids += double(batch.values.size()) / double(count);
+    sizes.rowBytes += double(maker.countRowBytes(batch)) / double(count);
+    calls.push_back(std::make_unique<Call>(ir, batch, form));
+    batch = maker.make();
+  }
+  return calls;
+}
+
+static void print(raw_ostream &os, ArrayRef<Result> results) {
+  os << "   batch   ids/call   median us      p10 us      p90 us   ns/id  "
+        "load\n";
+  for (const Result &result : results) {
+    double ids = result.sizes.ids;
+    const Timing &t = result.timing;
+    os << llvm::format("%8lld %10.0f %11.2f %11.2f %11.2f %7.2f  ",
+                       static_cast<long long>(result.load.batchSize), ids,
+                       t.median, t.p10, t.p90, ids ? t.median * 1e3 / ids : 0.0)
+       << result.load.describe() << '\n';
+  }
+}
+
+static void printJSON(llvm::json::OStream &json, const Result &result) {
+  const BatchSizes &sizes = result.sizes;
+  const Timing &t = result.timing;
+  json.object([&] {
+    json.attribute("batch", result.load.batchSize);
+    json.attribute("load", result.load.describe());
+    json.attribute("ids_per_call", sizes.ids);
+    json.attribute("row_bytes_per_call", sizes.rowBytes);
+    json.attribute("batches", sizes.numBatches);
+    json.attribute("rounds", t.rounds);
+    json.attribute("calls_per_round", t.callsPerRound);
+    json.attribute("median_us", t.median);
+    json.attribute("p10_us", t.p10);
+    json.attribute("p90_us", t.p90);
+    json.attribute("gb_per_s", sizes.rowBytes / (t.median * 1e3));
+  });
+}
+
+static void printJSON(raw_ostream &os, ArrayRef<Result> results,
+                      StringRef level, int threads) {
   llvm::json::OStream json(os, /*IndentSize=*/2);
   json.object([&] {
-    json.attribute("cpu_level", model.getLevel());
-    json.attribute("threads", options.threads);
-    json.attribute("bag_length", options.bagLength);
-    json.attribute("rounds", numRounds);
+    json.attribute("cpu_level", level);
+    json.attribute("threads", threads);
     json.attributeArray("results", [&] {
-      for (const Timing &t : timings)
-        json.object([&] {
-          json.attribute("batch", t.batchSize);
-          json.attribute("ids_per_call", t.idsPerCall);
-          json.attribute("calls_per_round", t.callsPerRound);
-          json.attribute("median_us", t.median);
-          json.attribute("p10_us", t.p10);
-          json.attribute("p90_us", t.p90);
-        });
+      for (const Result &result : results)
+        printJSON(json, result);
     });
   });
   os << '\n';
 }
 
-static Expected<Timing> benchBatch(const ModelIR &ir, const Model &model,
-                                   const TableMap &tables, BatchShape shape,
-                                   uint64_t seed) {
-  Calls calls;
-  double ids = 0;
-  for (int i = 0; i < numBatches; ++i) {
-    Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed + i);
-    ids += double(batch.values.size()) / numBatches;
-    calls.push_back(std::make_unique<Call>(ir, batch, CallForm()));
+/// Those of the case file, else those that the command line describes.
+static Expected<std::vector<BenchLoad>> findLoads(const RunOptions &options) {
+  if (!options.caseFile.empty())
+    return readCaseFile(options.caseFile);
+  std::vector<BenchLoad> loads;
+  for (int64_t size : options.batchSizes.empty() ? std::vector<int64_t>{1, 512}
+                                                 : options.batchSizes) {
+    loads.emplace_back();
+    loads.back().batchSize = size;
+    loads.back().lengths = makeFixedLengths({options.bagLength});
   }
-  Expected<Timing> timing = timeBatches(calls, model);
-  if (!timing)
-    return timing.takeError();
-  timing->batchSize = shape.batchSize;
-  timing->idsPerCall = ids;
-  return timing;
+  return loads;
+}
+
+namespace {
+
+/// A model with the weights that it reads.
+struct BoundModel {
+  std::unique_ptr<RandomTables> random;
+  Model model;
+  TableMap tables;
+};
+
+} // namespace
+
+static Expected<BoundModel> bindModel(const ModelLibrary &library,
+                                      const ModelIR &ir,
+                                      const RunOptions &options, Pages pages) {
+  std::unique_ptr<RandomTables> random;
+  Expected<Model> model =
+      createWithAnyWeights(library, ir, options.weights, options.threads);
+  if (model && pages == Pages::huge)
+    return llvm::createStringError(
+        library.getPath() + ": weights of a file stay on its pages; expected "
+                            "random tables for a case with huge pages");
+  if (!model && options.weights.empty()) {
+    llvm::consumeError(model.takeError());
+    auto made = makeResidentTables(ir, options.seed, pages);
+    if (!made)
+      return made.takeError();
+    random = std::move(*made);
+    model =
+        Model::create(library, ir, {"", &random->getTables()}, options.threads);
+  }
+  if (!model)
+    return model.takeError();
+  TableMap tables = getRowCounts(ir.getModule(), random.get());
+  return BoundModel{std::move(random), std::move(*model), std::move(tables)};
 }
 
 Error mlir::trec::benchModel(const ModelLibrary &library,
                              const RunOptions &options, raw_ostream &os) {
+  Expected<std::vector<BenchLoad>> loads = findLoads(options);
+  if (!loads)
+    return loads.takeError();
   Expected<ModelIR> ir = ModelIR::parse(library);
   if (!ir)
     return ir.takeError();
-  std::unique_ptr<RandomTables> random;
-  Expected<Model> model =
-      createWithAnyWeights(library, *ir, options.weights, options.threads);
-  if (!model && options.weights.empty()) {
-    llvm::consumeError(model.takeError());
-    auto made = makeResidentTables(*ir, options.seed);
-    if (!made)
-      return made.takeError();
-    random = std::move(*made);
-    model = Model::create(library, *ir, {"", &random->getTables()},
-                          options.threads);
-  }
-  if (!model)
-    return model.takeError();
-
-  TableMap tables = getRowCounts(ir->getModule(), random.get());
-  std::vector<Timing> timings;
-  for (int64_t size : options.batchSizes.empty() ? std::vector<int64_t>{1, 512}
-                                                 : options.batchSizes) {
-    BatchShape shape;
-    shape.batchSize = size;
-    shape.minBagLength = shape.maxBagLength = options.bagLength;
-    shape.skippedPerMille = 0;
-    auto timing = benchBatch(*ir, *model, tables, shape, options.seed);
+  // Tables are made once for each kind of pages.
+  llvm::stable_sort(*loads, [](const BenchLoad &a, const BenchLoad &b) {
+    return a.pages < b.pages;
+  });
+  std::vector<Result> results;
+  std::optional<BoundModel> bound;
+  for (const BenchLoad &load : *loads) {
+    if (!bound || load.pages != results.back().load.pages) {
+      bound.reset();
+      Expected<BoundModel> made = bindModel(library, *ir, options, load.pages);
+      if (!made)
+        return made.takeError();
+      bound.emplace(std::move(*made));
+    }
+    Result result{load, {}, {}};
+    Calls calls = prepare(*ir, bound->tables, load, options.seed, result.sizes);
+    Expected<Timing> timing =
+        timeRounds(CallRing(calls, bound->model), load.seconds);
     if (!timing)
       return llvm::createStringError(library.getPath() + ": " +
                                      llvm::toString(timing.takeError()));
-    timings.push_back(*timing);
+    result.timing = *timing;
+    results.push_back(std::move(result));
   }
   if (options.json)
-    printJSON(os, timings, *model, options);
+    printJSON(os, results, bound->model.getLevel(), options.threads);
   else
-    print(os, timings);
+    print(os, results);
   return Error::success();
 }

@@ -15,6 +15,8 @@ struct RunOptions {
   std::string inputs;
   std::string outputs;
   uint64_t seed = 0;
+  /// --bench: where the loads are; empty: described by what follows.
+  std::string caseFile;
   /// Empty: the command's own.
   std::vector<int64_t> batchSizes;
   int64_t bagLength = 20;
@@ -32,7 +34,7 @@ llvm::Error runFile(const ModelLibrary &library, const RunOptions &options);
 llvm::Error checkModel(const ModelLibrary &library, const RunOptions &options,
                        raw_ostream &os);
 
-/// --bench: times random batches.
+/// --bench: times random batches, those of a case file where one is given.
 llvm::Error benchModel(const ModelLibrary &library, const RunOptions &options,
                        raw_ostream &os);
 

@@ -157,8 +157,8 @@ mlir::trec::createWithAnyWeights(const ModelLibrary &library, const ModelIR &ir,
 }
 
 Expected<std::unique_ptr<RandomTables>>
-mlir::trec::makeRandomTables(const ModelIR &ir, uint64_t seed) {
-  auto tables = std::make_unique<RandomTables>(ir.getModule(), seed);
+mlir::trec::makeRandomTables(const ModelIR &ir, uint64_t seed, Pages pages) {
+  auto tables = std::make_unique<RandomTables>(ir.getModule(), seed, pages);
   if (tables->isComplete())
     return tables;
   return createStringError("no memory for random tables of " +

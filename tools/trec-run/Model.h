@@ -91,7 +91,7 @@ llvm::Expected<Model> createWithAnyWeights(const ModelLibrary &library,
 
 /// Random weights, or an error where there is no memory for them.
 llvm::Expected<std::unique_ptr<RandomTables>>
-makeRandomTables(const ModelIR &ir, uint64_t seed);
+makeRandomTables(const ModelIR &ir, uint64_t seed, Pages pages = Pages::any);
 
 } // namespace mlir::trec
 

@@ -20,6 +20,10 @@ Give one of --info, --inputs with --outputs, --check and --bench. Examples:
   trec-run model.so --check
   trec-run model.so --inputs=batch.safetensors --outputs=pooled.safetensors
   trec-run model.so --bench --batch=1,512 --threads=2 --json
+  trec-run model.so --bench --case=python/benchmarks/families/batch.json
+
+A case file is one of python/benchmarks. Its load and run are used; the tables
+are those of the model, and no peers are run.
 )";
 
 namespace {
@@ -58,6 +62,10 @@ struct Options : FreedNames {
   cl::opt<std::string> weights{
       "weights", cl::cat(settings), cl::value_desc("F.safetensors"),
       cl::desc("weights, instead of embedded ones or OUT.safetensors")};
+  cl::opt<std::string> caseFile{
+      "case", cl::cat(settings), cl::value_desc("F.json"),
+      cl::desc("--bench: the batches to time, instead of --batch and "
+               "--bag-length")};
   cl::list<int64_t> batch{"batch", cl::cat(settings), cl::CommaSeparated,
                           cl::value_desc("N,..."),
                           cl::desc("batch sizes to check or time")};
@@ -84,6 +92,9 @@ const char *Options::findMisuse() const {
            "--bench";
   if (inputs.empty() != outputs.empty())
     return "expected --inputs and --outputs together";
+  if (!caseFile.empty() &&
+      (!bench || !batch.empty() || bagLength.getNumOccurrences()))
+    return "expected --case with --bench, and without --batch and --bag-length";
   if (any_of(batch, [](int64_t size) { return size < 0; }) || bagLength < 0 ||
       threads < 1)
     return "expected --batch and --bag-length of at least 0 and --threads of "
@@ -95,9 +106,9 @@ Error Options::run() const {
   Expected<ModelLibrary> model = ModelLibrary::open(library, symbol);
   if (!model)
     return model.takeError();
-  RunOptions options{
-      weights,   inputs,  outputs, seed, {batch.begin(), batch.end()},
-      bagLength, threads, json};
+  RunOptions options{weights,   inputs,   outputs,
+                     seed,      caseFile, {batch.begin(), batch.end()},
+                     bagLength, threads,  json};
   if (info)
     return printInfo(*model, outs());
   if (check)

@@ -17,13 +17,16 @@
 
 namespace mlir::trec {
 
+/// The pages that memory is to lie on, as far as the system gives them.
+enum class Pages { any, small, huge };
+
 /// Rows for the tables of a module, and its parameters. Of tables that would
 /// fill memory only every n-th row is written; the others are zeros and take no
 /// memory.
 class RandomTables {
 public:
   /// Tables without a number of rows in the IR get some hundreds.
-  RandomTables(ModuleOp module, uint64_t seed);
+  RandomTables(ModuleOp module, uint64_t seed, Pages pages = Pages::any);
   ~RandomTables();
   RandomTables(const RandomTables &) = delete;
   RandomTables &operator=(const RandomTables &) = delete;
@@ -40,6 +43,7 @@ public:
 private:
   MutableArrayRef<uint8_t> add(StringRef name, int64_t rows, int64_t rowBytes);
 
+  Pages pages;
   std::vector<MutableArrayRef<uint8_t>> blocks;
   TableMap tables;
   int64_t stride = 1;
@@ -48,6 +52,18 @@ private:
 
 /// Bytes of all tables of a module, those without a number of rows left out.
 int64_t countTableBytes(ModuleOp module);
+
+/// The tables that a key is looked up in.
+struct KeyTables {
+  /// The rows that every one of them has, and the rows that any has.
+  int64_t fewestRows = INT32_MAX;
+  int64_t mostRows = 0;
+  /// Bytes of a row of each that is looked up without a map, added up.
+  int64_t rowBytes = 0;
+};
+
+llvm::StringMap<KeyTables> findKeyTables(ModuleOp module,
+                                         const TableMap &tables);
 
 /// By key: the ids that a bag may hold, for keys with weights by position.
 llvm::StringMap<int64_t> findBagLimits(ModuleOp module);

@@ -11,8 +11,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_LIB_IMPORT_JSONFIELDS_H
-#define TREC_LIB_IMPORT_JSONFIELDS_H
+#ifndef TREC_IMPORT_JSONFIELDS_H
+#define TREC_IMPORT_JSONFIELDS_H
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/Twine.h"
@@ -69,6 +69,8 @@ public:
   std::string readString(llvm::StringRef field);
   bool readBool(llvm::StringRef field);
   int64_t readInteger(llvm::StringRef field, IntegerRange range);
+  /// A number of at least 0.
+  double readNonNegative(llvm::StringRef field);
   /// Missing where the field is null.
   std::optional<int64_t> readIntegerOrNull(llvm::StringRef field,
                                            IntegerRange range);
@@ -92,4 +94,4 @@ private:
 
 } // namespace mlir::trec
 
-#endif // TREC_LIB_IMPORT_JSONFIELDS_H
+#endif // TREC_IMPORT_JSONFIELDS_H
