@@ -63,7 +63,7 @@ FailureOr<OpT> lookupSymbol(Operation *op, FlatSymbolRefAttr symbol,
 LogicalResult verifyPositionWeights(Operation *op, FlatSymbolRefAttr weights,
                                     SymbolTableCollection &symbolTable);
 
-/// Fails unless `map` names a parameter of integers.
+/// Fails unless `map` names a parameter that maps ids.
 LogicalResult verifyRemap(Operation *op, FlatSymbolRefAttr map,
                           SymbolTableCollection &symbolTable);
 

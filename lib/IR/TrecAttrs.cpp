@@ -44,6 +44,33 @@ LogicalResult BagAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+LogicalResult MapAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              MapKind kind, int64_t ids) {
+  if (kind != MapKind::hash_table && ids != kAllIds) // C1
+    return emitError() << "expected a number of ids of a hash_table alone, got "
+                       << ids << " of a map of kind '" << stringifyMapKind(kind)
+                       << "'";
+  if (ids < 0 || ids > kAllIds) // C1
+    return emitError() << "expected 0 to " << kAllIds << " ids, got " << ids;
+  return success();
+}
+
+IntegerType MapAttr::getElementType() const {
+  return IntegerType::get(getContext(), getKind() == MapKind::sorted ? 64 : 32);
+}
+
+std::optional<int64_t> MapAttr::getNumIds(int64_t entries) const {
+  switch (getKind()) {
+  case MapKind::array:
+    return entries;
+  case MapKind::hash_table:
+    return getIds();
+  case MapKind::sorted:
+    return std::nullopt;
+  }
+  llvm_unreachable("all kinds of maps are listed");
+}
+
 LogicalResult
 LoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                            int64_t vectorWidth, int64_t accumulators,

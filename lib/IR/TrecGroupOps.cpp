@@ -23,14 +23,38 @@ template <typename OpT> static LogicalResult verifyBags(OpT op) {
   return success();
 }
 
-/// C2 of groups, tables of the group's type of row, and what remaps name.
+/// The kind of the map of a bag, which names one if it names any.
+static std::optional<MapKind> getKind(Operation *group, BagAttr bag,
+                                      SymbolTableCollection &symbolTable) {
+  if (!bag.getRemap())
+    return std::nullopt;
+  auto map =
+      symbolTable.lookupNearestSymbolFrom<ParameterOp>(group, bag.getRemap());
+  return map.getMapAttr().getKind();
+}
+
+/// What remaps name, and that all bags have one of a kind, or none: they share
+/// a kernel.
+template <typename OpT>
+static LogicalResult verifyRemaps(OpT group,
+                                  SymbolTableCollection &symbolTable) {
+  for (BagAttr bag : group.getBags().template getAsRange<BagAttr>())
+    if (bag.getRemap() &&
+        failed(verifyRemap(group, bag.getRemap(), symbolTable)))
+      return failure();
+  auto first = cast<BagAttr>(group.getBags()[0]);
+  for (BagAttr bag : group.getBags().template getAsRange<BagAttr>())
+    if (getKind(group, bag, symbolTable) != getKind(group, first, symbolTable))
+      return group.emitOpError("expected remaps of all bags by maps of one "
+                               "kind, or of none");
+  return success();
+}
+
+/// C2 of groups, tables of the group's type of row.
 template <typename OpT>
 static LogicalResult verifyTables(OpT group,
                                   SymbolTableCollection &symbolTable) {
   for (BagAttr bag : group.getBags().template getAsRange<BagAttr>()) {
-    if (bag.getRemap() &&
-        failed(verifyRemap(group, bag.getRemap(), symbolTable)))
-      return failure();
     auto table = lookupSymbol<TableOp>(group, bag.getTable(), symbolTable);
     if (failed(table))
       return failure();
@@ -47,20 +71,14 @@ static LogicalResult verifyTables(OpT group,
   return success();
 }
 
-/// All bags have a remap, or none has: they share a kernel.
-template <typename OpT> static LogicalResult verifyRemaps(OpT group) {
-  for (BagAttr bag : group.getBags().template getAsRange<BagAttr>())
-    if (bool(bag.getRemap()) != group.isRemapped())
-      return group.emitOpError("expected a remap of all bags or of none");
-  return success();
-}
-
-static bool hasRemap(ArrayAttr bags) {
-  return !bags.empty() && cast<BagAttr>(bags[0]).getRemap();
+/// The kind of the maps of a verified group: that of its first bag.
+static std::optional<MapKind> getKindOfGroup(Operation *group, ArrayAttr bags) {
+  SymbolTableCollection symbolTable;
+  return getKind(group, cast<BagAttr>(bags[0]), symbolTable);
 }
 
 LogicalResult EmbeddingBagGroupOp::verify() {
-  if (failed(verifyBags(*this)) || failed(verifyRemaps(*this))) // C8
+  if (failed(verifyBags(*this)))
     return failure();
   int64_t dim = getRowType().getDim();
   int64_t total = getDest().getType().getTotalDim();
@@ -87,6 +105,8 @@ EmbeddingBagGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     if (bag.getWeights() && failed(verifyPositionWeights(
                                 *this, bag.getWeights(), symbolTable))) // C7
       return failure();
+  if (failed(verifyRemaps(*this, symbolTable))) // C8 and C9
+    return failure();
   return verifyTables(*this, symbolTable);
 }
 
@@ -102,14 +122,16 @@ Weighting EmbeddingBagGroupOp::getWeighting() {
   return getWeighted() ? Weighting::sample : Weighting::none;
 }
 
-bool EmbeddingBagGroupOp::isRemapped() { return hasRemap(getBags()); }
+std::optional<MapKind> EmbeddingBagGroupOp::getRemapKind() {
+  return getKindOfGroup(*this, getBags());
+}
 
 Type EmbeddingBagGroupOp::getOutputElement() {
   return getDest().getType().getElement();
 }
 
 LogicalResult EmbeddingGroupOp::verify() {
-  if (failed(verifyBags(*this)) || failed(verifyRemaps(*this))) // C6
+  if (failed(verifyBags(*this)))
     return failure();
   JaggedDictType dict = getDest().getType();
   int64_t dim = getRowType().getDim();
@@ -131,6 +153,8 @@ LogicalResult EmbeddingGroupOp::verify() {
 
 LogicalResult
 EmbeddingGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  if (failed(verifyRemaps(*this, symbolTable))) // C6 and C7
+    return failure();
   return verifyTables(*this, symbolTable);
 }
 
@@ -142,7 +166,9 @@ std::optional<Pooling> EmbeddingGroupOp::getPoolingMode() {
 
 Weighting EmbeddingGroupOp::getWeighting() { return Weighting::none; }
 
-bool EmbeddingGroupOp::isRemapped() { return hasRemap(getBags()); }
+std::optional<MapKind> EmbeddingGroupOp::getRemapKind() {
+  return getKindOfGroup(*this, getBags());
+}
 
 Type EmbeddingGroupOp::getOutputElement() {
   return getDest().getType().getElement();
@@ -153,8 +179,9 @@ LogicalResult DispatchOp::verify() { return verifyBags(*this); }
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
   constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
+  constexpr size_t numIndexes = 3;
   size_t numMemRefs = std::size(ranks);
-  if (type.getNumInputs() != numMemRefs + 2 || type.getNumResults())
+  if (type.getNumInputs() != numMemRefs + numIndexes || type.getNumResults())
     return false;
   for (auto [input, rank] : llvm::zip(type.getInputs(), ranks)) {
     auto memref = dyn_cast<MemRefType>(input);
@@ -177,7 +204,7 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expected " << kernel
-                      << " to take seven memrefs and two indexes, got "
+                      << " to take seven memrefs and three indexes, got "
                       << function->getFunctionType();
     diagnostic.attachNote(function->getLoc()) << "declared here";
     return diagnostic;

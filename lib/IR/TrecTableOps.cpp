@@ -15,15 +15,46 @@ using namespace mlir::trec;
 #define GET_OP_CLASSES
 #include "trec/IR/TrecOps.cpp.inc"
 
+/// True for the type that a map is stored as: its entries, and where they have
+/// several elements those.
+static bool isStorageOf(MapAttr map, RankedTensorType type) {
+  int64_t width = map.getEntryWidth();
+  if (type.getElementType() != map.getElementType())
+    return false;
+  return width == 1 ? type.getRank() == 1
+                    : type.getRank() == 2 && type.getDimSize(1) == width;
+}
+
 LogicalResult ParameterOp::verify() {
-  auto type = dyn_cast<RankedTensorType>(getParameterType());
-  if (type && type.getRank() == 1 && type.hasStaticShape() &&
-      (type.getElementType().isF32() || type.getElementType().isInteger(32) ||
-       type.getElementType().isInteger(64))) // C1
+  RankedTensorType type = getType();
+  if (MapAttr map = getMapAttr()) {
+    if (isStorageOf(map, type)) // C2
+      return success();
+    return emitOpError() << "expected a tensor of rank " << map.getEntryWidth()
+                         << " of " << map.getElementType()
+                         << (map.getEntryWidth() > 1 ? " with pairs" : "")
+                         << " for a map of kind '"
+                         << stringifyMapKind(map.getKind()) << "', got "
+                         << type;
+  }
+  if (type.getRank() == 1 && type.hasStaticShape() &&
+      type.getElementType().isF32()) // C1
     return success();
-  return emitOpError() << "expected a static tensor of rank 1 of f32, i32 or "
-                          "i64, got "
-                       << getParameterType();
+  return emitOpError()
+         << "expected a static tensor of rank 1 of f32, or a map, "
+            "got "
+         << type;
+}
+
+std::optional<int64_t> ParameterOp::getNumEntries() {
+  if (getType().isDynamicDim(0))
+    return std::nullopt;
+  return getType().getDimSize(0);
+}
+
+int64_t ParameterOp::getEntryBytes() {
+  int64_t width = getMapAttr() ? getMapAttr().getEntryWidth() : 1;
+  return width * getType().getElementTypeBitWidth() / 8;
 }
 
 LogicalResult mlir::trec::verifyRemap(Operation *op, FlatSymbolRefAttr map,
@@ -31,9 +62,9 @@ LogicalResult mlir::trec::verifyRemap(Operation *op, FlatSymbolRefAttr map,
   auto parameter = lookupSymbol<ParameterOp>(op, map, symbolTable);
   if (failed(parameter))
     return failure();
-  auto type = cast<RankedTensorType>(parameter->getParameterType());
-  if (!type.getElementType().isInteger())
-    return op->emitOpError() << "expected a map of integers, got " << type;
+  if (!parameter->getMapAttr())
+    return op->emitOpError() << "expected a parameter that maps ids, got "
+                             << parameter->getType();
   return success();
 }
 

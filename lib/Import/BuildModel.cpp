@@ -25,6 +25,7 @@ public:
 private:
   void buildTables();
   void buildParameters();
+  void buildMap(const RemapSpec &remap);
   Value buildRowIds(const TableSpec &table, Value ids);
   void buildForward();
   Value buildOutput(const OutputSpec &output, Value kjt);
@@ -89,18 +90,25 @@ void ModelBuilder::buildTables() {
 void ModelBuilder::buildParameters() {
   for (const PositionWeightsSpec &weights : spec.positionWeights) {
     auto type = RankedTensorType::get({weights.length}, b.getF32Type());
-    ParameterOp::create(b, b.getStringAttr(weights.name), TypeAttr::get(type));
+    ParameterOp::create(b, b.getStringAttr(weights.name), MapAttr(),
+                        TypeAttr::get(type));
   }
   for (const TableSpec &table : spec.tables)
-    if (table.remap) {
-      auto type = RankedTensorType::get({table.remap->length}, b.getI32Type());
-      ParameterOp::create(b, b.getStringAttr(table.remap->name),
-                          TypeAttr::get(type));
-    }
+    if (table.remap)
+      buildMap(*table.remap);
+}
+
+void ModelBuilder::buildMap(const RemapSpec &remap) {
+  auto map = MapAttr::get(b.getContext(), remap.kind, remap.numIds);
+  SmallVector<int64_t, 2> shape{remap.length.value_or(ShapedType::kDynamic)};
+  if (map.getEntryWidth() > 1)
+    shape.push_back(map.getEntryWidth());
+  auto type = RankedTensorType::get(shape, map.getElementType());
+  ParameterOp::create(b, b.getStringAttr(remap.name), map, TypeAttr::get(type));
 }
 
 /// The ids of an output as rows of its table: checked, and mapped where the
-/// table is pruned.
+/// table has a map.
 Value ModelBuilder::buildRowIds(const TableSpec &table, Value ids) {
   auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
   auto symbol = FlatSymbolRefAttr::get(

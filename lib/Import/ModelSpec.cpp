@@ -44,15 +44,25 @@ static void checkAlignment(const TableSpec &table, const JsonFields &fields,
                    Twine(elementBytes));
 }
 
-/// The map of a pruned table.
+/// The map of a table.
 static RemapSpec readRemap(const json::Value &value, std::string place,
                            StringRef table, FirstError &error) {
   JsonFields fields(value, std::move(place), error);
-  fields.refuseUnknown({"name", "length"});
+  fields.refuseUnknown({"name", "kind", "length", "num_ids"});
   RemapSpec remap;
   remap.name =
       fields.has("name") ? fields.readString("name") : ("remap." + table).str();
-  remap.length = fields.readInteger("length", {0, maxRows});
+  // In the order of MapKind's codes.
+  if (fields.has("kind"))
+    remap.kind =
+        MapKind(fields.readChoice("kind", {"array", "hash_table", "sorted"}));
+  remap.length = fields.readIntegerOrNull("length", {0, maxRows});
+  if (!fields.has("num_ids"))
+    return remap;
+  if (remap.kind != MapKind::hash_table)
+    error.report(fields.at("num_ids"),
+                 "only a map of kind \"hash_table\" has it; remove the field");
+  remap.numIds = fields.readInteger("num_ids", {0, MapAttr::kAllIds});
   return remap;
 }
 

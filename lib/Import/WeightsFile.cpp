@@ -19,7 +19,12 @@ static std::string showShape(ArrayRef<int64_t> shape) {
   std::string text;
   raw_string_ostream os(text);
   os << '[';
-  interleaveComma(shape, os);
+  interleaveComma(shape, os, [&](int64_t size) {
+    if (ShapedType::isDynamic(size))
+      os << "entries";
+    else
+      os << size;
+  });
   os << ']';
   return text;
 }
@@ -47,6 +52,20 @@ static Expected<Tensor> findTable(const TensorFile &file, TableOp table) {
   return *tensor;
 }
 
+static StringRef getDType(Type element) {
+  if (element.isF32())
+    return "F32";
+  return element.isInteger(32) ? "I32" : "I64";
+}
+
+static bool hasShape(const Tensor &tensor, RankedTensorType type) {
+  return tensor.shape.size() == size_t(type.getRank()) &&
+         all_of(zip(tensor.shape, type.getShape()), [](auto sizes) {
+           auto [size, expected] = sizes;
+           return ShapedType::isDynamic(expected) || size == expected;
+         });
+}
+
 static Expected<Tensor> findParameter(const TensorFile &file,
                                       ParameterOp parameter) {
   StringRef name = parameter.getSymName();
@@ -54,15 +73,13 @@ static Expected<Tensor> findParameter(const TensorFile &file,
   if (!tensor)
     return fail(file, "no tensor for parameter " + quote(name) + " among its " +
                           Twine(file.getTensors().size()) + " tensors");
-  auto type = cast<RankedTensorType>(parameter.getParameterType());
-  StringRef dtype = type.getElementType().isF32() ? "F32" : "I32";
-  int64_t count = type.getNumElements();
-  if (tensor->dtype != dtype || tensor->shape.size() != 1 ||
-      tensor->shape.front() != count)
+  StringRef dtype = getDType(parameter.getType().getElementType());
+  if (tensor->dtype != dtype || !hasShape(*tensor, parameter.getType()))
     return fail(file, "parameter " + quote(name) + ": dtype is " +
                           quote(tensor->dtype) + " and shape " +
                           showShape(tensor->shape) + ", expected " +
-                          quote(dtype) + " and [" + Twine(count) + "]");
+                          quote(dtype) + " and " +
+                          showShape(parameter.getType().getShape()));
   return *tensor;
 }
 

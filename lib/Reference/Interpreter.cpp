@@ -51,7 +51,8 @@ private:
 
   Expected<BoundTable> bindTable(StringRef name);
   Expected<ArrayRef<uint8_t>> bindParameter(StringRef name);
-  Expected<BoundTable> bindBounds(StringRef name);
+  Expected<BoundMap> bindMap(StringRef name);
+  Expected<Ids> checkIds(const Ids &ids, BoundsPolicy policy, StringRef name);
   Expected<Ids> remapByParameter(const Ids &ids, StringRef map);
   Expected<DequantizedRows> readRows(const Ids &ids, BoundsPolicy policy,
                                      StringRef table, StringRef map);
@@ -103,16 +104,19 @@ Expected<BoundTable> Interpreter::bindTable(StringRef name) {
 }
 
 Expected<ArrayRef<uint8_t>> Interpreter::bindParameter(StringRef name) {
-  auto type = cast<RankedTensorType>(
-      symbols.lookup<ParameterOp>(name).getParameterType());
-  size_t size = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  auto parameter = symbols.lookup<ParameterOp>(name);
   auto found = tables.find(name);
-  if (found == tables.end() || found->second.bytes.size() != size)
-    return createStringError(
-        "expected " + Twine(size) + " bytes of parameter \"" + name +
-        "\", got " +
-        (found == tables.end() ? "none" : Twine(found->second.bytes.size())));
-  return found->second.bytes;
+  if (found == tables.end())
+    return createStringError("expected elements of parameter \"" + name +
+                             "\", got none");
+  const TableData &data = found->second;
+  int64_t entries = parameter.getNumEntries().value_or(data.rows);
+  int64_t size = entries * parameter.getEntryBytes();
+  if (int64_t(data.bytes.size()) != size)
+    return createStringError("expected " + Twine(size) +
+                             " bytes of parameter \"" + name + "\", got " +
+                             Twine(data.bytes.size()));
+  return data.bytes;
 }
 
 template <typename To, typename From = To>
@@ -142,32 +146,40 @@ Expected<RuntimeValue> Interpreter::evaluateOp(PositionWeightsOp op) {
   return lift(weighByPosition(get<Ids>(op.getIds()), op.getParameter()));
 }
 
-/// What ids are checked against: a table, or the entries of a map.
-Expected<BoundTable> Interpreter::bindBounds(StringRef name) {
-  auto map = symbols.lookup<ParameterOp>(name);
+Expected<BoundMap> Interpreter::bindMap(StringRef name) {
+  Expected<ArrayRef<uint8_t>> bytes = bindParameter(name);
+  if (!bytes)
+    return bytes.takeError();
+  MapAttr map = symbols.lookup<ParameterOp>(name).getMapAttr();
+  return BoundMap{map, map.getElementType().isInteger(32)
+                           ? convert<int64_t, int32_t>(*bytes)
+                           : convert<int64_t>(*bytes)};
+}
+
+/// Checks ids against what `name` is: a table, or a map.
+Expected<Ids> Interpreter::checkIds(const Ids &ids, BoundsPolicy policy,
+                                    StringRef name) {
+  if (!symbols.lookup<ParameterOp>(name)) {
+    Expected<BoundTable> table = bindTable(name);
+    return table ? checkBounds(ids, policy, *table, badIds)
+                 : Expected<Ids>(table.takeError());
+  }
+  Expected<BoundMap> map = bindMap(name);
   if (!map)
-    return bindTable(name);
-  auto type = cast<RankedTensorType>(map.getParameterType());
-  return BoundTable{name, RowType(), nullptr, type.getNumElements()};
+    return map.takeError();
+  std::optional<int64_t> numIds = map->getNumIds();
+  if (!numIds)
+    return ids;
+  return checkBounds(ids, policy, {name, RowType(), nullptr, *numIds}, badIds);
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(CheckBoundsOp op) {
-  Expected<BoundTable> table = bindBounds(op.getTable());
-  if (!table)
-    return table.takeError();
-  return lift(
-      checkBounds(get<Ids>(op.getIds()), op.getPolicy(), *table, badIds));
+  return lift(checkIds(get<Ids>(op.getIds()), op.getPolicy(), op.getTable()));
 }
 
-Expected<Ids> Interpreter::remapByParameter(const Ids &ids, StringRef map) {
-  Expected<ArrayRef<uint8_t>> bytes = bindParameter(map);
-  if (!bytes)
-    return bytes.takeError();
-  auto type = cast<RankedTensorType>(
-      symbols.lookup<ParameterOp>(map).getParameterType());
-  return remapIds(ids, type.getElementType().isInteger(32)
-                           ? convert<int64_t, int32_t>(*bytes)
-                           : convert<int64_t>(*bytes));
+Expected<Ids> Interpreter::remapByParameter(const Ids &ids, StringRef name) {
+  Expected<BoundMap> map = bindMap(name);
+  return map ? remapIds(ids, *map) : Expected<Ids>(map.takeError());
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(RemapOp op) {
@@ -237,10 +249,7 @@ Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
   Expected<BoundTable> table = bindTable(name);
   if (!table)
     return table.takeError();
-  Expected<BoundTable> bounds = bindBounds(map.empty() ? name : map);
-  if (!bounds)
-    return bounds.takeError();
-  Expected<Ids> checked = checkBounds(ids, policy, *bounds, badIds);
+  Expected<Ids> checked = checkIds(ids, policy, map.empty() ? name : map);
   if (checked && !map.empty())
     checked = remapByParameter(*checked, map);
   if (!checked)

@@ -21,6 +21,20 @@ struct BoundTable {
   int64_t rows;
 };
 
+/// A map as ops see it: what it does, and its elements one after the other.
+struct BoundMap {
+  MapAttr kind;
+  std::vector<int64_t> elements;
+
+  int64_t getNumEntries() const {
+    return int64_t(elements.size()) / kind.getEntryWidth();
+  }
+  /// 1 + the largest id in bounds; nothing where all are.
+  std::optional<int64_t> getNumIds() const {
+    return kind.getNumIds(getNumEntries());
+  }
+};
+
 // The batch.
 llvm::Error checkBatch(const Batch &batch);
 llvm::Expected<Ids> takeFeature(const Batch &batch, StringRef key);
@@ -32,7 +46,9 @@ llvm::Expected<Weights> weightByPosition(const Ids &ids,
 llvm::Expected<Ids> checkBounds(const Ids &ids, BoundsPolicy policy,
                                 const BoundTable &table,
                                 std::vector<BadId> &badIds);
-llvm::Expected<Ids> remapIds(const Ids &ids, ArrayRef<int64_t> map);
+/// The finaliser of 32-bit MurmurHash3: where a hash table looks first.
+uint32_t hashId(int64_t id);
+llvm::Expected<Ids> remapIds(const Ids &ids, const BoundMap &map);
 
 // Rows.
 Rows lookupRows(const Ids &ids, const BoundTable &table);

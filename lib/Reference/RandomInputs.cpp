@@ -2,6 +2,7 @@
 
 #include "trec/Reference/RandomInputs.h"
 
+#include "OpMeanings.h"
 #include "trec/Reference/Numerics.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -88,22 +89,70 @@ static llvm::StringMap<int64_t> findMappedRows(ModuleOp module,
   return mapped;
 }
 
-/// Weights of -2 to 2; of maps every fourth entry is a pruned row.
-static void fillParameter(Type element, MutableArrayRef<uint8_t> bytes,
+/// The ids that batches ask a map of so many entries for: those that it may
+/// have, and some that it has not.
+static int64_t countAskedIds(MapAttr map, int64_t entries) {
+  return std::min(map.getNumIds(entries).value_or(INT32_MAX), 4 * entries);
+}
+
+/// Every fourth entry of an array, and of a table what has no slot, is pruned.
+static int64_t chooseRow(int64_t rows, Random &random) {
+  bool isPruned = random.below(4) == 0 || rows == 0;
+  return isPruned ? -1 : random.below(rows);
+}
+
+/// Fills at most half of the slots, so that searches end soon.
+static void fillHashTable(MapAttr map, MutableArrayRef<int32_t> elements,
                           int64_t rows, Random &random) {
-  size_t width = element.getIntOrFloatBitWidth() / 8;
-  for (size_t i = 0; i < bytes.size(); i += width) {
-    if (element.isF32()) {
-      store(&bytes[i], 2 * random.symmetric());
-      continue;
-    }
-    bool isPruned = random.below(4) == 0 || rows == 0;
-    int64_t row = isPruned ? -1 : random.below(rows);
-    if (width == sizeof(int32_t))
-      store(&bytes[i], int32_t(row));
-    else
-      store(&bytes[i], row);
+  llvm::fill(elements, -1);
+  int64_t slots = elements.size() / 2;
+  int64_t ids = std::min(map.getIds(), slots / 2);
+  for (int64_t id = 0; id < ids; ++id) {
+    int64_t slot = hashId(id) % slots;
+    while (elements[2 * slot] != -1)
+      slot = (slot + 1) % slots;
+    elements[2 * slot] = int32_t(id);
+    elements[2 * slot + 1] = int32_t(chooseRow(rows, random));
   }
+}
+
+/// Every third or so id of those that are asked for, and at the end slots that
+/// no id has taken, as TorchRec leaves them.
+static void fillSorted(MutableArrayRef<int64_t> elements, Random &random) {
+  int64_t entries = elements.size() / 2, id = -1 - random.below(2);
+  for (int64_t entry = 0; entry < entries; ++entry) {
+    bool isTaken = entry < entries - entries / 4;
+    elements[2 * entry] = isTaken ? id : INT64_MAX;
+    elements[2 * entry + 1] = random.below(entries);
+    id += 1 + random.below(5);
+  }
+}
+
+template <typename T>
+static MutableArrayRef<T> castElements(MutableArrayRef<uint8_t> bytes) {
+  return {reinterpret_cast<T *>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+/// Weights of -2 to 2, and maps to `rows` rows.
+static void fillParameter(MapAttr map, MutableArrayRef<uint8_t> bytes,
+                          int64_t rows, Random &random) {
+  if (!map) {
+    for (float &weight : castElements<float>(bytes))
+      weight = 2 * random.symmetric();
+  } else if (map.getKind() == MapKind::hash_table) {
+    fillHashTable(map, castElements<int32_t>(bytes), rows, random);
+  } else if (map.getKind() == MapKind::sorted) {
+    fillSorted(castElements<int64_t>(bytes), random);
+  } else {
+    for (int32_t &row : castElements<int32_t>(bytes))
+      row = int32_t(chooseRow(rows, random));
+  }
+}
+
+/// Of a map without a number of entries: as many as a table of so many rows
+/// might have. A sorted one sends what it misses to its last row.
+static int64_t chooseEntries(MapAttr map, int64_t rows) {
+  return map.getKind() == MapKind::sorted ? rows : 2 * rows + 1;
 }
 
 int64_t mlir::trec::countTableBytes(ModuleOp module) {
@@ -156,13 +205,15 @@ RandomTables::RandomTables(ModuleOp module, uint64_t seed, Pages pages)
   llvm::StringMap<int64_t> mappedRows = findMappedRows(module, tables);
   for (auto parameter : module.getOps<ParameterOp>()) {
     StringRef name = parameter.getSymName();
-    auto type = cast<RankedTensorType>(parameter.getParameterType());
+    int64_t rows = mappedRows.lookup(name);
+    std::optional<int64_t> entries = parameter.getNumEntries();
+    if (!entries)
+      entries = chooseEntries(parameter.getMapAttr(), rows);
     MutableArrayRef<uint8_t> bytes =
-        add(name, type.getNumElements(), type.getElementTypeBitWidth() / 8);
+        add(name, *entries, parameter.getEntryBytes());
     if (!complete)
       return;
-    fillParameter(type.getElementType(), bytes, mappedRows.lookup(name),
-                  random);
+    fillParameter(parameter.getMapAttr(), bytes, rows, random);
   }
 }
 
@@ -199,9 +250,11 @@ llvm::StringMap<KeyTables> mlir::trec::findKeyTables(ModuleOp module,
   auto note = [&](StringRef key, StringRef table) {
     KeyTables &entry = found[key];
     int64_t rows = tables.lookup(table).rows;
+    if (auto map = symbols.lookup<ParameterOp>(table))
+      rows = countAskedIds(map.getMapAttr(), rows);
     entry.fewestRows = std::min(entry.fewestRows, rows);
     entry.mostRows = std::max(entry.mostRows, rows);
-    // Ids of a pruned table are checked against its map.
+    // Ids that are mapped are checked against the map.
     if (auto op = symbols.lookup<TableOp>(table))
       entry.rowBytes += op.getType().getRowType().getRowBytes();
   };

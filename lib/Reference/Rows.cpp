@@ -47,25 +47,6 @@ Expected<Ids> mlir::trec::checkBounds(const Ids &ids, BoundsPolicy policy,
   return checked;
 }
 
-Expected<Ids> mlir::trec::remapIds(const Ids &ids, ArrayRef<int64_t> map) {
-  Ids remapped = ids;
-  for (int64_t &id : remapped.elements) {
-    if (id == skippedId)
-      continue;
-    // What a bad id becomes; a map without entries prunes it.
-    if (id == 0 && map.empty()) {
-      id = skippedId;
-      continue;
-    }
-    if (id < 0 || id >= int64_t(map.size()))
-      return createStringError("id " + Twine(id) + " of feature \"" +
-                               ids.feature + "\" is outside its map of " +
-                               Twine(map.size()) + " entries");
-    id = map[id];
-  }
-  return remapped;
-}
-
 /// Checked ids have a row, be it the zeros of a table without rows; entries of
 /// a map that are no row of the table, such as -1, have none.
 Rows mlir::trec::lookupRows(const Ids &ids, const BoundTable &table) {

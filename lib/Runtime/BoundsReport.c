@@ -32,7 +32,7 @@ static void describe(const struct trec_job *job, const struct trec_bad_ids *bad,
   error->value = job->variant == TREC_KERNEL_INT32 ? ((const int32_t *)job->args->values)[bad->position]
                                                    : ((const int64_t *)job->args->values)[bad->position];
   const struct trec_bag *prepared = &job->model->bags[bad->bag];
-  error->limit = prepared->remap ? image->parameters[bag->remap - 1].count : prepared->num_rows;
+  error->limit = prepared->remap ? prepared->num_ids : prepared->num_rows;
   char expected[48] = "-1";
   if (error->limit > 0)
     snprintf(expected, sizeof expected, "-1 or 0 to %" PRId64, error->limit - 1);

@@ -48,6 +48,16 @@ static void apply_options(trec_model *model, const trec_create_options *options)
   model->element_bytes = model->image->output_type == TREC_FLOAT32 ? 4 : 2;
 }
 
+/* What the kernels of a bag get to know of its map. An empty hash table has an empty slot, where searches end. */
+static void prepare_map(const trec_model *model, int64_t parameter, struct trec_bag *bag) {
+  const struct trec_parameter_desc *desc = &model->image->parameters[parameter];
+  const struct trec_parameter *map = &model->parameters[parameter];
+  const int64_t entries = map->count || desc->map != TREC_MAP_HASH_TABLE ? map->count : 1;
+  bag->remap = map->data;
+  bag->num_remap = entries * trec_entry_elements(desc);
+  bag->num_ids = desc->map == TREC_MAP_HASH_TABLE ? desc->ids : map->count;
+}
+
 static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
   for (int64_t i = 0; i < image->num_bags; ++i) {
@@ -60,9 +70,9 @@ static void prepare_bags(trec_model *model) {
     bag->feature = desc->feature;
     bag->column_bytes = image->unpooled ? 0 : desc->column * model->element_bytes;
     bag->weights = desc->weights ? model->parameters[desc->weights - 1].data : NULL;
-    bag->max_length = desc->weights ? image->parameters[desc->weights - 1].count : -1;
-    bag->remap = desc->remap ? model->parameters[desc->remap - 1].data : NULL;
-    bag->num_remap = desc->remap ? image->parameters[desc->remap - 1].count : 0;
+    bag->max_length = desc->weights ? model->parameters[desc->weights - 1].count : -1;
+    if (desc->remap)
+      prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
   }
 }

@@ -14,10 +14,11 @@ struct trec_table {
   void *owned; /* what to free: a zero row, or an aligned copy */
 };
 
-/* A parameter as the kernels see it; the map of a pruned table has at least one readable entry. */
+/* A parameter as the kernels see it; a map has at least one readable entry. */
 struct trec_parameter {
   const void *data;
-  void *owned; /* what to free: an aligned copy, or the entry of an empty map */
+  int64_t count; /* weights, or entries of a map */
+  void *owned;   /* what to free: an aligned copy, or the entry of an empty map */
 };
 
 /* What forward needs of one output feature, gathered so that one batch reads one array from front to back. */
@@ -29,8 +30,9 @@ struct trec_bag {
   int64_t column_bytes; /* of its first column in a row of output; 0 without pooling */
   const float *weights; /* by position; NULL: those of the ids, if any */
   int64_t max_length;   /* of its bags: the positions that have a weight; -1: any */
-  const int32_t *remap; /* of a pruned table; NULL: none */
-  int64_t num_remap;
+  const void *remap;    /* from ids to rows; NULL: ids are rows */
+  int64_t num_remap;    /* its elements */
+  int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
 };
 
@@ -79,6 +81,14 @@ struct trec_safetensors;
 int32_t trec_bind_parameter_pointers(trec_model *model, const trec_create_options *options, trec_error *error);
 int32_t trec_bind_parameter_tensors(trec_model *model, const struct trec_safetensors *file, trec_error *error);
 void trec_release_parameters(trec_model *model);
+
+/* Refuses a bound map with which a kernel could not work: rows that are none of its tables', or searches that fail. */
+int32_t trec_check_map(const trec_model *model, int64_t parameter, const char *origin, trec_error *error);
+
+/* Elements of an entry of a parameter: 2 for maps of pairs. */
+static inline int64_t trec_entry_elements(const struct trec_parameter_desc *desc) {
+  return desc->map == TREC_MAP_HASH_TABLE || desc->map == TREC_MAP_SORTED ? 2 : 1;
+}
 
 /* The caller's key of a feature. */
 static inline int64_t trec_slot(const trec_forward_args *args, int64_t feature) {

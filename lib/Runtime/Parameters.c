@@ -1,7 +1,7 @@
-/* Binding a model's parameters: weights by position, and the maps of pruned tables.
+/* Binding a model's parameters: weights by position, and maps from ids to rows.
  *
- * They are vectors of 4-byte elements that come from the same source as the tables. Kernels read them as elements, so
- * what lies at an address that is no multiple of 4 is copied; everything else is used where it lies.
+ * They come from the same source as the tables. Kernels read them as elements, so what lies at an address that is no
+ * multiple of an element's size is copied; everything else is used where it lies.
  */
 #include "Error.h"
 #include "Model.h"
@@ -11,59 +11,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ELEMENT_BYTES = 4 };
+static int64_t element_bytes(const struct trec_parameter_desc *desc) { return desc->type == TREC_INT64 ? 8 : 4; }
+
+static int64_t entry_bytes(const struct trec_parameter_desc *desc) {
+  return element_bytes(desc) * trec_entry_elements(desc);
+}
 
 static int32_t out_of_memory(const trec_model *model, int64_t i, trec_error *error) {
   return trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for parameter \"%s\"",
                    trec_show(trec_parameter_name(model->image, i)).text);
 }
 
-/* A map sends ids to rows of its tables or to -1; kernels check it again, for the caller may change it. */
-static int32_t check_map(const trec_model *model, int64_t i, const char *origin, trec_error *error) {
-  const struct trec_image *image = model->image;
-  const int32_t *map = model->parameters[i].data;
-  for (int64_t b = 0; b < image->num_bags; ++b) {
-    if (image->bags[b].remap != i + 1)
-      continue;
-    const int64_t rows = model->tables[image->bags[b].table].num_rows;
-    for (int64_t id = 0; id < image->parameters[i].count; ++id) {
-      if (map[id] >= -1 && map[id] < rows)
-        continue;
-      error->table = image->bags[b].table;
-      error->value = map[id];
-      error->limit = rows;
-      return trec_fail(error, TREC_WEIGHTS_MISMATCH,
-                       "%s: parameter \"%s\" maps id %" PRId64 " to row %d, but table \"%s\" has %" PRId64 " rows",
-                       origin, trec_show(trec_parameter_name(image, i)).text, id, map[id],
-                       trec_show(trec_table_name(image, error->table)).text, rows);
-    }
-  }
-  return TREC_OK;
-}
-
-static int32_t bind(trec_model *model, int64_t i, const void *data, const char *origin, trec_error *error) {
+static int32_t bind(trec_model *model, int64_t i, const trec_table_data *data, const char *origin, trec_error *error) {
   struct trec_parameter *parameter = &model->parameters[i];
   const struct trec_parameter_desc *desc = &model->image->parameters[i];
-  const size_t bytes = (size_t)desc->count * ELEMENT_BYTES;
-  parameter->data = data;
-  if (!desc->count || (uintptr_t)data % ELEMENT_BYTES) {
-    parameter->owned = calloc(1, bytes + ELEMENT_BYTES);
+  const size_t bytes = (size_t)data->rows * (size_t)entry_bytes(desc);
+  parameter->data = data->data;
+  parameter->count = data->rows;
+  if (!data->rows || (uintptr_t)data->data % (size_t)element_bytes(desc)) {
+    parameter->owned = malloc(bytes + (size_t)entry_bytes(desc));
     if (!parameter->owned)
       return out_of_memory(model, i, error);
-    if (desc->count)
-      memcpy(parameter->owned, data, bytes);
-    else if (desc->type == TREC_INT32)
-      *(int32_t *)parameter->owned = -1; /* what a bad id, taken for id 0, is mapped to */
+    if (data->rows)
+      memcpy(parameter->owned, data->data, bytes);
+    else
+      memset(parameter->owned, 0xff, (size_t)entry_bytes(desc)); /* no row for a bad id, and an empty slot */
     parameter->data = parameter->owned;
   }
-  return desc->type == TREC_INT32 ? check_map(model, i, origin, error) : TREC_OK;
+  return desc->map == TREC_MAP_NONE ? TREC_OK : trec_check_map(model, i, origin, error);
 }
 
-static int32_t wrong_count(const trec_model *model, int64_t i, int64_t count, const char *origin, trec_error *error) {
-  error->value = count;
-  error->limit = model->image->parameters[i].count;
-  return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: parameter \"%s\" has %" PRId64 " elements, expected %" PRId64,
-                   origin, trec_show(trec_parameter_name(model->image, i)).text, count, error->limit);
+/* Holds the size of a parameter that was found against the model's. */
+static int32_t check_count(const trec_model *model, int64_t i, const trec_table_data *data, const char *origin,
+                           trec_error *error) {
+  const struct trec_parameter_desc *desc = &model->image->parameters[i];
+  const char *what = trec_entry_elements(desc) == 1 ? "elements" : "entries";
+  const struct trec_shown name = trec_show(trec_parameter_name(model->image, i));
+  int64_t bytes;
+  if (data->row_bytes != entry_bytes(desc))
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH,
+                     "%s: parameter \"%s\" has %s of %" PRId64 " bytes, expected %" PRId64, origin, name.text, what,
+                     data->row_bytes, entry_bytes(desc));
+  const int fits = data->rows >= 0 && !__builtin_mul_overflow(data->rows, data->row_bytes, &bytes);
+  if (fits && (data->rows == desc->count || desc->count < 0))
+    return TREC_OK;
+  error->value = data->rows;
+  error->limit = desc->count;
+  if (desc->count < 0)
+    return trec_fail(error, TREC_WEIGHTS_MISMATCH,
+                     "%s: parameter \"%s\" has %" PRId64 " %s, expected a number of them that fits into memory", origin,
+                     name.text, data->rows, what);
+  return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: parameter \"%s\" has %" PRId64 " %s, expected %" PRId64, origin,
+                   name.text, data->rows, what, error->limit);
 }
 
 int32_t trec_bind_parameter_pointers(trec_model *model, const trec_create_options *options, trec_error *error) {
@@ -75,17 +74,12 @@ int32_t trec_bind_parameter_pointers(trec_model *model, const trec_create_option
   int32_t status = TREC_OK;
   for (int64_t i = 0; i < image->num_parameters && status == TREC_OK; ++i) {
     const trec_table_data *data = &options->parameters[i];
-    const char *name = trec_parameter_name(image, i);
-    if (data->rows != image->parameters[i].count)
-      return wrong_count(model, i, data->rows, origin, error);
-    if (data->row_bytes != ELEMENT_BYTES)
-      return trec_fail(error, TREC_WEIGHTS_MISMATCH,
-                       "%s: parameter \"%s\" has elements of %" PRId64 " bytes, expected %d", origin,
-                       trec_show(name).text, data->row_bytes, ELEMENT_BYTES);
-    if (data->rows && !data->data)
+    status = check_count(model, i, data, origin, error);
+    if (status == TREC_OK && data->rows && !data->data)
       return trec_fail(error, TREC_INVALID_ARGUMENT, "%s: parameter \"%s\" has %" PRId64 " elements at null", origin,
-                       trec_show(name).text, data->rows);
-    status = bind(model, i, data->data, origin, error);
+                       trec_show(trec_parameter_name(image, i)).text, data->rows);
+    if (status == TREC_OK)
+      status = bind(model, i, data, origin, error);
   }
   return status;
 }
@@ -94,14 +88,16 @@ int32_t trec_bind_parameter_tensors(trec_model *model, const struct trec_safeten
   const struct trec_image *image = model->image;
   int32_t status = TREC_OK;
   for (int64_t i = 0; i < image->num_parameters && status == TREC_OK; ++i) {
-    const char *dtype = image->parameters[i].type == TREC_FLOAT32 ? "F32" : "I32";
-    const struct trec_wanted wanted = {"parameter", trec_parameter_name(image, i), dtype, 1};
+    const struct trec_parameter_desc *desc = &image->parameters[i];
+    const char *dtype = desc->type == TREC_FLOAT32 ? "F32" : desc->type == TREC_INT32 ? "I32" : "I64";
+    const struct trec_wanted wanted = {"parameter", trec_parameter_name(image, i), dtype,
+                                       (int)trec_entry_elements(desc), (int)element_bytes(desc)};
     trec_table_data data = {0};
     status = trec_safetensors_find(file, &wanted, &data, error);
-    if (status == TREC_OK && data.rows != image->parameters[i].count)
-      return wrong_count(model, i, data.rows, file->origin, error);
     if (status == TREC_OK)
-      status = bind(model, i, data.data, file->origin, error);
+      status = check_count(model, i, &data, file->origin, error);
+    if (status == TREC_OK)
+      status = bind(model, i, &data, file->origin, error);
   }
   return status;
 }

@@ -48,6 +48,7 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     call.weights = bag->weights ? bag->weights : args->weights;
     call.remap = bag->remap;
     call.num_remap = bag->num_remap;
+    call.num_ids = bag->num_ids;
     if (model->image->unpooled)
       run_ids(job, i, &call, begin, end);
     else {

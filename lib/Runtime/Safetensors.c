@@ -158,14 +158,23 @@ static struct excerpt excerpt(const struct trec_json *json, int token, int most)
   return (struct excerpt){t->end - t->start < most ? t->end - t->start : most, json->text + t->start};
 }
 
-/* Reads the shape: [rows, bytes per row] of bytes, or [count] of elements of 4 bytes. */
-static int read_shape(const struct trec_json *json, int token, int dimensions, struct trec_table_data *found) {
-  uint64_t shape[2] = {0, 4};
-  if (!trec_json_integers(json, token, shape, dimensions) || shape[0] > INT64_MAX || shape[1] > INT64_MAX)
+/* Reads the shape: [rows, elements of a row], or [rows] of one element each. */
+static int read_shape(const struct trec_json *json, int token, const struct trec_wanted *wanted,
+                      struct trec_table_data *found) {
+  uint64_t shape[2] = {0, 1}, bytes;
+  if (!trec_json_integers(json, token, shape, wanted->dimensions) || shape[0] > INT64_MAX ||
+      __builtin_mul_overflow(shape[1], wanted->element_bytes, &bytes) || bytes > INT64_MAX)
     return 0;
   found->rows = (int64_t)shape[0];
-  found->row_bytes = (int64_t)shape[1];
+  found->row_bytes = (int64_t)bytes;
   return 1;
+}
+
+/* What a shape should have been, for messages. */
+static const char *expected_shape(const struct trec_wanted *wanted) {
+  if (wanted->dimensions == 1)
+    return "[elements]";
+  return wanted->element_bytes == 1 ? "[rows, bytes per row]" : "[entries, elements of an entry]";
 }
 
 static int32_t read_tensor(const struct trec_safetensors *file, const struct trec_wanted *wanted, int object,
@@ -184,11 +193,10 @@ static int32_t read_tensor(const struct trec_safetensors *file, const struct tre
     return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: %s \"%s\": dtype is \"%.*s\", expected \"%s\"", file->origin,
                      wanted->what, name.text, dtype.length, dtype.text, wanted->dtype);
   }
-  if (!read_shape(json, d.shape, wanted->dimensions, found)) {
+  if (!read_shape(json, d.shape, wanted, found)) {
     const struct excerpt shape = excerpt(json, d.shape, 60);
     return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: %s \"%s\": shape is %.*s, expected %s", file->origin,
-                     wanted->what, name.text, shape.length, shape.text,
-                     wanted->dimensions == 2 ? "[rows, bytes per row]" : "[elements]");
+                     wanted->what, name.text, shape.length, shape.text, expected_shape(wanted));
   }
   return locate(file, wanted, offsets, found, error);
 }

@@ -34,7 +34,8 @@ struct trec_wanted {
   const char *what; /* "table" or "parameter", for messages */
   const char *name;
   const char *dtype; /* as safetensors spells it */
-  int dimensions;    /* 2: rows of bytes; 1: elements of 4 bytes each */
+  int dimensions;    /* 2 or 1 */
+  int element_bytes; /* of the dtype */
 };
 
 /* Finds a tensor; of one dimension it has a row per element. */

@@ -98,7 +98,7 @@ static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file
     return status;
   for (int64_t i = 0; i < image->num_tables && status == TREC_OK; ++i) {
     trec_table_data data = {0};
-    const struct trec_wanted wanted = {"table", trec_table_name(image, i), "U8", 2};
+    const struct trec_wanted wanted = {"table", trec_table_name(image, i), "U8", 2, 1};
     status = trec_safetensors_find(file, &wanted, &data, error);
     if (status != TREC_OK)
       error->table = i;

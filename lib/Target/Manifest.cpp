@@ -17,9 +17,10 @@ static void readTables(ModuleOp module, Manifest &manifest,
     manifest.tables.push_back({table.getSymName().str(), table.getType(), {}});
   }
   for (auto parameter : module.getOps<ParameterOp>())
-    manifest.parameters.push_back(
-        {parameter.getSymName().str(),
-         cast<RankedTensorType>(parameter.getParameterType())});
+    manifest.parameters.push_back({parameter.getSymName().str(),
+                                   parameter.getType(), parameter.getMapAttr(),
+                                   parameter.getNumEntries(),
+                                   parameter.getEntryBytes()});
 }
 
 static void readGroup(LookupGroupInterface group, Manifest &manifest,
@@ -37,9 +38,10 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
         manifest.tables[tableIndex.lookup(table)].kernels;
     if (!llvm::is_contained(kernels, kernel))
       kernels.push_back(kernel);
-    manifest.outputs.push_back({"", bag.getFeature().str(), table.str(),
-                                pooling.str(), bag.getColumn(),
-                                group.getRowType().getDim()});
+    manifest.outputs.push_back(
+        {"", bag.getFeature().str(), table.str(), pooling.str(),
+         bag.getRemap() ? bag.getRemap().getValue().str() : "", bag.getColumn(),
+         group.getRowType().getDim()});
   }
 }
 
@@ -94,6 +96,8 @@ static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
           json.attribute("feature", output.feature);
           json.attribute("table", output.table);
           json.attribute("pooling", output.pooling);
+          if (!output.remap.empty())
+            json.attribute("remap", output.remap);
           json.attribute("column", output.column);
           json.attribute("dim", output.dim);
         });
@@ -118,6 +122,25 @@ static void writeTable(llvm::json::OStream &json, const ManifestTable &table) {
                                 : llvm::json::Value(rows * row.getRowBytes()));
     json.attribute("kernel",
                    table.kernels.empty() ? "" : table.kernels.front());
+  });
+}
+
+static void writeParameter(llvm::json::OStream &json,
+                           const ManifestParameter &parameter) {
+  MapAttr map = parameter.map;
+  Type element = parameter.type.getElementType();
+  json.object([&] {
+    json.attribute("name", parameter.name);
+    json.attribute("dtype", element.isF32()         ? "float32"
+                            : element.isInteger(32) ? "int32"
+                                                    : "int64");
+    json.attribute("count", parameter.count);
+    json.attribute("entry_bytes", parameter.entryBytes);
+    if (!map)
+      return;
+    json.attribute("map", stringifyMapKind(map.getKind()));
+    if (map.getKind() == MapKind::hash_table)
+      json.attribute("num_ids", map.getIds());
   });
 }
 
@@ -158,13 +181,7 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
     });
     json.attributeArray("parameters", [&] {
       for (const ManifestParameter &parameter : manifest.parameters)
-        json.object([&] {
-          json.attribute("name", parameter.name);
-          json.attribute("dtype", parameter.type.getElementType().isF32()
-                                      ? "float32"
-                                      : "int32");
-          json.attribute("count", parameter.type.getNumElements());
-        });
+        writeParameter(json, parameter);
     });
     writeLevels(json, levels);
     json.attributeArray("kernels", [&] {

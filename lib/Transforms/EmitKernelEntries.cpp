@@ -42,6 +42,7 @@ enum KernelParameter {
   output,
   report,
   remap,
+  numIds,
   begin,
   end
 };
@@ -57,7 +58,8 @@ enum ArgsField {
   fieldOutputStride,
   fieldReport,
   fieldRemap,
-  fieldNumRemap
+  fieldNumRemap,
+  fieldNumIds
 };
 
 /// Builds the entry of one kernel.
@@ -78,6 +80,10 @@ private:
   }
   Value constant(int64_t value) {
     return LLVM::ConstantOp::create(b, i64, b.getI64IntegerAttr(value));
+  }
+  Value toIndex(Value integer) {
+    return UnrealizedConversionCastOp::create(b, b.getIndexType(), integer)
+        .getResult(0);
   }
   Value makeMemRef(KernelParameter parameter, ArgsField field, Value size0,
                    Value stride0);
@@ -156,6 +162,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value numRows = load(fieldNumRows, i64);
   Value outputStride = load(fieldOutputStride, i64);
   Value numRemap = load(fieldNumRemap, i64);
+  Value numIds = load(fieldNumIds, i64);
   Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
                       makeMemRef(ids, fieldIndices, unknown, {}),
                       makeMemRef(offsets, fieldOffsets, unknown, {}),
@@ -163,12 +170,9 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
                       makeMemRef(output, fieldOutput, unknown, outputStride),
                       makeMemRef(report, fieldReport, constant(2), {}),
                       makeMemRef(remap, fieldRemap, numRemap, {}),
-                      UnrealizedConversionCastOp::create(b, b.getIndexType(),
-                                                         block->getArgument(1))
-                          .getResult(0),
-                      UnrealizedConversionCastOp::create(b, b.getIndexType(),
-                                                         block->getArgument(2))
-                          .getResult(0)};
+                      toIndex(numIds),
+                      toIndex(block->getArgument(1)),
+                      toIndex(block->getArgument(2))};
   func::CallOp::create(b, kernel, operands);
   LLVM::ReturnOp::create(b, ValueRange{});
   return entry;
@@ -202,14 +206,27 @@ struct SymbolIndices {
   }
 };
 
+static int64_t getTypeCode(Type element) {
+  if (element.isF32())
+    return TREC_FLOAT32;
+  return element.isInteger(32) ? TREC_INT32 : TREC_INT64;
+}
+
+/// The codes of maps in KernelABI.h: 0 is none.
+static int64_t getMapCode(MapAttr map) {
+  return map ? 1 + int64_t(map.getKind()) : 0;
+}
+
 static void describeParameters(ModuleOp module, Descriptors &descriptors,
                                SymbolIndices &indices) {
   for (auto parameter : module.getOps<ParameterOp>()) {
     indices.parameters[parameter.getSymName()] = indices.parameters.size();
-    auto type = cast<RankedTensorType>(parameter.getParameterType());
+    MapAttr map = parameter.getMapAttr();
     descriptors.parameters.append(
-        {descriptors.addString(parameter.getSymName()), type.getNumElements(),
-         type.getElementType().isF32() ? TREC_FLOAT32 : TREC_INT32});
+        {descriptors.addString(parameter.getSymName()),
+         parameter.getNumEntries().value_or(-1),
+         getTypeCode(parameter.getType().getElementType()), getMapCode(map),
+         map ? map.getIds() : 0});
   }
 }
 
@@ -289,7 +306,7 @@ static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
   b.setInsertionPointToEnd(module.getBody());
   emitIntegers(b, "trec_features", descriptors.features, 1);
   emitIntegers(b, "trec_tables", descriptors.tables, 5);
-  emitIntegers(b, "trec_parameters", descriptors.parameters, 3);
+  emitIntegers(b, "trec_parameters", descriptors.parameters, 5);
   emitIntegers(b, "trec_bags", bags, 6);
   emitStrings(b, descriptors.strings);
   emitKernelTable(b, "trec_kernels" + suffix, descriptors.kernels);

@@ -38,12 +38,12 @@ struct Configuration {
   PoolingAttr pooling;
   BoundsPolicyAttr policy;
   Weighting weighting;
-  bool remapped;
+  std::optional<MapKind> remap;
 
   auto asTuple() const {
     return std::make_tuple(row.getAsOpaquePointer(),
                            pooling ? pooling.getAsOpaquePointer() : nullptr,
-                           policy.getAsOpaquePointer(), weighting, remapped);
+                           policy.getAsOpaquePointer(), weighting, remap);
   }
 };
 
@@ -97,24 +97,39 @@ static Weighting getWeighting(EmbeddingBagOp lookup) {
   return lookup.getWeights() ? Weighting::sample : Weighting::none;
 }
 
-static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature, RowType row,
-                         int64_t column) {
+static RowType getRowType(StringRef table, const SymbolTable &symbols) {
+  return symbols.lookup<TableOp>(table).getType().getRowType();
+}
+
+/// The kind of the map of a lookup, where it has one.
+static std::optional<MapKind> getRemapKind(FlatSymbolRefAttr remap,
+                                           const SymbolTable &symbols) {
+  if (!remap)
+    return std::nullopt;
+  auto map = symbols.lookup<ParameterOp>(remap.getValue());
+  return map.getMapAttr().getKind();
+}
+
+static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature,
+                         int64_t column, const SymbolTable &symbols) {
   auto bag = BagAttr::get(
       lookup.getContext(), lookup.getTableAttr(), feature.getKeyAttr(), column,
       lookup.getPositionWeightsAttr(), lookup.getRemapAttr());
-  return {{row, lookup.getPoolingAttr(), lookup.getPolicyAttr(),
-           getWeighting(lookup), bool(lookup.getRemapAttr())},
+  return {{getRowType(lookup.getTable(), symbols), lookup.getPoolingAttr(),
+           lookup.getPolicyAttr(), getWeighting(lookup),
+           getRemapKind(lookup.getRemapAttr(), symbols)},
           bag,
           feature.getKjt()};
 }
 
-static Member makeMember(EmbeddingOp lookup, FeatureOp feature, RowType row,
-                         int64_t column) {
+static Member makeMember(EmbeddingOp lookup, FeatureOp feature, int64_t column,
+                         const SymbolTable &symbols) {
   auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
                           feature.getKeyAttr(), column, FlatSymbolRefAttr(),
                           lookup.getRemapAttr());
-  return {{row, PoolingAttr(), lookup.getPolicyAttr(), Weighting::none,
-           bool(lookup.getRemapAttr())},
+  return {{getRowType(lookup.getTable(), symbols), PoolingAttr(),
+           lookup.getPolicyAttr(), Weighting::none,
+           getRemapKind(lookup.getRemapAttr(), symbols)},
           bag,
           feature.getKjt()};
 }
@@ -138,8 +153,7 @@ static FailureOr<Member> describeLookup(Operation *output, Value operand,
   if constexpr (std::is_same_v<OpT, EmbeddingBagOp>)
     if (failed(verifySampleWeights(lookup, feature)))
       return failure();
-  auto table = symbols.lookup<TableOp>(lookup.getTable());
-  return makeMember(lookup, feature, table.getType().getRowType(), column);
+  return makeMember(lookup, feature, column, symbols);
 }
 
 static FailureOr<Groups> collectGroups(Operation *output,

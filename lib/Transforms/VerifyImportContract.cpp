@@ -249,7 +249,7 @@ static LogicalResult verifyAllWeighted(func::FuncOp forward) {
   return success();
 }
 
-/// C14: the kernels that do not pool know no weights.
+/// C13: the kernels that do not pool know no weights.
 static LogicalResult verifyUnpooled(func::FuncOp forward) {
   for (auto materialize : forward.getOps<MaterializeOp>()) {
     auto weight = materialize.getValues().getDefiningOp<WeightOp>();
@@ -290,18 +290,6 @@ static LogicalResult verifyName(Operation *op, StringRef what, StringRef name) {
   return op->emitOpError("expected a name of a ")
          << what << " without NUL, got "
          << StringAttr::get(op->getContext(), name);
-}
-
-/// C13: the kernels read maps of i32.
-static LogicalResult verifyMaps(ModuleOp module) {
-  for (auto parameter : module.getOps<ParameterOp>()) {
-    auto type = cast<RankedTensorType>(parameter.getParameterType());
-    if (type.getElementType().isInteger(64))
-      return parameter.emitOpError("is not compiled: expected a map of i32, "
-                                   "got ")
-             << type << "; a pruned table has fewer rows than i32 counts";
-  }
-  return success();
 }
 
 /// C12: names are C strings in the compiled model.
@@ -352,7 +340,7 @@ void VerifyImportContractPass::runOnOperation() {
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
       failed(verifyAllWeighted(*forward)) || failed(verifyUnpooled(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
-      failed(verifyMaps(module)) || failed(verifyNames(module, *forward)))
+      failed(verifyNames(module, *forward)))
     return signalPassFailure();
   markAllAnalysesPreserved();
 }

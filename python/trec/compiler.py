@@ -79,20 +79,21 @@ def compile(
     dtype: Any = None,
     output_dtype: Optional[str] = None,
     bounds_check: Optional[str] = None,
+    dynamic_rows: bool = False,
     **tool_options: Any,
 ) -> Path:
     """Compiles a module, an exported directory or an `.mlir` file; returns the path of the `.so`.
 
-    A module's weights are written beside the `.so`. `dtype`, `output_dtype` and `bounds_check` are those of
-    `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is `--report=r.json`).
+    A module's weights are written beside the `.so`. `dtype`, `output_dtype`, `bounds_check` and `dynamic_rows` are
+    those of `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is `--report=r.json`).
     """
     options = _options(cpu, gpu, weights, tool_options)
-    export = {"dtype": dtype, "output_dtype": output_dtype, "bounds_check": bounds_check}
+    export = {"dtype": dtype, "output_dtype": output_dtype, "bounds_check": bounds_check, "dynamic_rows": dynamic_rows}
     path = Path(output) if output is not None else _temporary_directory() / "model.so"
     if not _is_path(module_or_dir):
         _compile_module(module_or_dir, path, options, export)
         return path
-    given = [name for name, value in export.items() if value is not None]
+    given = [name for name, value in export.items() if value not in (None, False)]
     if given:
         raise InputError(f"{given[0]} applies to modules, '{module_or_dir}' has been exported already")
     path.parent.mkdir(parents=True, exist_ok=True)

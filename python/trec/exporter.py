@@ -33,19 +33,24 @@ def export(
     dtype: Union[None, str, dict[str, str]] = None,
     output_dtype: Optional[str] = None,
     bounds_check: Optional[str] = None,
+    dynamic_rows: bool = False,
 ) -> list[Path]:
     """Writes `model.mlir` and `model.safetensors` for each supported collection in `module`; returns the directories.
 
     A collection given directly goes to `dir`, one inside a model to `dir/<its qualified name>`. A float collection
     needs `dtype`: one of fp32, fp16, bf16, fp8, int8, int4, int2, or a dict by table. `bounds_check` overrides the
-    module's own.
+    module's own. With `dynamic_rows` the weights file says how many rows each table and entries each map has, so that a
+    retrained model needs no new code; ids that a hash table lacks are then pruned ones, however large they are.
     """
-    from trec.torch.collect import CollectOptions, find_collections
+    from trec.torch.collect import CollectOptions, find_collections, with_managed_maps
 
-    found = find_collections(module, CollectOptions(dtype, output_dtype, bounds_check))
+    options = CollectOptions(dtype, output_dtype, bounds_check)
+    found = [with_managed_maps(item) for item in find_collections(module, options)]
     directories = []
     for item in found:
         target = Path(dir, item.path) if item.path else Path(dir)
+        if dynamic_rows:
+            item.spec.leave_rows_open()
         write_model(item.spec, item.tensors(), target)
         directories.append(target)
     return directories

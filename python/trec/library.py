@@ -115,7 +115,7 @@ def library_from_bytes(contents: bytes) -> Library:
 class Weights:
     """Where a model's rows are: a file, or the address and number of rows of each table in the model's order.
 
-    With tables also the address and number of elements of each parameter.
+    With tables also the address and number of entries of each parameter.
     """
 
     path: Optional[str] = None
@@ -162,7 +162,8 @@ class Handle:
         if weights.tables is not None:
             row_bytes = [table["row_bytes"] for table in library.tables]
             create.tables, create.num_tables = _data_array(weights.tables, row_bytes)
-            create.parameters, create.num_parameters = _data_array(weights.parameters, [4] * len(weights.parameters))
+            entry_bytes = [parameter["entry_bytes"] for parameter in library.parameters]
+            create.parameters, create.num_parameters = _data_array(weights.parameters, entry_bytes)
         create.bounds_check = abi.BOUNDS[options.bounds_check]
         create.threads = options.threads
         create.warning = _WARNING

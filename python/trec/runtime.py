@@ -13,7 +13,7 @@ from trec.errors import InputError, TrecError, WeightsError
 from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, ids_per_key, open_library
 
 PathLike = Union[str, "os.PathLike[str]"]
-_PARAMETER_TYPES = {"float32": np.float32, "int32": np.int32}
+_PARAMETER_TYPES = {"float32": np.float32, "int32": np.int32, "int64": np.int64}
 _ID_TYPES = {np.dtype(np.int32): abi.INT32, np.dtype(np.int64): abi.INT64}
 # numpy has no bfloat16: its bits are handed out.
 _OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
@@ -200,6 +200,21 @@ def _array_of(arrays: Mapping[str, np.ndarray], kind: str, name: str) -> np.ndar
     return arrays[name]
 
 
+def check_parameter(parameter: Mapping[str, Any], array: np.ndarray) -> None:
+    """Holds an array against what a model's metadata say of a parameter."""
+    kind = np.dtype(_PARAMETER_TYPES[parameter["dtype"]])
+    width = parameter["entry_bytes"] // kind.itemsize
+    count, shape = parameter["count"], array.shape
+    is_shaped = len(shape) > 0 and shape == ((shape[0],) if width == 1 else (shape[0], width))
+    if array.dtype == kind and is_shaped and count in (None, shape[0]) and array.flags.c_contiguous:
+        return
+    expected = "entries" if count is None else str(count)
+    raise WeightsError(
+        f"parameter '{parameter['name']}': expected contiguous {kind}[{expected}{'' if width == 1 else f', {width}'}], "
+        f"got {array.dtype}{list(shape)}"
+    )
+
+
 def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tuple[Weights, list[np.ndarray]]:
     keep = []
     for table in library.tables:
@@ -211,14 +226,9 @@ def _weights_of_arrays(library: Library, arrays: Mapping[str, np.ndarray]) -> tu
             )
         keep.append(rows)
     for parameter in library.parameters:
-        vector, count = _array_of(arrays, "parameter", parameter["name"]), parameter["count"]
-        kind = np.dtype(_PARAMETER_TYPES[parameter["dtype"]])
-        if vector.dtype != kind or vector.shape != (count,) or not vector.flags.c_contiguous:
-            raise WeightsError(
-                f"parameter '{parameter['name']}': expected contiguous {kind}[{count}], "
-                f"got {vector.dtype}{list(vector.shape)}"
-            )
-        keep.append(vector)
+        array = _array_of(arrays, "parameter", parameter["name"])
+        check_parameter(parameter, array)
+        keep.append(array)
     places = [(array.ctypes.data, array.shape[0]) for array in keep]
     return Weights(tables=places[: len(library.tables)], parameters=places[len(library.tables) :]), keep
 
@@ -246,9 +256,9 @@ def load(
 ) -> Union[Model, SequenceModel]:
     """Loads a compiled model.
 
-    `weights`: a safetensors file, or arrays `uint8[rows, row_bytes]` by table (and `float32[length]` by the name of
-    each vector of position weights), which are used where they lie. Without
-    it the weights inside the `.so` are used, or else those of the file beside it with the suffix `.safetensors`.
+    `weights`: a safetensors file, or arrays that are used where they lie: `uint8[rows, row_bytes]` by table, and by the
+    name of each parameter `float32[length]` position weights or a map from ids to rows. Without it the weights inside
+    the `.so` are used, or else those of the file beside it with the suffix `.safetensors`.
     """
     if device != "cpu":
         raise InputError(f"device: expected 'cpu', got '{device}'")

@@ -19,6 +19,28 @@ def row_bytes(dim: int, dtype: str, row_alignment: int) -> int:
     return -(-unpadded // row_alignment) * row_alignment
 
 
+ARRAY, HASH_TABLE, SORTED = "array", "hash_table", "sorted"
+
+
+@dataclass
+class RemapSpec:
+    """A map from ids to the rows of a table; `name` is that of its tensor in the weights file.
+
+    `length` counts entries, None where the weights file says it. `num_ids` is of a hash table: ids below it are good.
+    """
+
+    name: str
+    kind: str
+    length: Optional[int]
+    num_ids: Optional[int] = None
+
+    def to_dict(self) -> dict[str, Any]:
+        result = asdict(self)
+        if self.num_ids is None:
+            del result["num_ids"]
+        return result
+
+
 @dataclass
 class TableSpec:
     """`pooling` means nothing in a model without pooling."""
@@ -30,10 +52,16 @@ class TableSpec:
     features: list[str]
     pooling: str = "sum"
     row_alignment: int = 16
+    remap: Optional[RemapSpec] = None
 
     @property
     def row_bytes(self) -> int:
         return row_bytes(self.embedding_dim, self.dtype, self.row_alignment)
+
+    def to_dict(self) -> dict[str, Any]:
+        result = asdict(self)
+        del result["remap"]
+        return result if self.remap is None else {**result, "remap": self.remap.to_dict()}
 
 
 @dataclass
@@ -93,8 +121,15 @@ class ModelSpec:
         if not self.features:
             self.features = list(dict.fromkeys(output.feature for output in self.outputs))
 
+    def leave_rows_open(self) -> None:
+        """The weights file says how many rows each table and entries each map has."""
+        for table in self.tables:
+            table.num_embeddings = None
+            if table.remap:
+                table.remap.length = table.remap.num_ids = None
+
     def to_dict(self) -> dict[str, Any]:
-        result: dict[str, Any] = {"trec_spec": 1, **asdict(self)}
+        result: dict[str, Any] = {"trec_spec": 1, **asdict(self), "tables": [table.to_dict() for table in self.tables]}
         for name in ("weights", "position_weights"):
             if not result[name]:
                 del result[name]

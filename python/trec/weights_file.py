@@ -1,5 +1,5 @@
-"""The canonical weights file: safetensors with one U8 tensor `[rows, row_bytes]` per table and one F32 vector for
-each feature that is weighted by position.
+"""The canonical weights file: safetensors with one U8 tensor `[rows, row_bytes]` per table, one F32 vector for each
+feature that is weighted by position, and one tensor of integers for each map from ids to rows.
 
 Written streaming: a table is handed over as chunks, so the largest thing in memory beside the caller's own tables is
 one chunk. The layout is canonical (same tables, same bytes): order by alignment, data at a multiple of 64 bytes.
@@ -20,8 +20,9 @@ from trec.errors import WeightsError
 PathLike = Union[str, "os.PathLike[str]"]
 DATA_ALIGNMENT = 64
 CHUNK_BYTES = 1 << 26
-# Of vectors; a table is bytes, whatever is in its rows.
-_TYPES = {"F32": "<f4", "I32": "<i4"}
+# Of parameters; a table is bytes, whatever is in its rows.
+_TYPES = {"F32": "<f4", "I32": "<i4", "I64": "<i8"}
+_NAMES = {"float32": "F32", "int32": "I32", "int64": "I64"}
 
 
 @dataclass
@@ -44,7 +45,7 @@ class TableRows:
 
 @dataclass
 class Parameter:
-    """A vector to write: float32 weights by position, or the int32 map of a pruned table."""
+    """A small tensor to write: float32 weights by position, or a map from ids to rows."""
 
     name: str
     array: np.ndarray
@@ -55,7 +56,7 @@ class Parameter:
 
     @property
     def entry(self) -> dict[str, Any]:
-        return {"dtype": {"float32": "F32", "int32": "I32"}[self.array.dtype.name], "shape": list(self.array.shape)}
+        return {"dtype": _NAMES[self.array.dtype.name], "shape": list(self.array.shape)}
 
     def chunks(self) -> Iterable[Any]:
         return array_chunks(np.ascontiguousarray(self.array))
@@ -130,7 +131,7 @@ def _umask() -> int:
 
 
 def read_weights(path: PathLike) -> dict[str, np.ndarray]:
-    """Maps each table as `uint8[rows, row_bytes]`, and vectors of float32; what is written to them stays in memory."""
+    """Maps each table as `uint8[rows, row_bytes]`, and parameters; what is written to them stays in memory."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")

@@ -44,25 +44,24 @@ func.func @library_fma(%kjt: !kjt, %dest: !keyed) -> !keyed {
 
 // -----
 
-// A map: ids are checked against its entries, and an entry that is no row of the
+// An array: ids are checked against its entries, and an entry that is no row of the
 // table gives none. A fetch goes through the map too.
 #layout = #trec.row_layout<header = none>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [8], f32>
 trec.table @t : !trec.table<1000x8, fp32, #layout>
-trec.parameter @m : tensor<5000xi32>
+trec.parameter @m maps <array> : tensor<5000xi32>
 func.func @map(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group mean %kjt into %dest [#trec.bag<@t, "f", 0, remap = @m>]
     rows !trec.row<8, fp32, #layout> bounds warning
     lowering <vector_width = 8, accumulators = 8, prefetch_distance = 2> : !kjt, !keyed
   return %0 : !keyed
 }
-// CHECK: trec.dispatch @bag_remapped_mean_fp32x8_align1_f32_i32, @bag_remapped_mean_fp32x8_align1_f32_i64(
-// CHECK-LABEL: func.func private @bag_remapped_mean_fp32x8_align1_f32_i32(
+// CHECK: trec.dispatch @bag_remapped_by_array_mean_fp32x8_align1_f32_i32, @bag_remapped_by_array_mean_fp32x8_align1_f32_i64(
+// CHECK-LABEL: func.func private @bag_remapped_by_array_mean_fp32x8_align1_f32_i32(
 // CHECK-SAME: %[[ROWS:[^:]*]]: memref<?x32xi8>, %[[IDS:[^:]*]]: memref<?xi32>
-// CHECK-SAME: memref<2xi64>, %[[MAP:[^:]*]]: memref<?xi32>
+// CHECK-SAME: memref<2xi64>, %[[MAP:[^:]*]]: memref<?xi32>, %[[NUM_IDS:[^:]*]]: index
 // CHECK: %[[NUM_ROWS:.*]] = memref.dim %[[ROWS]]
-// CHECK: %[[NUM_IDS:.*]] = memref.dim %[[MAP]]
 // CHECK: scf.for %[[POSITION:[^ ]*]] = {{.*}} iter_args(
 // CHECK: memref.load %[[IDS]]
 // CHECK: arith.cmpi ult, %{{.*}}, %[[NUM_IDS]]
@@ -81,3 +80,80 @@ func.func @map(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK:   scf.yield %[[STORED]], %[[IS_ROW]]
 // CHECK: scf.if %[[ROW]]#1 -> (vector<8xf32>)
 // CHECK: vector.load %[[ROWS]][%[[ROW]]#0,
+
+// -----
+
+// A hash table: the probe starts at the hash of the id, goes round the slots, and
+// ends at the id, at an empty slot, or when all have been seen.
+#layout = #trec.row_layout<header = none>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, fp32, #layout>
+trec.parameter @m maps <hash_table, ids = 5000> : tensor<64x2xi32>
+func.func @hash_table(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, remap = @m>]
+    rows !trec.row<8, fp32, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_remapped_by_hash_table_sum_fp32x8_align1_f32_i64(
+// CHECK-SAME: memref<2xi64>, %[[MAP:[^:]*]]: memref<?xi32>, %[[NUM_IDS:[^:]*]]: index
+// CHECK: %[[NUM_ROWS:.*]] = memref.dim
+// CHECK: %[[ELEMENTS:.*]] = memref.dim %[[MAP]]
+// CHECK: %[[SLOTS:.*]] = arith.shrui %[[ELEMENTS]], %{{.*}} : index
+// CHECK: arith.cmpi ult, %{{.*}}, %[[NUM_IDS]]
+// CHECK: %[[ID:.*]]:2 = scf.if
+// CHECK: %{{.*}}:2 = scf.if %[[ID]]#1 -> (index, i1) {
+// CHECK: arith.index_cast %[[ID]]#0 : index to i32
+// CHECK: arith.constant -2048144789 : i32
+// CHECK: arith.constant -1028477387 : i32
+// CHECK: %[[HASH:.*]] = arith.index_castui %{{.*}} : i32 to index
+// CHECK: %[[FIRST:.*]] = arith.remui %[[HASH]], %[[SLOTS]] : index
+// CHECK: %[[SLOT:.*]]:2 = scf.while (%[[AT:.*]] = %[[FIRST]], %[[LEFT:.*]] = %[[SLOTS]])
+// CHECK: %[[STORED:.*]] = arith.index_cast %{{.*}} : i32 to index
+// CHECK: %[[OTHER:.*]] = arith.cmpi ne, %[[STORED]], %[[ID]]#0
+// CHECK: %[[FULL:.*]] = arith.cmpi ne, %[[STORED]], %{{.*}}
+// CHECK: %[[MORE:.*]] = arith.andi %[[OTHER]], %[[FULL]]
+// CHECK: %[[MANY:.*]] = arith.cmpi ne, %[[LEFT]], %{{.*}}
+// CHECK: %[[GO:.*]] = arith.andi %[[MORE]], %[[MANY]]
+// CHECK: scf.condition(%[[GO]]) %[[AT]], %[[LEFT]]
+// CHECK: arith.cmpi ult, %{{.*}}, %[[SLOTS]]
+// CHECK: %[[FOUND:.*]] = arith.cmpi eq, %{{.*}}, %[[ID]]#0
+// CHECK: %[[ROW:.*]] = arith.select %[[FOUND]],
+// CHECK: %[[IS_ROW:.*]] = arith.cmpi ult, %[[ROW]], %[[NUM_ROWS]]
+// CHECK: scf.yield %[[ROW]], %[[IS_ROW]]
+
+// -----
+
+// A sorted map: no id is bad, none is skipped, and one that is not there goes to
+// the last row. The map is of i64, whatever the ids are.
+#layout = #trec.row_layout<header = none>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, fp32, #layout>
+trec.parameter @m maps <sorted> : tensor<1000x2xi64>
+func.func @sorted(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, remap = @m>]
+    rows !trec.row<8, fp32, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_remapped_by_sorted_sum_fp32x8_align1_f32_i32(
+// CHECK-SAME: %[[IDS:[^:]*]]: memref<?xi32>
+// CHECK-SAME: %[[REPORT:[^:]*]]: memref<2xi64>, %[[MAP:[^:]*]]: memref<?xi64>
+// CHECK-NOT: memref.store %{{.*}}, %[[REPORT]]
+// CHECK: %[[PAIRS:.*]] = arith.shrui
+// CHECK: memref.load %[[IDS]]
+// CHECK: %[[ID:.*]] = arith.index_cast %{{.*}} : i32 to index
+// CHECK: %[[AT:.*]]:2 = scf.while (%[[LOW:.*]] = %{{.*}}, %[[HIGH:.*]] = %[[PAIRS]])
+// CHECK: %[[MORE:.*]] = arith.cmpi ult, %[[LOW]], %[[HIGH]]
+// CHECK: scf.condition(%[[MORE]])
+// CHECK: arith.cmpi slt, %{{.*}}, %[[ID]]
+// CHECK: %[[LAST:.*]] = arith.subi %[[PAIRS]], %{{.*}}
+// CHECK: %[[THERE:.*]] = arith.cmpi ult, %[[AT]]#0, %[[PAIRS]]
+// CHECK: %[[ROW:.*]] = scf.if %[[THERE]] -> (index) {
+// CHECK: %[[SAME:.*]] = arith.cmpi eq, %{{.*}}, %[[ID]]
+// CHECK: arith.select %[[SAME]], %{{.*}}, %[[LAST]]
+// CHECK: scf.yield %[[LAST]]
+// CHECK: %[[IS_ROW:.*]] = arith.cmpi ult, %[[ROW]], %{{.*}}
+// CHECK: scf.if %[[IS_ROW]]

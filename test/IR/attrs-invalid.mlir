@@ -36,6 +36,30 @@ module attributes {trec.bad = #trec.bag<@t, "f", -1>} {}
 
 // -----
 
+// #trec.map C1: a number of ids that an array has from its entries.
+// expected-error @below {{expected a number of ids of a hash_table alone, got 10 of a map of kind 'array'}}
+module attributes {trec.bad = #trec.map<array, ids = 10>} {}
+
+// -----
+
+// #trec.map C1: more ids than 32 bits have.
+// expected-error @below {{expected 0 to 2147483648 ids, got 2147483649}}
+module attributes {trec.bad = #trec.map<hash_table, ids = 2147483649>} {}
+
+// -----
+
+// #trec.map C1: fewer than none.
+// expected-error @below {{expected 0 to 2147483648 ids, got -1}}
+module attributes {trec.bad = #trec.map<hash_table, ids = -1>} {}
+
+// -----
+
+// expected-error @below {{expected ::mlir::trec::MapKind to be one of: array, hash_table, sorted}}
+// expected-error @below {{failed to parse}}
+module attributes {trec.bad = #trec.map<tree>} {}
+
+// -----
+
 // #trec.lowering_config C1: not a power of two.
 // expected-error @below {{expected a vector width that is a power of two of at most 64, got 12}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 12, accumulators = 1, prefetch_distance = 0>} {}

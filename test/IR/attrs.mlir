@@ -31,6 +31,12 @@ module @bag_parameters attributes {trec.all = [
   #trec.bag<@t, "f", 0, weights = @w>, #trec.bag<@t, "f", 0, remap = @"odd map">,
   #trec.bag<@t, "f", 0, weights = @w, remap = @m>, #trec.bag<@t, "f", 0, remap = @m, weights = @w>]} {}
 
+// All ids of 32 bits are not printed.
+// CHECK-LABEL: module @map
+// CHECK-SAME: [#trec.map<array>, #trec.map<hash_table, ids = 0>, #trec.map<hash_table>, #trec.map<sorted>]
+module @map attributes {trec.all = [
+  #trec.map<array>, #trec.map<hash_table, ids = 0>, #trec.map<hash_table, ids = 2147483648>, #trec.map<sorted>]} {}
+
 // Parameters may be in any order; the defaults are not printed.
 // CHECK-LABEL: module @lowering_config
 // CHECK-SAME: #trec.lowering_config<vector_width = 64, accumulators = 1, prefetch_distance = 0>

@@ -90,8 +90,9 @@ func.func @f(%kjt: !kjt, %dest: !dict) {
 !dict = !trec.jagged_dict<["x", "y"], [16, 8], f32>
 !row = !trec.row<16, int8, #trec.row_layout<header = f16>>
 // trec.embedding_group C6: one bag with a remap.
+trec.parameter @m maps <hash_table> : tensor<8x2xi32>
 func.func @f(%kjt: !kjt, %dest: !dict) {
-  // expected-error @below {{expected a remap of all bags or of none}}
+  // expected-error @below {{expected remaps of all bags by maps of one kind, or of none}}
   %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "a", 0>, #trec.bag<@t, "a", 0, remap = @m>] rows !row bounds warning : !kjt, !dict
   return
 }
@@ -105,7 +106,7 @@ func.func @f(%kjt: !kjt, %dest: !dict) {
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 trec.parameter @m : tensor<8xf32>
 func.func @f(%kjt: !kjt, %dest: !dict) {
-  // expected-error @below {{expected a map of integers, got 'tensor<8xf32>'}}
+  // expected-error @below {{expected a parameter that maps ids, got 'tensor<8xf32>'}}
   %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>] rows !row bounds warning : !kjt, !dict
   return
 }

@@ -42,7 +42,7 @@ func.func @f(%ids: !trec.jagged<index>) {
 
 // trec.embedding_bag C4: integers.
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
-trec.parameter @p : tensor<8xi32>
+trec.parameter @p maps <array> : tensor<8xi32>
 func.func @f(%ids: !trec.jagged<index>) {
   // expected-error @below {{expected weights of f32, got 'tensor<8xi32>'}}
   %0 = trec.embedding_bag sum @t[%ids] position_weights @p bounds warning : tensor<?x16xf32>
@@ -65,7 +65,7 @@ func.func @f(%ids: !trec.jagged<index>) {
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 trec.parameter @m : tensor<8xf32>
 func.func @f(%ids: !trec.jagged<index>) {
-  // expected-error @below {{expected a map of integers, got 'tensor<8xf32>'}}
+  // expected-error @below {{expected a parameter that maps ids, got 'tensor<8xf32>'}}
   %0 = trec.embedding_bag sum @t[%ids] remap @m bounds warning : tensor<?x16xf32>
   return
 }
@@ -111,7 +111,7 @@ func.func @f(%ids: !trec.jagged<index>) {
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 trec.parameter @m : tensor<8xf32>
 func.func @f(%ids: !trec.jagged<index>) {
-  // expected-error @below {{expected a map of integers, got 'tensor<8xf32>'}}
+  // expected-error @below {{expected a parameter that maps ids, got 'tensor<8xf32>'}}
   %0 = trec.embedding @t[%ids] remap @m bounds warning : !trec.jagged<vector<16xf32>>
   return
 }

@@ -12,7 +12,7 @@
 trec.table @t : !trec.table<1000x16, int8, #layout>
 trec.table @u : !trec.table<?x16, int8, #layout>
 trec.parameter @decay : tensor<100xf32>
-trec.parameter @map : tensor<5000xi32>
+trec.parameter @map maps <array> : tensor<5000xi32>
 
 // CHECK-LABEL: func.func @embedding_bag(
 func.func @embedding_bag(%ids: !ids, %weights: !trec.jagged<f32>) {
@@ -79,9 +79,9 @@ func.func @embedding_group(%kjt: !kjt) -> !dict {
 }
 
 func.func private @bag_i32(
-  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index)
+  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, index)
 func.func private @bag_i64(
-  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index)
+  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, index)
 
 // CHECK-LABEL: func.func @dispatch(
 func.func @dispatch(%kjt: !kjt, %dest: !keyed) -> !keyed {

@@ -131,7 +131,7 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
 !row = !trec.row<16, int8, #trec.row_layout<header = f16>>
 // trec.embedding_bag_group C7: integers.
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
-trec.parameter @p : tensor<8xi32>
+trec.parameter @p maps <array> : tensor<8xi32>
 func.func @f(%kjt: !kjt, %dest: !keyed) {
   // expected-error @below {{expected weights of f32, got 'tensor<8xi32>'}}
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, weights = @p>] rows !row bounds warning : !kjt, !keyed
@@ -144,9 +144,25 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
 !keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
 !row = !trec.row<16, int8, #trec.row_layout<header = f16>>
 // trec.embedding_bag_group C8: one bag without a remap.
+trec.parameter @m maps <array> : tensor<8xi32>
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected a remap of all bags or of none}}
+  // expected-error @below {{expected remaps of all bags by maps of one kind, or of none}}
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>, #trec.bag<@t, "a", 16>]
+    rows !row bounds warning : !kjt, !keyed
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C8: maps of two kinds.
+trec.parameter @m maps <array> : tensor<8xi32>
+trec.parameter @n maps <sorted> : tensor<8x2xi64>
+func.func @f(%kjt: !kjt, %dest: !keyed) {
+  // expected-error @below {{expected remaps of all bags by maps of one kind, or of none}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>, #trec.bag<@t, "a", 16, remap = @n>]
     rows !row bounds warning : !kjt, !keyed
   return
 }
@@ -160,7 +176,7 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 trec.parameter @m : tensor<8xf32>
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected a map of integers, got 'tensor<8xf32>'}}
+  // expected-error @below {{expected a parameter that maps ids, got 'tensor<8xf32>'}}
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>] rows !row bounds warning : !kjt, !keyed
   return
 }

@@ -37,7 +37,7 @@ func.func @f(%ids: !trec.jagged<index>) {
 // -----
 
 // trec.position_weights C1: integers.
-trec.parameter @decay : tensor<10xi32>
+trec.parameter @decay maps <array> : tensor<10xi32>
 func.func @f(%ids: !trec.jagged<index>) {
   // expected-error @below {{expected weights of f32, got 'tensor<10xi32>'}}
   %0 = trec.position_weights %ids from @decay

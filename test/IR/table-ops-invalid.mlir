@@ -21,20 +21,56 @@ trec.parameter @t : tensor<1xf32>
 // -----
 
 // trec.parameter C1: another rank.
-// expected-error @below {{expected a static tensor of rank 1 of f32, i32 or i64, got 'tensor<1x1xf32>'}}
+// expected-error @below {{expected a static tensor of rank 1 of f32, or a map, got 'tensor<1x1xf32>'}}
 trec.parameter @p : tensor<1x1xf32>
 
 // -----
 
 // trec.parameter C1: of unknown length.
-// expected-error @below {{expected a static tensor of rank 1 of f32, i32 or i64, got 'tensor<?xf32>'}}
+// expected-error @below {{expected a static tensor of rank 1 of f32, or a map, got 'tensor<?xf32>'}}
 trec.parameter @p : tensor<?xf32>
 
 // -----
 
 // trec.parameter C1: another element.
-// expected-error @below {{expected a static tensor of rank 1 of f32, i32 or i64, got 'tensor<1xf16>'}}
+// expected-error @below {{expected a static tensor of rank 1 of f32, or a map, got 'tensor<1xf16>'}}
 trec.parameter @p : tensor<1xf16>
+
+// -----
+
+// trec.parameter C1: integers that map nothing.
+// expected-error @below {{expected a static tensor of rank 1 of f32, or a map, got 'tensor<8xi32>'}}
+trec.parameter @p : tensor<8xi32>
+
+// -----
+
+// trec.parameter C2: an array of pairs.
+// expected-error @below {{expected a tensor of rank 1 of 'i32' for a map of kind 'array', got 'tensor<8x2xi32>'}}
+trec.parameter @p maps <array> : tensor<8x2xi32>
+
+// -----
+
+// trec.parameter C2: an array of wide rows.
+// expected-error @below {{expected a tensor of rank 1 of 'i32' for a map of kind 'array', got 'tensor<8xi64>'}}
+trec.parameter @p maps <array> : tensor<8xi64>
+
+// -----
+
+// trec.parameter C2: slots of three elements.
+// expected-error @below {{expected a tensor of rank 2 of 'i32' with pairs for a map of kind 'hash_table', got 'tensor<8x3xi32>'}}
+trec.parameter @p maps <hash_table> : tensor<8x3xi32>
+
+// -----
+
+// trec.parameter C2: slots of unknown width.
+// expected-error @below {{expected a tensor of rank 2 of 'i32' with pairs for a map of kind 'hash_table', got 'tensor<8x?xi32>'}}
+trec.parameter @p maps <hash_table> : tensor<8x?xi32>
+
+// -----
+
+// trec.parameter C2: narrow ids.
+// expected-error @below {{expected a tensor of rank 2 of 'i64' with pairs for a map of kind 'sorted', got 'tensor<8x2xi32>'}}
+trec.parameter @p maps <sorted> : tensor<8x2xi32>
 
 // -----
 
@@ -60,7 +96,7 @@ func.func @f(%ids: !trec.jagged<index>) {
 // trec.check_bounds C1: a parameter that is no map.
 trec.parameter @p : tensor<1xf32>
 func.func @f(%ids: !trec.jagged<index>) {
-  // expected-error @below {{expected a map of integers, got 'tensor<1xf32>'}}
+  // expected-error @below {{expected a parameter that maps ids, got 'tensor<1xf32>'}}
   %0 = trec.check_bounds warning %ids in @p
   return
 }
@@ -101,10 +137,10 @@ func.func @f(%ids: !trec.jagged<index>) {
 
 // -----
 
-// trec.remap C1: not integers.
+// trec.remap C1: weights.
 trec.parameter @map : tensor<10xf32>
 func.func @f(%ids: !trec.jagged<index>) {
-  // expected-error @below {{expected a map of integers, got 'tensor<10xf32>'}}
+  // expected-error @below {{expected a parameter that maps ids, got 'tensor<10xf32>'}}
   %0 = trec.remap %ids by @map
   return
 }

@@ -11,10 +11,12 @@ trec.table @"table: 1" {origin = "ebc"} : !trec.table<?x16, int8, #layout>
 
 // CHECK: trec.parameter @decay : tensor<100xf32>
 trec.parameter @decay : tensor<100xf32>
-// CHECK: trec.parameter @map32 {pruned} : tensor<100xi32>
-trec.parameter @map32 {pruned} : tensor<100xi32>
-// CHECK: trec.parameter @map64 : tensor<0xi64>
-trec.parameter @map64 : tensor<0xi64>
+// CHECK: trec.parameter @array maps <array> {pruned} : tensor<100xi32>
+trec.parameter @array maps <array> {pruned} : tensor<100xi32>
+// CHECK: trec.parameter @slots maps <hash_table, ids = 50> : tensor<0x2xi32>
+trec.parameter @slots maps <hash_table, ids = 50> : tensor<0x2xi32>
+// CHECK: trec.parameter @pairs maps <sorted> : tensor<?x2xi64>
+trec.parameter @pairs maps <sorted> : tensor<?x2xi64>
 
 // CHECK-LABEL: func.func @check_bounds(
 func.func @check_bounds(%ids: !ids) -> !ids {
@@ -26,18 +28,18 @@ func.func @check_bounds(%ids: !ids) -> !ids {
   %2 = trec.check_bounds ignore %1 in @"table: 1"
   // CHECK: trec.check_bounds none %{{.*}} in @ads {tag}
   %3 = trec.check_bounds none %2 in @ads {tag}
-  // The entries of a map.
-  // CHECK: trec.check_bounds warning %{{.*}} in @map32
-  %4 = trec.check_bounds warning %3 in @map32
+  // The ids of a map.
+  // CHECK: trec.check_bounds warning %{{.*}} in @array
+  %4 = trec.check_bounds warning %3 in @array
   return %4 : !ids
 }
 
 // CHECK-LABEL: func.func @remap(
 func.func @remap(%ids: !ids) -> !ids {
-  // CHECK: trec.remap %{{.*}} by @map32
-  %0 = trec.remap %ids by @map32
-  // CHECK: trec.remap %{{.*}} by @map64 {tag}
-  %1 = trec.remap %0 by @map64 {tag}
+  // CHECK: trec.remap %{{.*}} by @slots
+  %0 = trec.remap %ids by @slots
+  // CHECK: trec.remap %{{.*}} by @pairs {tag}
+  %1 = trec.remap %0 by @pairs {tag}
   return %1 : !ids
 }
 

@@ -48,11 +48,11 @@ template <typename Id, bool Mapped> int64_t rowAt(const trec_bag_args *args, int
   int64_t id = idAt<Id>(args, position);
   if (id == -1)
     return -1;
-  if (id < 0 || id >= (Mapped ? args->num_remap : args->num_rows)) {
+  if (id < 0 || id >= (Mapped ? args->num_ids : args->num_rows)) {
     noteBadId(args, position);
     id = 0;
   }
-  const int64_t row = Mapped ? args->remap[id] : id;
+  const int64_t row = Mapped ? static_cast<const int32_t *>(args->remap)[id] : id;
   return row < args->num_rows ? row : -1;
 }
 
@@ -123,8 +123,8 @@ std::vector<float> trectest::expectedRows(const Ids &ids, int bag, const std::ve
 
 ParameterImage::ParameterImage()
     : bags{{0, 0, 0, 0, 1, 0}, {1, 1, 1, 4, 0, 0}, {2, 0, 2, 6, 0, 2}, {3, 1, 0, 10, 1, 0}},
-      parameters{{15, NUM_POSITIONS, TREC_FLOAT32}, {18, NUM_MAPPED, TREC_INT32}}, level{"x86-64", 0, withParameters},
-      image(::trec_image) {
+      parameters{{15, NUM_POSITIONS, TREC_FLOAT32, TREC_MAP_NONE, 0}, {18, NUM_MAPPED, TREC_INT32, TREC_MAP_ARRAY, 0}},
+      level{"x86-64", 0, withParameters}, image(::trec_image) {
   image.strings = strings;
   image.bags = bags;
   image.num_kernels = 4;

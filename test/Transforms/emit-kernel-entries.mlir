@@ -13,16 +13,18 @@ module @sparse attributes {trec.contract = 1 : i32} {
   trec.table @ads : !trec.table<1000x16, int2, #trec.row_layout<header = f16>>
   trec.table @users : !trec.table<?x8, int8, #layout>
   trec.parameter @decay : tensor<20xf32>
-  trec.parameter @pruned : tensor<500xi32>
+  trec.parameter @pruned maps <array> : tensor<500xi32>
+  trec.parameter @slots maps <hash_table, ids = 70> : tensor<?x2xi32>
+  trec.parameter @pairs maps <sorted> : tensor<9x2xi64>
 
   func.func private @a_i32(%0: !rows8, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
   func.func private @a_i64(%0: !rows8, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
   func.func private @b_i32(%0: !rows16, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
   func.func private @b_i64(%0: !rows16, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
 
   func.func @forward(%kjt: !kjt) -> !keyed {
     %0 = trec.empty : !keyed
@@ -49,6 +51,8 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[OUT_STRIDE:.*]] = llvm.load %[[OUT_STRIDE_AT]] : !llvm.ptr -> i64
 // CHECK: %[[NUM_REMAP_AT:.*]] = llvm.getelementptr %[[ARGS]][9]
 // CHECK: %[[NUM_REMAP:.*]] = llvm.load %[[NUM_REMAP_AT]] : !llvm.ptr -> i64
+// CHECK: %[[NUM_IDS_AT:.*]] = llvm.getelementptr %[[ARGS]][10]
+// CHECK: %[[NUM_IDS:.*]] = llvm.load %[[NUM_IDS_AT]] : !llvm.ptr -> i64
 // CHECK: %[[ROWS_AT:.*]] = llvm.getelementptr %[[ARGS]][0]
 // CHECK: %[[ROWS:.*]] = llvm.load %[[ROWS_AT]] : !llvm.ptr -> !llvm.ptr
 // CHECK: llvm.insertvalue %[[ROWS]], %{{.*}}[1]
@@ -71,9 +75,10 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: llvm.getelementptr %[[ARGS]][8]
 // CHECK: llvm.insertvalue %[[NUM_REMAP]], %{{.*}}[3, 0]
 // CHECK: %[[A6:.*]] = builtin.unrealized_conversion_cast %{{.*}} to memref<?xi32>
-// CHECK: %[[A7:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
-// CHECK: %[[A8:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
-// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]])
+// CHECK: %[[A7:.*]] = builtin.unrealized_conversion_cast %[[NUM_IDS]] : i64 to index
+// CHECK: %[[A8:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
+// CHECK: %[[A9:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
+// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[A9]])
 // CHECK: llvm.return
 // CHECK: func.func private @a_i32({{.*}}) attributes {llvm.linkage = #llvm.linkage<internal>}
 // CHECK-LABEL: llvm.func @trec_kernel_a_i64(
@@ -85,11 +90,11 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // Offsets of names, and per table: name, rows, bytes of a row, dim, type.
 // CHECK: llvm.mlir.global external constant @trec_features(dense<{{\[\[}}0], [3], [8]]> : tensor<3x1xi64>) {{.*}} : !llvm.array<3 x array<1 x i64>>
 // CHECK: llvm.mlir.global external constant @trec_tables(dense<{{\[\[}}13, 1000, 8, 16, 4], [17, -1, 16, 8, 2]]> : tensor<2x5xi64>)
-// Per parameter: name, elements, type.
-// CHECK: llvm.mlir.global external constant @trec_parameters(dense<{{\[\[}}23, 20, 3], [29, 500, 1]]> : tensor<2x3xi64>)
+// Per parameter: name, entries, type, map, ids.
+// CHECK: llvm.mlir.global external constant @trec_parameters(dense<{{\[\[}}23, 20, 3, 0, 0], [29, 500, 1, 1, 2147483648], [36, -1, 1, 2, 70], [42, 9, 2, 3, 2147483648]]> : tensor<4x5xi64>)
 // Per bag, in the order of columns: kernel, table, feature, column, and from 1 weights and remap.
 // CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0], [0, 0, 0, 8, 1, 0], [0, 0, 1, 24, 1, 2]]> : tensor<3x6xi64>)
-// CHECK: llvm.mlir.global external constant @trec_strings("ad\00user\00idle\00ads\00users\00decay\00pruned\00")
+// CHECK: llvm.mlir.global external constant @trec_strings("ad\00user\00idle\00ads\00users\00decay\00pruned\00slots\00pairs\00")
 // CHECK: llvm.mlir.global external constant @trec_kernels() {{.*}} : !llvm.array<4 x ptr> {
 // CHECK: llvm.mlir.addressof @trec_kernel_b_i32
 // CHECK: llvm.mlir.addressof @trec_kernel_b_i64

@@ -11,8 +11,8 @@
 
 trec.table @t : !trec.table<1000x16, int8, #layout>
 trec.table @u : !trec.table<1000x16, int8, #layout>
-trec.parameter @m : tensor<5000xi32>
-trec.parameter @n : tensor<5000xi32>
+trec.parameter @m maps <array> : tensor<5000xi32>
+trec.parameter @n maps <array> : tensor<5000xi32>
 
 // CHECK-LABEL: func.func @rows(
 // CHECK-SAME: %[[IDS:.*]]: !trec.jagged<index>

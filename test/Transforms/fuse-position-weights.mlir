@@ -5,7 +5,7 @@
 trec.table @t : !trec.table<1000x16, int8, #layout>
 trec.table @u : !trec.table<1000x16, int8, #layout>
 trec.parameter @p : tensor<100xf32>
-trec.parameter @m : tensor<5000xi32>
+trec.parameter @m maps <array> : tensor<5000xi32>
 
 // The example of the pass.
 // CHECK-LABEL: func.func @fused(

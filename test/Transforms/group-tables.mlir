@@ -101,22 +101,24 @@ func.func @no_output() -> !trec.keyed_tensor<["a"], [8], f32> {
 
 // -----
 
-// Weights by position and maps make groups of their own, whatever parameter they
-// name; the parameters are in the bags.
+// Weights by position and each kind of map make groups of their own, whatever
+// parameter they name; the parameters are in the bags.
 #layout = #trec.row_layout<header = f16>
 !kjt = !trec.kjt<["f", "g"]>
-!keyed = !trec.keyed_tensor<["a", "b", "c", "d", "e", "f"], [8, 8, 8, 8, 8, 8], f32>
+!keyed = !trec.keyed_tensor<["a", "b", "c", "d", "e", "f", "g"], [8, 8, 8, 8, 8, 8, 8], f32>
 trec.table @t : !trec.table<10x8, int8, #layout>
 trec.parameter @p : tensor<20xf32>
 trec.parameter @q : tensor<30xf32>
-trec.parameter @m : tensor<100xi32>
-trec.parameter @n : tensor<200xi32>
+trec.parameter @m maps <array> : tensor<100xi32>
+trec.parameter @n maps <array> : tensor<200xi32>
+trec.parameter @s maps <sorted> : tensor<10x2xi64>
 
 // CHECK-LABEL: func.func @parameters(
 // CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 0, weights = @p>, #trec.bag<@t, "g", 16, weights = @q>]
 // CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 8>]
 // CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 24, remap = @m>, #trec.bag<@t, "f", 32, remap = @n>]
 // CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "g", 40, weights = @q, remap = @n>]
+// CHECK: trec.embedding_bag_group sum %{{.*}} [#trec.bag<@t, "f", 48, remap = @s>]
 func.func @parameters(%kjt: !kjt) -> !keyed {
   %f = trec.feature %kjt "f" : !kjt
   %g = trec.feature %kjt "g" : !kjt
@@ -126,8 +128,9 @@ func.func @parameters(%kjt: !kjt) -> !keyed {
   %3 = trec.embedding_bag sum @t[%f] remap @m bounds warning : tensor<?x8xf32>
   %4 = trec.embedding_bag sum @t[%f] remap @n bounds warning : tensor<?x8xf32>
   %5 = trec.embedding_bag sum @t[%g] position_weights @q remap @n bounds warning : tensor<?x8xf32>
-  %out = trec.keyed_tensor %0, %1, %2, %3, %4, %5 : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>,
-    tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) -> !keyed
+  %6 = trec.embedding_bag sum @t[%f] remap @s bounds warning : tensor<?x8xf32>
+  %out = trec.keyed_tensor %0, %1, %2, %3, %4, %5, %6 : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>,
+    tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) -> !keyed
   return %out : !keyed
 }
 
@@ -140,7 +143,7 @@ func.func @parameters(%kjt: !kjt) -> !keyed {
 !rows = !trec.jagged<vector<8xf16>>
 trec.table @t : !trec.table<10x8, int8, #layout>
 trec.table @u : !trec.table<10x4, int8, #layout>
-trec.parameter @m : tensor<100xi32>
+trec.parameter @m maps <array> : tensor<100xi32>
 
 // CHECK-LABEL: func.func @sequences(
 // CHECK-SAME: %[[KJT:.*]]: !kjt

@@ -203,33 +203,12 @@ module attributes {trec.contract = 1 : i32} {
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   // expected-error @below {{'trec.parameter' op expected a name of a parameter without NUL, got "p\00"}}
-  trec.parameter @"p\00" : tensor<8xi32>
+  trec.parameter @"p\00" maps <array> : tensor<8xi32>
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     %checked = trec.check_bounds warning %ids in @"p\00"
     %mapped = trec.remap %checked by @"p\00"
-    %rows = trec.lookup @t[%mapped] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    %pooled = trec.pool sum %values : <!trec.dequantized<4>>
-    %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed
-    return %out : !keyed
-  }
-}
-
-// -----
-
-// C13: a map of i64.
-!kjt = !trec.kjt<["a"]>
-!keyed = !trec.keyed_tensor<["a"], [4], f32>
-module attributes {trec.contract = 1 : i32} {
-  // expected-error @below {{'trec.parameter' op is not compiled: expected a map of i32, got 'tensor<8xi64>'; a pruned table has fewer rows than i32 counts}}
-  trec.parameter @m : tensor<8xi64>
-  trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  func.func @forward(%kjt: !kjt) -> !keyed {
-    %ids = trec.feature %kjt "a" : !kjt
-    %checked = trec.check_bounds warning %ids in @m
-    %mapped = trec.remap %checked by @m
     %rows = trec.lookup @t[%mapped] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %pooled = trec.pool sum %values : <!trec.dequantized<4>>

@@ -28,7 +28,7 @@ module attributes {trec.contract = 1 : i32} {
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  trec.parameter @m : tensor<8xi32>
+  trec.parameter @m maps <array> : tensor<8xi32>
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     %checked = trec.remap %ids by @m
@@ -48,7 +48,7 @@ module attributes {trec.contract = 1 : i32} {
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  trec.parameter @m : tensor<8xi32>
+  trec.parameter @m maps <array> : tensor<8xi32>
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     // expected-note @below {{checked here}}
@@ -70,7 +70,7 @@ module attributes {trec.contract = 1 : i32} {
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  trec.parameter @m : tensor<8xi32>
+  trec.parameter @m maps <array> : tensor<8xi32>
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     // expected-note @below {{checked here}}
@@ -91,7 +91,7 @@ module attributes {trec.contract = 1 : i32} {
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  trec.parameter @m : tensor<8xi32>
+  trec.parameter @m maps <array> : tensor<8xi32>
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     %c = trec.check_bounds warning %ids in @m
@@ -175,7 +175,7 @@ module attributes {trec.contract = 1 : i32} {
 
 // -----
 
-// trec-verify-import-contract C14: weighted rows without pooling.
+// trec-verify-import-contract C13: weighted rows without pooling.
 !kjt = !trec.kjt<["a", "b"]>
 !dict = !trec.jagged_dict<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {

@@ -77,7 +77,7 @@ module @parameters attributes {trec.contract = 1 : i32} {
   trec.table @u : !trec.table<?x3, fp8, #float>
   // CHECK: trec.parameter @p : tensor<20xf32>
   trec.parameter @p : tensor<20xf32>
-  trec.parameter @m : tensor<100xi32>
+  trec.parameter @m maps <array> : tensor<100xi32>
   func.func @forward(%kjt: !kjt) -> !keyed {
     %0 = trec.feature %kjt "a" : !kjt
     // CHECK: trec.position_weights
@@ -111,7 +111,7 @@ module @parameters attributes {trec.contract = 1 : i32} {
 // CHECK-LABEL: module @sequences
 module @sequences attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #float>
-  trec.parameter @m : tensor<100xi32>
+  trec.parameter @m maps <array> : tensor<100xi32>
   func.func @forward(%kjt: !kjt) -> !dict {
     %0 = trec.feature %kjt "a" : !kjt
     %1 = trec.check_bounds warning %0 in @t

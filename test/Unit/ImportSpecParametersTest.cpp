@@ -104,12 +104,45 @@ TEST(ImportSpecParametersTest, FieldsOfPositionWeights) {
 TEST(ImportSpecParametersTest, FieldsOfMaps) {
   EXPECT_EQ(errorOf(bags, R"({"length": 100})", R"({"size": 100})"),
             "tables[0].remap.size: unknown field, expected one of name, "
-            "length");
+            "kind, length, num_ids");
   EXPECT_EQ(errorOf(bags, R"({"length": 100})", "100"),
             "tables[0].remap: expected an object, got 100");
   EXPECT_EQ(errorOf(bags, R"({"length": 100})", "{}"),
             "tables[0].remap.length: expected an integer from 0 to "
             "68719476736, got nothing");
+  EXPECT_EQ(errorOf(bags, R"({"length": 100})", R"({"kind": "tree"})"),
+            "tables[0].remap.kind: expected one of \"array\", "
+            "\"hash_table\", \"sorted\", "
+            "got \"tree\"");
+  EXPECT_EQ(
+      errorOf(bags, R"({"length": 100})", R"({"length": 100, "num_ids": 3})"),
+      "tables[0].remap.num_ids: only a map of kind \"hash_table\" has "
+      "it; remove the field");
+  EXPECT_EQ(errorOf(bags, R"({"length": 100})",
+                    R"({"kind": "hash_table", "length": 9, "num_ids": -1})"),
+            "tables[0].remap.num_ids: expected an integer from 0 to "
+            "2147483648, got -1");
+}
+
+TEST(ImportSpecParametersTest, KindsOfMaps) {
+  auto parse = [](const char *remap) {
+    std::string text = bags;
+    text.replace(text.find(R"({"length": 100})"), 15, remap);
+    auto spec = parseModelSpec(text);
+    EXPECT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
+    return spec ? *spec->tables[0].remap : RemapSpec();
+  };
+  RemapSpec array = parse(R"({"length": 100})");
+  EXPECT_EQ(array.kind, MapKind::array);
+  EXPECT_EQ(array.length, 100);
+  RemapSpec table =
+      parse(R"({"kind": "hash_table", "length": null, "num_ids": 7})");
+  EXPECT_EQ(table.kind, MapKind::hash_table);
+  EXPECT_EQ(table.length, std::nullopt);
+  EXPECT_EQ(table.numIds, 7);
+  RemapSpec sorted = parse(R"({"kind": "sorted", "length": 5})");
+  EXPECT_EQ(sorted.kind, MapKind::sorted);
+  EXPECT_EQ(sorted.numIds, MapAttr::kAllIds);
 }
 
 TEST(ImportSpecParametersTest, NamesOfTensors) {

@@ -75,10 +75,13 @@ protected:
     return message.substr(std::min(message.size(), path.size() + 2));
   }
 
-  Operation *parameter(StringRef name, Type element, int64_t count) {
+  Operation *parameter(StringRef name, ArrayRef<int64_t> shape, Type element,
+                       MapAttr map = MapAttr()) {
     OpBuilder builder(&context);
-    auto type = RankedTensorType::get({count}, element);
-    return ParameterOp::create(builder, builder.getUnknownLoc(), name, type);
+    auto type = RankedTensorType::get(shape, element);
+    return ParameterOp::create(builder, builder.getUnknownLoc(),
+                               builder.getStringAttr(name), map,
+                               TypeAttr::get(type));
   }
 
   llvm::SmallString<128> directory;
@@ -180,8 +183,9 @@ static std::string withParameters(const char *weights, const char *map) {
 }
 
 TEST_F(ImportWeightsTest, HoldsParametersAgainstTheModel) {
-  module->push_back(parameter("p", Float32Type::get(&context), 3));
-  module->push_back(parameter("m", IntegerType::get(&context, 32), 2));
+  auto array = MapAttr::get(&context, MapKind::array, MapAttr::kAllIds);
+  module->push_back(parameter("p", {3}, Float32Type::get(&context)));
+  module->push_back(parameter("m", {2}, array.getElementType(), array));
   std::string data(64, 'x');
   const char weights[] =
       R"({"dtype":"F32","shape":[3],"data_offsets":[44,56]})";

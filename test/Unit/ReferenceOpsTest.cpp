@@ -29,9 +29,8 @@ static Batch twoBags(std::vector<int64_t> values, std::vector<int64_t> lengths,
   return {2, {"a"}, std::move(values), std::move(lengths), std::move(weights)};
 }
 
-static std::string remapModule(const char *element) {
-  return std::string(table) + "trec.parameter @map : tensor<4x" + element +
-         R"(>
+static std::string remapModule(const char *map) {
+  return std::string(table) + "trec.parameter @map maps " + map + R"(
     !kjt = !trec.kjt<["a"]>
     !keyed = !trec.keyed_tensor<["a"], [2], f32>
     func.func @forward(%kjt: !kjt) -> !keyed {
@@ -45,19 +44,47 @@ static std::string remapModule(const char *element) {
     })";
 }
 
-TEST(ReferenceOpsTest, RemapsIds) {
-  Batch batch = twoBags({3, 1, -1, 0}, {2, 2});
-  Runner narrow(remapModule("i32"));
-  bindTables(narrow);
-  narrow.bind("map", toBytes<int32_t>({2, -1, 0, 1}), 4);
+TEST(ReferenceOpsTest, RemapsIdsByAnArray) {
+  Runner runner(remapModule("<array> : tensor<4xi32>"));
+  bindTables(runner);
+  runner.bind("map", toBytes<int32_t>({2, -1, 0, 1}), 4);
   // Id 1 is pruned and counts in the mean, as -1 does.
-  EXPECT_EQ(narrow.runFloats(batch), (Floats{5, 10, 50, 100}));
-  Runner wide(remapModule("i64"));
-  bindTables(wide);
-  wide.bind("map", toBytes<int64_t>({2, -1, 0, 1}), 4);
-  EXPECT_EQ(wide.runFloats(batch), (Floats{5, 10, 50, 100}));
-  EXPECT_EQ(wide.errorOf(twoBags({4}, {1, 0})),
-            "id 4 of feature \"a\" is outside its map of 4 entries");
+  EXPECT_EQ(runner.runFloats(twoBags({3, 1, -1, 0}, {2, 2})),
+            (Floats{5, 10, 50, 100}));
+  EXPECT_EQ(runner.errorOf(twoBags({4}, {1, 0})),
+            "id 4 of feature \"a\" is outside its map of 4 ids");
+}
+
+// The hashes of 1 to 5 are 1364076727, 821347078, 2247144487, 614249093 and
+// 3423425485: slots 3, 2, 3, 1 and 1 of four.
+TEST(ReferenceOpsTest, RemapsIdsByAHashTable) {
+  Runner runner(remapModule("<hash_table, ids = 6> : tensor<4x2xi32>"));
+  bindTables(runner);
+  runner.bind("map", toBytes<int32_t>({3, 0, -1, 7, 2, 1, 1, 2}), 4);
+  // Id 3 is found beyond the end, id 4 is not found at an empty slot.
+  EXPECT_EQ(runner.runFloats(twoBags({1, 3, -1, 2, 4}, {2, 3})),
+            (Floats{50.5f, 101, 10.0f * (1.0f / 3.0f), 20.0f * (1.0f / 3.0f)}));
+  EXPECT_EQ(runner.errorOf(twoBags({6}, {1, 0})),
+            "id 6 of feature \"a\" is outside its map of 6 ids");
+  // A full table does not make a search endless.
+  runner.bind("map", toBytes<int32_t>({3, 0, 4, 0, 2, 1, 1, 2}), 4);
+  EXPECT_EQ(runner.runFloats(twoBags({5}, {1, 0})), (Floats{0, 0, 0, 0}));
+}
+
+TEST(ReferenceOpsTest, RemapsIdsByASortedMap) {
+  Runner runner(remapModule("<sorted> : tensor<?x2xi64>"));
+  bindTables(runner);
+  runner.bind("map",
+              toBytes<int64_t>({-1, 1, 7, 0, 7, 2, int64_t(1) << 40, -1}), 4);
+  // -1 is an id like others, of equal ones the first counts, and ids that are
+  // not there go to row 3, which the table does not have.
+  EXPECT_EQ(runner.runFloats(twoBags({-1, 7, int64_t(1) << 40, 8}, {2, 2})),
+            (Floats{5.5f, 11, 0, 0}));
+  runner.bind("map", toBytes<int64_t>({0, 0, INT64_MAX, 0}), 2);
+  EXPECT_EQ(runner.runFloats(twoBags({INT64_MAX, INT64_MIN}, {1, 1})),
+            (Floats{1, 2, 10, 20}));
+  runner.bind("map", {}, 0);
+  EXPECT_EQ(runner.runFloats(twoBags({0, 5}, {1, 1})), (Floats{0, 0, 0, 0}));
 }
 
 TEST(ReferenceOpsTest, WeightsByPosition) {
@@ -77,7 +104,7 @@ TEST(ReferenceOpsTest, WeightsByPosition) {
     })");
   bindTables(runner);
   EXPECT_EQ(runner.errorOf(twoBags({}, {0, 0})),
-            "expected 8 bytes of parameter \"p\", got none");
+            "expected elements of parameter \"p\", got none");
   runner.bind("p", toBytes<float>({2, 3, 4}), 3);
   EXPECT_EQ(runner.errorOf(twoBags({}, {0, 0})),
             "expected 8 bytes of parameter \"p\", got 12");

@@ -21,7 +21,7 @@ static constexpr char declarations[] = R"(
   trec.table @t : !trec.table<3x2, fp32, #trec.row_layout<header = none>>
   trec.parameter @p : tensor<2xf32>
   trec.parameter @q : tensor<3xf32>
-  trec.parameter @m : tensor<4xi32>
+  trec.parameter @m maps <array> : tensor<4xi32>
 )";
 
 /// Rows 1 2, 10 20 and 100 200; weights 2 3 and 5 7 11; a map to 2, none, 0, 9.
@@ -117,7 +117,7 @@ TEST(ReferenceParametersTest, PrunesAllIdsByAnEmptyMap) {
     !kjt = !trec.kjt<["a"]>
     !keyed = !trec.keyed_tensor<["a"], [1], f32>
     trec.table @t : !trec.table<1x1, fp32, #trec.row_layout<header = none>>
-    trec.parameter @m : tensor<0xi32>
+    trec.parameter @m maps <array> : tensor<0xi32>
     func.func @forward(%kjt: !kjt) -> !keyed {
       %a = trec.feature %kjt "a" : !kjt
       %x = trec.embedding_bag sum @t[%a] remap @m bounds warning : tensor<?x1xf32>

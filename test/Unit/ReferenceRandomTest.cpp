@@ -90,7 +90,7 @@ static const char withParameters[] = R"(
   trec.table @t : !trec.table<50x2, fp8, #trec.row_layout<header = none>>
   trec.parameter @p : tensor<7xf32>
   trec.parameter @q : tensor<9xf32>
-  trec.parameter @m : tensor<300xi32>
+  trec.parameter @m maps <array> : tensor<300xi32>
   !kjt = !trec.kjt<["a", "b"]>
   !keyed = !trec.keyed_tensor<["x", "y", "z"], [2, 2, 2], f32>
   func.func @forward(%kjt: !kjt) -> !keyed {
@@ -108,6 +108,70 @@ static const char withParameters[] = R"(
     %out = trec.keyed_tensor %x, %y, %z : (tensor<?x2xf32>, tensor<?x2xf32>, tensor<?x2xf32>) -> !keyed
     return %out : !keyed
   })";
+
+static const char withPairs[] = R"(
+  !row = !trec.row<1, fp32, #trec.row_layout<header = none>>
+  trec.table @t : !trec.table<50x1, fp32, #trec.row_layout<header = none>>
+  trec.parameter @h maps <hash_table> : tensor<?x2xi32>
+  trec.parameter @s maps <sorted> : tensor<50x2xi64>
+  !kjt = !trec.kjt<["a", "b"]>
+  !keyed = !trec.keyed_tensor<["x", "y"], [1, 1], f32>
+  func.func @forward(%kjt: !kjt) -> !keyed {
+    %a = trec.feature %kjt "a" : !kjt
+    %checked_a = trec.check_bounds warning %a in @h
+    %mapped_a = trec.remap %checked_a by @h
+    %rows_a = trec.lookup @t[%mapped_a] : <!row>
+    %values_a = trec.dequantize %rows_a : <!row>
+    %x = trec.pool sum %values_a : <!trec.dequantized<1>>
+    %b = trec.feature %kjt "b" : !kjt
+    %checked_b = trec.check_bounds warning %b in @s
+    %mapped_b = trec.remap %checked_b by @s
+    %rows_b = trec.lookup @t[%mapped_b] : <!row>
+    %values_b = trec.dequantize %rows_b : <!row>
+    %y = trec.pool sum %values_b : <!trec.dequantized<1>>
+    %out = trec.keyed_tensor %x, %y : (tensor<?x1xf32>, tensor<?x1xf32>) -> !keyed
+    return %out : !keyed
+  })";
+
+TEST(ReferenceRandomTest, FillsMapsOfPairs) {
+  Runner runner(withPairs);
+  RandomTables tables(runner.getModule(), 1);
+  ASSERT_TRUE(tables.isComplete());
+  TableData slots = tables.getTables().lookup("h");
+  EXPECT_EQ(slots.rows, 101);
+  auto elements = fromBytes<int32_t>(slots.bytes);
+  ASSERT_EQ(elements.size(), 202u);
+  int64_t taken = 0;
+  for (size_t i = 0; i < elements.size(); i += 2) {
+    taken += elements[i] != -1;
+    EXPECT_LT(elements[i + 1], 50);
+  }
+  EXPECT_EQ(taken, 50);
+
+  TableData pairs = tables.getTables().lookup("s");
+  EXPECT_EQ(pairs.rows, 50);
+  auto wide = fromBytes<int64_t>(pairs.bytes);
+  for (size_t i = 2; i < wide.size(); i += 2)
+    EXPECT_GE(wide[i], wide[i - 2]);
+  EXPECT_EQ(wide[98], INT64_MAX);
+
+  // Some ids are there and some are not.
+  BatchShape shape;
+  shape.batchSize = 400;
+  Batch batch =
+      makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+  int64_t known = llvm::count_if(batch.values, [&](int64_t id) {
+    for (size_t i = 0; i < wide.size(); i += 2)
+      if (wide[i] == id)
+        return true;
+    return false;
+  });
+  EXPECT_GT(known, int64_t(batch.values.size() / 20));
+  EXPECT_LT(known, int64_t(batch.values.size() / 2));
+  auto outputs = interpret(runner.getModule(), batch, tables.getTables());
+  ASSERT_TRUE(bool(outputs)) << llvm::toString(outputs.takeError());
+  EXPECT_TRUE(outputs->badIds.empty());
+}
 
 TEST(ReferenceRandomTest, FillsParameters) {
   Runner runner(withParameters);

@@ -70,23 +70,6 @@ def test_export_of_subclasses_behind_a_feature_processor(tmp_path):
     refused(module, "module: Identity is not known; compile a plain collection", tmp_path, dtype="int8")
 
 
-def test_export_of_managed_collision(tmp_path):
-    from torchrec.modules.mc_embedding_modules import ManagedCollisionEmbeddingBagCollection
-    from torchrec.modules.mc_modules import (
-        DistanceLFU_EvictionPolicy,
-        ManagedCollisionCollection,
-        MCHManagedCollisionModule,
-    )
-
-    config = EmbeddingBagConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"])
-    inner = FloatCollection(tables=[config], device=CPU)
-    remapper = MCHManagedCollisionModule(
-        zch_size=4, device=CPU, input_hash_size=100, eviction_interval=1, eviction_policy=DistanceLFU_EvictionPolicy()
-    )
-    module = ManagedCollisionEmbeddingBagCollection(inner, ManagedCollisionCollection({"t": remapper}, [config]))
-    refused(module, "remaps ids by a managed collision module; remap the ids before", tmp_path, dtype="int8")
-
-
 def test_export_of_sharded_modules(tmp_path):
     from torchrec.distributed.types import ShardedModule
 
@@ -157,12 +140,6 @@ def test_export_of_virtual_tables(tmp_path):
     floats = make_float()
     floats.embedding_bag_configs()[0].use_virtual_table = True
     refused(floats, "table 'ads': virtual tables hold no rows in memory; set", tmp_path, dtype="int8")
-
-
-def test_export_of_remapped_ids(tmp_path):
-    module = make_quantized()
-    module._emb_modules[0].index_remappings_array = torch.zeros(4, dtype=torch.int32)
-    refused(module, "table 'ads': pruned ids are remapped; prune by truncation", tmp_path)
 
 
 def test_export_of_rows_that_fbgemm_misreads(tmp_path):

@@ -252,5 +252,3 @@ def test_map_of_a_pruned_table(tmp_path):
         assert np.array_equal(got[::2], rows.view(np.float32)) and not got[1::2].any()
     with pytest.raises(trec.WeightsError, match=r"parameter 'remap.t': expected contiguous int32\[20\], got int64"):
         trec.load(so, weights={"t": rows, "remap.t": places.astype(np.int64)})
-    with pytest.raises(trec.LoadError, match="the map 'remap.t' of a pruned table has no place in a module; use"):
-        trec.torch.load(tmp_path / "model")

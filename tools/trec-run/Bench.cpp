@@ -131,8 +131,7 @@ static TableMap getRowCounts(ModuleOp module, const RandomTables *random) {
     tables[table.getSymName()].rows =
         table.getType().hasDynamicRows() ? 1 : table.getType().getRows();
   for (auto parameter : module.getOps<ParameterOp>())
-    tables[parameter.getSymName()].rows =
-        cast<RankedTensorType>(parameter.getParameterType()).getNumElements();
+    tables[parameter.getSymName()].rows = parameter.getNumEntries().value_or(1);
   return tables;
 }
 

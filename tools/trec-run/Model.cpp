@@ -90,9 +90,8 @@ static std::vector<trec_table_data> describeParameters(ModuleOp module,
   std::vector<trec_table_data> described;
   for (auto parameter : module.getOps<ParameterOp>()) {
     TableData data = tables.lookup(parameter.getSymName());
-    auto type = cast<RankedTensorType>(parameter.getParameterType());
     described.push_back(
-        {data.bytes.data(), data.rows, type.getElementTypeBitWidth() / 8});
+        {data.bytes.data(), data.rows, parameter.getEntryBytes()});
   }
   return described;
 }

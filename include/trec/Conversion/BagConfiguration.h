@@ -18,8 +18,8 @@ struct BagConfiguration {
   RowType row;
   std::optional<Pooling> pooling; // missing: each row is an output of its own
   Weighting weighting;
-  bool remapped;      // ids are those of a pruned table
-  Type outputElement; // f32, f16 or bf16
+  std::optional<MapKind> remap; // missing: ids are rows
+  Type outputElement;           // f32, f16 or bf16
   LoweringConfigAttr lowering;
 
   /// The configuration of a group.

@@ -103,8 +103,8 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
     pooled into the columns that start at `column`; in a dict of JaggedTensors
     `column` is the index of their key. With `weights` each row is weighted by its
     position in its bag, by the `trec.parameter` of that name. With `remap` ids
-    are those of a pruned table and are mapped to its stored rows by that
-    `trec.parameter`, as `trec.remap` does.
+    are mapped to the rows of the table by that `trec.parameter`, as `trec.remap`
+    does.
 
     ```mlir
     module attributes {trec.plain = #trec.bag<@ads, "ad_id", 128>,
@@ -124,6 +124,56 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
     `<` $table `,` $feature `,` $column (`,` struct($weights, $remap)^)? `>`
   }];
   let genVerifyDecl = 1;
+}
+
+def Trec_MapKind : Trec_Enum<"MapKind", "how a map of ids is stored", [
+  I32EnumAttrCase<"array", 0>, I32EnumAttrCase<"hash_table", 1>,
+  I32EnumAttrCase<"sorted", 2>]>;
+
+def Trec_MapAttr : Trec_Attr<"Map", "map"> {
+  let summary = "how a `trec.parameter` maps ids to the rows of a table";
+  let description = [{
+    What `trec.remap` does with an id, and how the entries of the map are stored:
+
+    * `array`: entry i is the row of id i, and ids are below the number of
+      entries. Stored as `tensor<Nxi32>`;
+    * `hash_table`: the entries are slots of an id and its row, and -1 in place
+      of an id is an empty slot. The slot of an id is its hash, the finaliser of
+      32-bit MurmurHash3, modulo the number of slots, or the next one in the
+      circle that has the id; an empty slot on the way there says that there is
+      none, and gives -1. Ids are below `ids`. Stored as `tensor<Nx2xi32>`;
+    * `sorted`: the entries are pairs of an id and its row, by rising id; of
+      equal ids the first counts. An id that is not there goes to row N - 1, and
+      all ids of 64 bits are searched for, -1 among them. Stored as
+      `tensor<Nx2xi64>`.
+
+    ```mlir
+    trec.parameter @ads maps <array> : tensor<1000xi32>
+    trec.parameter @pages maps <hash_table, ids = 1000> : tensor<512x2xi32>
+    trec.parameter @users maps <sorted> : tensor<?x2xi64>
+    ```
+
+    Constraints:
+    * C1: only a hash table has `ids`, from 0 to 2147483648, which stands for all
+      that an id of 32 bits can be.
+  }];
+  let parameters = (ins EnumParameter<Trec_MapKind>:$kind,
+                        DefaultValuedParameter<"int64_t", "kAllIds">:$ids);
+  let assemblyFormat = "`<` $kind (`,` `ids` `=` $ids^)? `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Bounds nothing: 1 + the largest id of 32 bits.
+    static constexpr int64_t kAllIds = int64_t(1) << 31;
+
+    /// The type of the elements of an entry, and their number.
+    ::mlir::IntegerType getElementType() const;
+    int64_t getEntryWidth() const {
+      return getKind() == ::mlir::trec::MapKind::array ? 1 : 2;
+    }
+    /// 1 + the largest id that is in bounds, for a map of so many entries;
+    /// nothing where all ids are.
+    std::optional<int64_t> getNumIds(int64_t entries) const;
+  }];
 }
 
 def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {

@@ -28,15 +28,15 @@ def Trec_EmbeddingBagOp : Trec_Op<"embedding_bag", [
     ```
 
     With `position_weights` the rows are weighted as `trec.position_weights` of
-    the ids would weight them. With `remap` the ids are checked against the
-    entries of that map and mapped, as `trec.remap` does, before the lookup.
+    the ids would weight them. With `remap` the ids are checked against
+    that map and mapped, as `trec.remap` does, before the lookup.
 
     Constraints:
     * C1: the symbol names a `trec.table`.
     * C2: the columns of the result are the dim of the table.
     * C3: there are weights or position weights, not both.
     * C4: position weights name a `trec.parameter` of f32.
-    * C5: a remap names a `trec.parameter` of integers.
+    * C5: a remap names a `trec.parameter` that maps ids.
   }];
   let arguments = (ins Trec_PoolingAttr:$pooling, FlatSymbolRefAttr:$table, Trec_Ids:$ids,
                        Optional<Trec_Weights>:$weights,
@@ -58,7 +58,7 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
   let description = [{
     The same bits as `trec.check_bounds`, `trec.lookup`, `trec.dequantize` and
     `trec.materialize` one after the other. With `remap` the ids are checked
-    against the entries of that map and mapped before the lookup.
+    against that map and mapped before the lookup.
 
     ```mlir
     trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
@@ -71,7 +71,7 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
     Constraints:
     * C1: the symbol names a `trec.table`.
     * C2: the result is a vector of the dim of the table.
-    * C3: a remap names a `trec.parameter` of integers.
+    * C3: a remap names a `trec.parameter` that maps ids.
   }];
   let arguments = (ins FlatSymbolRefAttr:$table, Trec_Ids:$ids,
                        OptionalAttr<FlatSymbolRefAttr>:$remap, Trec_BoundsPolicyAttr:$policy);
@@ -107,7 +107,7 @@ class Trec_GroupLikeOp<string mnemonic, list<Trait> traits>
 
 def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
     DeclareOpInterfaceMethods<Trec_LookupGroupInterface,
-        ["getRowType", "getPoolingMode", "getWeighting", "isRemapped", "getOutputElement"]>]> {
+        ["getRowType", "getPoolingMode", "getWeighting", "getRemapKind", "getOutputElement"]>]> {
   let summary = "all lookups of one configuration";
   let description = [{
     Runs one `trec.embedding_bag` per entry of `bags` and writes each into its
@@ -138,8 +138,8 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
     * C5: a weighted group has a weighted batch, and no bag with weights.
     * C6: either all bags have weights or none has.
     * C7: weights of bags name a `trec.parameter` of f32.
-    * C8: either all bags have a remap or none has.
-    * C9: remaps of bags name a `trec.parameter` of integers.
+    * C8: the remaps of all bags are maps of one kind, or no bag has one.
+    * C9: remaps of bags name a `trec.parameter` that maps ids.
   }];
   let arguments = (ins Trec_PoolingAttr:$pooling, Trec_KJTType:$kjt, Trec_KeyedTensorType:$dest,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
@@ -156,7 +156,7 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
 
 def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
     DeclareOpInterfaceMethods<Trec_LookupGroupInterface,
-        ["getRowType", "getPoolingMode", "getWeighting", "isRemapped", "getOutputElement"]>]> {
+        ["getRowType", "getPoolingMode", "getWeighting", "getRemapKind", "getOutputElement"]>]> {
   let summary = "all lookups of one configuration, without pooling";
   let description = [{
     Runs one `trec.embedding` per entry of `bags` and makes each the value of its
@@ -182,8 +182,8 @@ def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
     * C3: the batch has each feature.
     * C4: the key of each bag is one of the output and has the dim of the row.
     * C5: bags have no weights.
-    * C6: either all bags have a remap or none has.
-    * C7: remaps of bags name a `trec.parameter` of integers.
+    * C6: the remaps of all bags are maps of one kind, or no bag has one.
+    * C7: remaps of bags name a `trec.parameter` that maps ids.
   }];
   let arguments = (ins Trec_KJTType:$kjt, Trec_JaggedDictType:$dest,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
@@ -211,9 +211,9 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     !output = memref<?x16xf32, strided<[?, 1]>>
     trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
     func.func private @bag_i32(!rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !output,
-                               memref<2xi64>, memref<?xi32>, index, index)
+                               memref<2xi64>, memref<?xi32>, index, index, index)
     func.func private @bag_i64(!rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !output,
-                               memref<2xi64>, memref<?xi32>, index, index)
+                               memref<2xi64>, memref<?xi32>, index, index, index)
     func.func @f(%kjt: !kjt, %empty: !keyed) -> !keyed {
       %out = trec.dispatch @bag_i32, @bag_i64(%kjt) into %empty [#trec.bag<@ads, "ad_id", 0>]
           bounds warning : !kjt, !keyed
@@ -226,7 +226,7 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     * C2: each table symbol names a `trec.table`.
     * C3: the batch has each feature.
     * C4: both kernels name a `func.func` with the arguments of a kernel: memrefs
-      of rank 2, 1, 1, 1, 2, 1 and 1, then two indexes; and without results.
+      of rank 2, 1, 1, 1, 2, 1 and 1, then three indexes; and without results.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel_i32, FlatSymbolRefAttr:$kernel_i64,
                        Trec_KJTType:$kjt, Trec_OutputType:$dest,

@@ -32,25 +32,38 @@ def Trec_TableOp : Trec_Op<"table", [Symbol, HasParent<"::mlir::ModuleOp">]> {
 def Trec_ParameterOp : Trec_Op<"parameter", [Symbol, HasParent<"::mlir::ModuleOp">]> {
   let summary = "declare a small tensor that comes with the weights";
   let description = [{
-    Position weights of a feature (`tensor<Nxf32>`) or the map of a pruned table
-    (`tensor<Nxi32>` or `tensor<Nxi64>`, -1 for a pruned row).
+    Position weights of a feature, or with `maps` a map of ids to the rows of a
+    table: a row of -1 is one that is not stored. The number of entries of a map
+    may be left open: it is then taken from the weights.
 
     ```mlir
     trec.parameter @position_weights : tensor<100xf32>
+    trec.parameter @pruned maps <array> : tensor<?xi32>
     ```
 
     Constraints:
-    * C1: the type is a static tensor of rank 1 of f32, i32 or i64.
+    * C1: weights are a static tensor of rank 1 of f32.
+    * C2: a map is a tensor of the type that its kind is stored as.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$parameter_type);
-  let assemblyFormat = "$sym_name attr-dict `:` $parameter_type";
+  let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<Trec_MapAttr>:$map,
+                       TypeAttrOf<AnyRankedTensor>:$parameter_type);
+  let assemblyFormat = "$sym_name (`maps` $map^)? attr-dict `:` $parameter_type";
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The declared type.
+    ::mlir::RankedTensorType getType() {
+      return ::llvm::cast<::mlir::RankedTensorType>(getParameterType());
+    }
+    /// Weights, or entries of a map; nothing where the weights file says it.
+    std::optional<int64_t> getNumEntries();
+    int64_t getEntryBytes();
+  }];
 }
 
 def Trec_CheckBoundsOp : Trec_Op<"check_bounds", [
     MemoryEffects<[MemWrite<Trec_Counters>]>, AllTypesMatch<["ids", "checked"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "check ids against the rows of a table, or the entries of a map";
+  let summary = "check ids against the rows of a table, or the ids of a map";
   let description = [{
     Gives the ids that a lookup may use: -1 stays, a good id stays, a bad one
     becomes what the policy says. Bad ids are counted, hence the effect: the op
@@ -65,8 +78,8 @@ def Trec_CheckBoundsOp : Trec_Op<"check_bounds", [
     ```
 
     Constraints:
-    * C1: the symbol names a `trec.table`, or the `trec.parameter` that maps the
-      ids of a pruned table: the ids then are within its elements.
+    * C1: the symbol names a `trec.table`, or a `trec.parameter` that maps ids:
+      good ids are those that it may be asked for (`#trec.map`).
   }];
   let arguments = (ins Trec_BoundsPolicyAttr:$policy, Trec_Ids:$ids, FlatSymbolRefAttr:$table);
   let results = (outs Trec_Ids:$checked);
@@ -76,13 +89,15 @@ def Trec_CheckBoundsOp : Trec_Op<"check_bounds", [
 def Trec_RemapOp : Trec_Op<"remap", [
     Pure, AllTypesMatch<["ids", "remapped"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "map ids of a pruned table to its stored rows";
+  let summary = "map ids to the rows of a table";
   let description = [{
-    Id i becomes `map[i]`, which is -1 for a pruned row; -1 stays -1. The ids
-    must be within the map, as `trec.check_bounds` would see it.
+    Each id becomes its row, which is -1 where the table does not store it; -1
+    stays -1, unless the map is sorted. What the row of an id is, the kind of map
+    says (`#trec.map`). The ids must be in bounds, as `trec.check_bounds` would
+    see it; a map that cannot have the bad id's stand-in, 0, gives -1.
 
     ```mlir
-    trec.parameter @map : tensor<1000xi32>
+    trec.parameter @map maps <array> : tensor<1000xi32>
     func.func @f(%ids: !trec.jagged<index>) -> !trec.jagged<index> {
       %stored = trec.remap %ids by @map
       return %stored : !trec.jagged<index>
@@ -90,7 +105,7 @@ def Trec_RemapOp : Trec_Op<"remap", [
     ```
 
     Constraints:
-    * C1: the symbol names a `trec.parameter` of integers.
+    * C1: the symbol names a `trec.parameter` that maps ids.
   }];
   let arguments = (ins Trec_Ids:$ids, FlatSymbolRefAttr:$map);
   let results = (outs Trec_Ids:$remapped);

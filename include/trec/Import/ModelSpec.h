@@ -30,11 +30,16 @@ namespace mlir::trec {
 /// Element type of the output.
 enum class OutputType { float32, float16, bfloat16 };
 
-/// The map of a pruned table, from ids to stored rows.
+/// A map from ids to the rows of a table.
 struct RemapSpec {
-  /// Of its int32 tensor in the weights file.
+  /// Of its tensor in the weights file.
   std::string name;
-  int64_t length = 0;
+  MapKind kind = MapKind::array;
+  /// Entries of the map. Missing: taken from the weights when the compiled
+  /// model is loaded.
+  std::optional<int64_t> length;
+  /// Of a hash table: ids below it are good.
+  int64_t numIds = MapAttr::kAllIds;
 };
 
 /// One embedding table. `features` may name a feature twice: TorchRec then
@@ -48,7 +53,7 @@ struct TableSpec {
   int64_t rowAlignment = 0;
   Pooling pooling = Pooling::sum;
   std::vector<std::string> features;
-  /// Of a pruned table: the ids that its map takes to stored rows.
+  /// Missing: ids are rows.
   std::optional<RemapSpec> remap;
 };
 

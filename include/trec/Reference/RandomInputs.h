@@ -55,7 +55,8 @@ int64_t countTableBytes(ModuleOp module);
 
 /// The tables that a key is looked up in.
 struct KeyTables {
-  /// The rows that every one of them has, and the rows that any has.
+  /// The rows that every one of them has, or ids that its map is asked for, and
+  /// the rows that any has.
   int64_t fewestRows = INT32_MAX;
   int64_t mostRows = 0;
   /// Bytes of a row of each that is looked up without a map, added up.

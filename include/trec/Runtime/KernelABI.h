@@ -20,8 +20,9 @@ struct trec_bag_args {
   void *output;           /* sample 0, first column of this feature; without pooling the row of its first id */
   int64_t output_stride;  /* elements from one sample, or row, to the next */
   int64_t *report;        /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
-  const int32_t *remap;   /* of a pruned table: its ids to its rows, -1 for a pruned one; else not read */
-  int64_t num_remap;      /* ids in 0..num_remap are in bounds; at least entry 0 is always readable */
+  const void *remap;      /* a map from ids to rows, int32 or int64 as the kernel; else not read */
+  int64_t num_remap;      /* elements of the map; an array has a readable entry 0, a hash table a slot, in any case */
+  int64_t num_ids;        /* of an array or a hash table: ids in 0..num_ids are in bounds */
 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
@@ -53,11 +54,21 @@ enum {
   TREC_WEIGHTS_FP8 = 6
 };
 
-/* A vector that comes with the weights: float32 weights by position, or the int32 map of a pruned table. */
+/* Codes of maps from ids to rows: 1 + those of mlir::trec::MapKind. */
+enum {
+  TREC_MAP_NONE = 0,
+  TREC_MAP_ARRAY = 1,      /* count rows, each at its id */
+  TREC_MAP_HASH_TABLE = 2, /* count slots [id, row]; -1 in place of the id of an empty one */
+  TREC_MAP_SORTED = 3      /* count pairs [id, row] by rising id; other ids go to row count - 1 */
+};
+
+/* A small tensor that comes with the weights: float32 weights by position, or a map from ids to rows. */
 struct trec_parameter_desc {
-  int64_t name; /* offset into strings */
-  int64_t count;
-  int64_t type; /* TREC_FLOAT32 or TREC_INT32 */
+  int64_t name;  /* offset into strings */
+  int64_t count; /* weights, or entries of a map; -1: taken from the weights */
+  int64_t type;  /* TREC_FLOAT32, TREC_INT32 or TREC_INT64: of its elements */
+  int64_t map;   /* TREC_MAP_* */
+  int64_t ids;   /* of a hash table: ids in 0..ids are in bounds */
 };
 
 /* One feature of the output: which kernel pools which feature through which table to which column. */
@@ -122,9 +133,9 @@ TREC_FIELD_AT(trec_bag_args, weights, 4);
 TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
-TREC_FIELD_AT(trec_bag_args, num_remap, 9);
+TREC_FIELD_AT(trec_bag_args, num_ids, 10);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);
-TREC_FIELD_AT(trec_parameter_desc, type, 2);
+TREC_FIELD_AT(trec_parameter_desc, ids, 4);
 TREC_FIELD_AT(trec_bag_desc, remap, 5);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
 TREC_FIELD_AT(trec_image, unpooled, 23);

@@ -106,7 +106,7 @@ typedef struct trec_create_options {
   void *parallel_for_user;
   trec_warning warning; /* NULL: warnings go to standard error, one line each */
   void *warning_user;
-  const trec_table_data *parameters; /* with tables: one per parameter, a row of 4 bytes per element */
+  const trec_table_data *parameters; /* with tables: one per parameter, a row per weight or entry of a map */
   int64_t num_parameters;
 } trec_create_options;
 

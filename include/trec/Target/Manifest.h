@@ -27,11 +27,15 @@ struct ManifestTable {
 struct ManifestParameter {
   std::string name;
   RankedTensorType type;
+  MapAttr map;                  // null: weights by position
+  std::optional<int64_t> count; // of its entries
+  int64_t entryBytes;
 };
 
 /// One key of the output. `pooling` is "sum", "mean" or "none".
 struct ManifestOutput {
   std::string key, feature, table, pooling;
+  std::string remap; // the parameter that maps its ids; empty: none
   int64_t column, dim;
 };
 

@@ -31,8 +31,7 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C10: with a weighted batch every lookup is weighted by sample weights.
     * C11: each table and each parameter is used.
     * C12: names hold no NUL.
-    * C13: maps of pruned tables are of i32.
-    * C14: rows that are not pooled have no weights.
+    * C13: rows that are not pooled have no weights.
   }];
 }
 

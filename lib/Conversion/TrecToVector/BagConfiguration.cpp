@@ -7,7 +7,7 @@ using namespace mlir::trec;
 
 BagConfiguration BagConfiguration::of(LookupGroupInterface group) {
   return {group.getRowType(),       group.getPoolingMode(),
-          group.getWeighting(),     group.isRemapped(),
+          group.getWeighting(),     group.getRemapKind(),
           group.getOutputElement(), group.getLoweringAttr()};
 }
 
@@ -15,8 +15,8 @@ std::string BagConfiguration::getName() const {
   std::string name;
   llvm::raw_string_ostream os(name);
   os << (pooling ? "bag_" : "rows_");
-  if (remapped)
-    os << "remapped_";
+  if (remap)
+    os << "remapped_by_" << stringifyMapKind(*remap) << '_';
   if (weighting == Weighting::sample)
     os << "weighted_";
   if (weighting == Weighting::position)

@@ -62,6 +62,11 @@ private:
                  ValueRange accumulators);
   Value getMeanFactor();
 
+  Type getMapElement() {
+    return c.remap ? MapAttr::get(b.getContext(), *c.remap, MapAttr::kAllIds)
+                         .getElementType()
+                   : b.getI32Type();
+  }
   Value index(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
   }
@@ -78,7 +83,7 @@ private:
   IntegerType idType;
   RowType row;
   HalfMode halfMode;
-  Value rows, ids, offsets, weights, output, report, remap, begin, end;
+  Value rows, ids, offsets, weights, output, report, remap, numIds, begin, end;
   std::optional<IdResolver> resolver;
   Value lastPosition; // of an id of bags begin to end
   Value bagBegin, bagEnd;
@@ -97,7 +102,8 @@ func::FuncOp BagKernelBuilder::createFunction() {
                                   getStoredType(c.outputElement, halfMode),
                                   stridedRows),
                   MemRefType::get({2}, b.getI64Type()),
-                  MemRefType::get({dynamic}, b.getI32Type()),
+                  MemRefType::get({dynamic}, getMapElement()),
+                  b.getIndexType(),
                   b.getIndexType(),
                   b.getIndexType()};
   std::string name = c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
@@ -105,7 +111,7 @@ func::FuncOp BagKernelBuilder::createFunction() {
   function.setPrivate();
   Block *entry = function.addEntryBlock();
   Value *arguments[] = {&rows,   &ids,   &offsets, &weights, &output,
-                        &report, &remap, &begin,   &end};
+                        &report, &remap, &numIds,  &begin,   &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -114,7 +120,7 @@ func::FuncOp BagKernelBuilder::createFunction() {
 func::FuncOp BagKernelBuilder::build() {
   func::FuncOp function = createFunction();
   b.setInsertionPointToStart(&function.front());
-  resolver.emplace(b, c.remapped, IdArguments{ids, rows, report, remap});
+  resolver.emplace(b, c.remap, IdArguments{ids, rows, report, remap, numIds});
   if (c.pooling)
     buildBags();
   else

@@ -9,7 +9,8 @@
 //                     %weights: memref<?xf32>,  // per id, or per position
 //                     %output: memref<?xDxf32, strided<[?, 1]>>,
 //                     %report: memref<2xi64>,   // bad ids, lowest position
-//                     %remap: memref<?xi32>,    // ids to rows
+//                     %remap: memref<?xi32>,    // ids to rows; or of i64
+//                     %numIds: index,           // of a map
 //                     %begin: index, %end: index) // bags, or ids
 //
 // The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16.

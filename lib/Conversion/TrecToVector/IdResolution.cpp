@@ -9,16 +9,22 @@
 using namespace mlir;
 using namespace mlir::trec;
 
+/// Where pairs have the id, and where its row.
+static constexpr int64_t kIdElement = 0, kRowElement = 1;
+
 static Value makeIndex(ImplicitLocOpBuilder &b, int64_t value) {
   return arith::ConstantIndexOp::create(b, value);
 }
 
-IdResolver::IdResolver(ImplicitLocOpBuilder &builder, bool isRemapped,
+IdResolver::IdResolver(ImplicitLocOpBuilder &builder,
+                       std::optional<MapKind> remap,
                        const IdArguments &arguments)
-    : b(builder), isRemapped(isRemapped), arguments(arguments) {
+    : b(builder), remap(remap), arguments(arguments) {
   numRows = memref::DimOp::create(b, arguments.rows, 0);
-  numIds = isRemapped ? Value(memref::DimOp::create(b, arguments.remap, 0))
-                      : numRows;
+  numIds = remap ? arguments.numIds : numRows;
+  if (remap && *remap != MapKind::array)
+    numSlots = arith::ShRUIOp::create(
+        b, memref::DimOp::create(b, arguments.remap, 0), makeIndex(b, 1));
 }
 
 Value IdResolver::loadIndex(Value memref, Value position) {
@@ -32,8 +38,12 @@ Value IdResolver::isBelow(Value id, Value limit) {
 }
 
 std::pair<Value, Value> IdResolver::resolve(Value position, bool isFirstPass) {
+  if (remap == MapKind::sorted) {
+    Value row = remapId(loadIndex(arguments.ids, position));
+    return {row, isBelow(row, numRows)};
+  }
   auto [id, isId] = checkId(position, isFirstPass);
-  return isRemapped ? remapId(id, isId) : std::pair(id, isId);
+  return remap ? remapChecked(id, isId) : std::pair(id, isId);
 }
 
 /// The id at `position`, 0 in place of a bad one, and whether it is not -1.
@@ -60,20 +70,140 @@ std::pair<Value, Value> IdResolver::checkId(Value position, bool isFirstPass) {
   return {checked.getResult(0), checked.getResult(1)};
 }
 
-/// The row that a pruned table stores for an id, and whether there is one. An
-/// entry that is no row of the table, such as -1, gives none.
-std::pair<Value, Value> IdResolver::remapId(Value id, Value isId) {
+/// The row that a table stores for an id, and whether there is one. What is no
+/// row of the table, such as -1, gives none.
+std::pair<Value, Value> IdResolver::remapChecked(Value id, Value isId) {
   auto mapped =
       scf::IfOp::create(b, TypeRange{b.getIndexType(), b.getI1Type()}, isId,
                         /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(mapped.thenBlock());
-  Value row = loadIndex(arguments.remap, id);
+  Value row = remapId(id);
   Value inBounds = isBelow(row, numRows);
   scf::YieldOp::create(b, ValueRange{row, inBounds});
   b.setInsertionPointToStart(mapped.elseBlock());
   scf::YieldOp::create(b, ValueRange{id, isId});
   return {mapped.getResult(0), mapped.getResult(1)};
+}
+
+/// What the map gives for an id that it may be asked for.
+Value IdResolver::remapId(Value id) {
+  switch (*remap) {
+  case MapKind::array:
+    return searchArray(id);
+  case MapKind::hash_table:
+    return searchHashTable(id);
+  case MapKind::sorted:
+    return searchSorted(id);
+  }
+  llvm_unreachable("all kinds of maps are listed");
+}
+
+Value IdResolver::searchArray(Value id) {
+  return loadIndex(arguments.remap, id);
+}
+
+/// The id or the row of a pair.
+Value IdResolver::loadSlot(Value slot, int64_t element) {
+  Value place = arith::AddIOp::create(b, slot, slot);
+  if (element != 0)
+    place = arith::AddIOp::create(b, place, makeIndex(b, element));
+  return loadIndex(arguments.remap, place);
+}
+
+/// The finaliser of 32-bit MurmurHash3.
+Value IdResolver::hash(Value id) {
+  Value h = arith::IndexCastOp::create(b, b.getI32Type(), id);
+  auto constant = [&](uint32_t value) {
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(int32_t(value)));
+  };
+  auto mix = [&](uint32_t shift) {
+    Value high = arith::ShRUIOp::create(b, h, constant(shift));
+    h = arith::XOrIOp::create(b, h, high);
+  };
+  mix(16);
+  h = arith::MulIOp::create(b, h, constant(0x85ebca6b));
+  mix(13);
+  h = arith::MulIOp::create(b, h, constant(0xc2b2ae35));
+  mix(16);
+  return arith::IndexCastUIOp::create(b, b.getIndexType(), h);
+}
+
+/// The slot that has `id`, or the empty one that says that none has. Slots are
+/// counted, because the caller may have filled them all since they were
+/// checked.
+Value IdResolver::probe(Value id, Value firstSlot) {
+  Value one = makeIndex(b, 1), zero = makeIndex(b, 0), none = makeIndex(b, -1);
+  auto loop = scf::WhileOp::create(
+      b, TypeRange{b.getIndexType(), b.getIndexType()},
+      ValueRange{firstSlot, numSlots},
+      [&](OpBuilder &, Location, ValueRange state) {
+        Value stored = loadSlot(state[0], kIdElement);
+        auto differs = [&](Value value, Value from) {
+          return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, value,
+                                       from);
+        };
+        Value isOther = differs(stored, id), isFull = differs(stored, none);
+        Value more = arith::AndIOp::create(b, isOther, isFull);
+        more = arith::AndIOp::create(b, more, differs(state[1], one));
+        scf::ConditionOp::create(b, more, state);
+      },
+      [&](OpBuilder &, Location, ValueRange state) {
+        Value next = arith::AddIOp::create(b, state[0], one);
+        Value inTable = isBelow(next, numSlots);
+        next = arith::SelectOp::create(b, inTable, next, zero);
+        Value left = arith::SubIOp::create(b, state[1], one);
+        scf::YieldOp::create(b, ValueRange{next, left});
+      });
+  return loop.getResult(0);
+}
+
+Value IdResolver::searchHashTable(Value id) {
+  Value slot = probe(id, arith::RemUIOp::create(b, hash(id), numSlots));
+  Value isThere = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                        loadSlot(slot, kIdElement), id);
+  Value row = loadSlot(slot, kRowElement);
+  return arith::SelectOp::create(b, isThere, row, makeIndex(b, -1));
+}
+
+/// The first pair whose id is not below `id`, or the number of pairs.
+Value IdResolver::findFirstNotBelow(Value id) {
+  Value one = makeIndex(b, 1);
+  auto loop = scf::WhileOp::create(
+      b, TypeRange{b.getIndexType(), b.getIndexType()},
+      ValueRange{makeIndex(b, 0), numSlots},
+      [&](OpBuilder &, Location, ValueRange state) {
+        scf::ConditionOp::create(b, isBelow(state[0], state[1]), state);
+      },
+      [&](OpBuilder &, Location, ValueRange state) {
+        Value sum = arith::AddIOp::create(b, state[0], state[1]);
+        Value middle = arith::ShRUIOp::create(b, sum, one);
+        Value stored = loadSlot(middle, kIdElement);
+        Value isLess =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::slt, stored, id);
+        Value next = arith::AddIOp::create(b, middle, one);
+        Value low = arith::SelectOp::create(b, isLess, next, state[0]);
+        Value high = arith::SelectOp::create(b, isLess, state[1], middle);
+        scf::YieldOp::create(b, ValueRange{low, high});
+      });
+  return loop.getResult(0);
+}
+
+Value IdResolver::searchSorted(Value id) {
+  Value slot = findFirstNotBelow(id);
+  Value missing = arith::SubIOp::create(b, numSlots, makeIndex(b, 1));
+  auto found = scf::IfOp::create(b, b.getIndexType(), isBelow(slot, numSlots),
+                                 /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(found.thenBlock());
+  Value isThere = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                        loadSlot(slot, kIdElement), id);
+  Value row = loadSlot(slot, kRowElement);
+  scf::YieldOp::create(
+      b, Value(arith::SelectOp::create(b, isThere, row, missing)));
+  b.setInsertionPointToStart(found.elseBlock());
+  scf::YieldOp::create(b, missing);
+  return found.getResult(0);
 }
 
 void IdResolver::reportBadId(Value position) {
@@ -95,9 +225,9 @@ Value IdResolver::clampId(Value id, Value limit) {
 }
 
 Value IdResolver::resolveAhead(Value position) {
+  Value id = loadIndex(arguments.ids, position);
   // A bad id must not make the address overflow.
-  Value id = clampId(loadIndex(arguments.ids, position), numIds);
-  if (isRemapped)
-    id = clampId(loadIndex(arguments.remap, id), numRows);
-  return id;
+  if (remap != MapKind::sorted)
+    id = clampId(id, numIds);
+  return remap ? clampId(remapId(id), numRows) : id;
 }

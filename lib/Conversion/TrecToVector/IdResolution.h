@@ -2,9 +2,9 @@
 //-*-===//
 //
 // What stands between an id of the batch and a row of the table: the check of
-// bounds with its report, and the map of a pruned table.
+// bounds with its report, and the map from ids to rows.
 //
-//   IdResolver resolver(b, configuration.remapped, {ids, rows, report, remap});
+//   IdResolver resolver(b, configuration.remap, {ids, rows, report, remap, n});
 //   auto [row, isRow] = resolver.resolve(position, /*isFirstPass=*/true);
 //   Value ahead = resolver.resolveAhead(later); // for a prefetch
 //
@@ -24,14 +24,15 @@ struct IdArguments {
   Value ids;
   Value rows;
   Value report;
-  Value remap; // not read where ids are not remapped
+  Value remap;  // not read where ids are rows
+  Value numIds; // likewise
 };
 
 /// Builds, where the builder stands, what finds the row of an id.
 class IdResolver {
 public:
   /// Builds the sizes that ids are compared with: in front of all loops.
-  IdResolver(ImplicitLocOpBuilder &builder, bool isRemapped,
+  IdResolver(ImplicitLocOpBuilder &builder, std::optional<MapKind> remap,
              const IdArguments &arguments);
 
   /// The row to read for the id at `position`, and whether there is one: a bad
@@ -45,17 +46,26 @@ public:
 
 private:
   std::pair<Value, Value> checkId(Value position, bool isFirstPass);
-  std::pair<Value, Value> remapId(Value id, Value isId);
+  std::pair<Value, Value> remapChecked(Value id, Value isId);
+  Value remapId(Value id);
+  Value searchArray(Value id);
+  Value searchHashTable(Value id);
+  Value searchSorted(Value id);
+  Value hash(Value id);
+  Value probe(Value id, Value firstSlot);
+  Value findFirstNotBelow(Value id);
   void reportBadId(Value position);
   Value clampId(Value id, Value limit);
   Value isBelow(Value id, Value limit);
   Value loadIndex(Value memref, Value position);
+  Value loadSlot(Value slot, int64_t element);
 
   ImplicitLocOpBuilder &b;
-  bool isRemapped;
+  std::optional<MapKind> remap;
   IdArguments arguments;
-  Value numRows; // of the table
-  Value numIds;  // ids below it are good: the rows, or the entries of the map
+  Value numRows;  // of the table
+  Value numIds;   // ids below it are good
+  Value numSlots; // of a map of pairs
 };
 
 } // namespace mlir::trec

@@ -14,10 +14,17 @@ from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, Emb
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
 from torchrec.modules.feature_processor_ import PositionWeightedModule, PositionWeightedModuleCollection
 from torchrec.modules.fp_embedding_modules import FeatureProcessorDictWrapper
+from torchrec.modules.mc_modules import (
+    DistanceLFU_EvictionPolicy,
+    ManagedCollisionCollection,
+    MCHManagedCollisionModule,
+)
 from torchrec.quant.embedding_modules import (
     EmbeddingBagCollection,
     EmbeddingCollection,
     FeatureProcessedEmbeddingBagCollection,
+    QuantManagedCollisionEmbeddingBagCollection,
+    QuantManagedCollisionEmbeddingCollection,
 )
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
@@ -151,6 +158,84 @@ def _sequence(draw: Draw) -> Case:
     return Case(module, Shape(_rows_by_feature(configs), takes_strides=False), module, {})
 
 
+def _draw_map(draw: Draw, rows: int) -> Any:
+    """The row of each of more ids than there are rows, -1 for a third of them."""
+    ids = rows + draw.integer(0, 100)
+    random = np.random.default_rng(draw.integer(0, 2**31))
+    return torch.from_numpy(np.where(random.random(ids) < 0.3, -1, random.integers(0, rows, ids)).astype(np.int32))
+
+
+def _remapped(draw: Draw) -> Case:
+    """Pruned tables. FBGEMM maps the ids of the first features alone where a table has several, so none has."""
+    is_sequence, use_array = draw.chance(30), draw.chance(50)
+    configs: list[Any] = _draw_sequences(draw) if is_sequence else _draw_bags(draw)
+    for index, config in enumerate(configs):
+        config.feature_names = [f"{config.data_type.value}_{index}" if is_sequence else config.feature_names[0]]
+    kind: Any = EmbeddingCollection if is_sequence else EmbeddingBagCollection
+    is_weighted = not is_sequence and draw.chance(40)
+    options = {"need_indices": draw.chance(50)} if is_sequence else {"is_weighted": is_weighted}
+    module = kind(configs, **options, **_common(draw, configs))
+    rows = {config.name: config.num_embeddings for config in configs}
+    for tables, tbe in zip(module._key_to_tables.values(), module._emb_modules):
+        maps = [_draw_map(draw, rows[table.name]) if draw.chance(80) else None for table in tables]
+        if all(found is None for found in maps):
+            continue
+        tbe.set_index_remappings(maps, use_array_for_index_remapping=use_array)
+        rows |= {table.name: len(found) for table, found in zip(tables, maps) if found is not None}
+    limits: dict[str, int] = {}
+    for config in configs:
+        feature, limit = config.feature_names[0], rows[config.name]
+        limits[feature] = min(limits.get(feature, limit), limit)
+    # FBGEMM reads what lies before an array for -1, and has no maps of empty batches.
+    shape = Shape(
+        limits, is_weighted, takes_empty_batches=False, takes_strides=not is_sequence, takes_skipped=not use_array
+    )
+    return Case(module, shape, module, {})
+
+
+def _draw_managed_module(draw: Draw, rows: int) -> Any:
+    """As training leaves it: with some of the ids that it has met, some slots free."""
+    managed = MCHManagedCollisionModule(
+        zch_size=rows, device=_CPU, eviction_policy=DistanceLFU_EvictionPolicy(), eviction_interval=1
+    )
+    random = np.random.default_rng(draw.integer(0, 2**31))
+    taken = draw.integer(0, rows - 1)
+    ids = np.sort(random.choice(np.arange(-2, 4 * rows), taken, replace=False))
+    managed._mch_sorted_raw_ids[:taken] = torch.from_numpy(ids)
+    managed._mch_remapped_ids_mapping[:] = torch.from_numpy(random.permutation(rows))
+    return managed
+
+
+def _managed(draw: Draw) -> Case:
+    """Managed collision; ids of 64 bits, for TorchRec searches for no others."""
+    is_sequence, is_weighted = draw.chance(30), draw.chance(40)
+    configs: list[Any] = _draw_sequences(draw) if is_sequence else _draw_bags(draw)
+    for config in configs:
+        config.feature_names = [f"{config.name}_{index}" for index in range(len(config.feature_names))]
+    modules = {config.name: _draw_managed_module(draw, config.num_embeddings) for config in configs}
+    common = {**_common(draw, configs), "managed_collision_collection": ManagedCollisionCollection(modules, configs)}
+    module: Any
+    if is_sequence:
+        module = QuantManagedCollisionEmbeddingCollection(configs, need_indices=draw.chance(50), **common)
+    else:
+        module = QuantManagedCollisionEmbeddingBagCollection(configs, is_weighted, **common)
+    limits = {name: 4 * config.num_embeddings for config in configs for name in config.feature_names}
+    shape = Shape(limits, is_weighted and not is_sequence, takes_strides=False, id_types=(torch.int64,))
+    return Case(module.eval(), shape, _fresh_order(module), {})
+
+
+def _fresh_order(module: Any) -> Callable[[KeyedJaggedTensor], Any]:
+    """TorchRec's managed collision would go by the order of keys that it met first."""
+
+    def call(kjt: KeyedJaggedTensor) -> Any:
+        collection = module._managed_collision_collection
+        collection._features_order.clear()
+        collection._created_feature_order[0] = False
+        return module(kjt)
+
+    return call
+
+
 def _draw_processor(draw: Draw, features: list[str]) -> Any:
     """As long as the longest bag; of some features only, some of the time."""
     lengths = {feature: draw.integer(_LONGEST_BAG, _LONGEST_BAG + 5) for feature in features}
@@ -222,9 +307,16 @@ def _formats(draw: Draw) -> Case:
     return Case(module, shape, Formula(spec, rows), {"dtype": dtypes, "output_dtype": output_dtype})
 
 
-_KINDS = {"bags": _bags, "sequence": _sequence, "processed": _processed, "formats": _formats}
+_KINDS = {
+    "bags": _bags,
+    "sequence": _sequence,
+    "processed": _processed,
+    "formats": _formats,
+    "remapped": _remapped,
+    "managed": _managed,
+}
 # Bags are the most varied.
-KINDS = ("bags", "bags", "sequence", "processed", "formats")
+KINDS = ("bags", "bags", "sequence", "processed", "formats", "remapped", "managed")
 
 
 def draw_case(draw: Draw, kinds: Sequence[str] = KINDS) -> Case:

@@ -42,6 +42,9 @@ class Shape:
     longest_bag: int = 40
     takes_empty_batches: bool = True
     takes_strides: bool = True
+    # What stands between ids and rows may know no -1, or one type of ids alone.
+    takes_skipped: bool = True
+    id_types: tuple[torch.dtype, ...] = (torch.int32, torch.int64)
 
 
 @dataclass
@@ -95,7 +98,14 @@ def as_array(values: torch.Tensor) -> np.ndarray:
 
 
 def flatten(result: Any) -> tuple[list[Any], list[np.ndarray]]:
-    """The names and the arrays of a KeyedTensor or of a dict of JaggedTensors."""
+    """The names and the arrays of a KeyedTensor or of a dict of JaggedTensors, and of remapped features with it."""
+    if isinstance(result, tuple):
+        parts = [flatten(part) for part in result]
+        return sum((names for names, _ in parts), []), sum((arrays for _, arrays in parts), [])
+    if isinstance(result, KeyedJaggedTensor):
+        weights = result.weights_or_none()
+        tensors = [result.values(), result.lengths(), *([] if weights is None else [weights])]
+        return list(result.keys()), [as_array(tensor) for tensor in tensors]
     if isinstance(result, KeyedTensor):
         return [*result.keys(), *result.length_per_key()], [as_array(result.values())]
     tensors = [
@@ -107,9 +117,15 @@ def flatten(result: Any) -> tuple[list[Any], list[np.ndarray]]:
     return list(result), [as_array(tensor) for tensor in tensors]
 
 
-def _ids(random: np.random.Generator, rows: int, count: int, bad: bool) -> np.ndarray:
+def _ids(random: np.random.Generator, rows: int, count: int, skipped: bool) -> np.ndarray:
     ids = random.integers(0, rows, count)
-    ids[random.random(count) < 0.05] = -1
+    if skipped:
+        ids[random.random(count) < 0.05] = -1
+    return ids
+
+
+def _with_bad_ids(random: np.random.Generator, rows: int, ids: np.ndarray, bad: bool) -> np.ndarray:
+    count = len(ids)
     if bad:
         ids = np.where(random.random(count) < 0.05, random.choice([-7, rows, 2**31 - 1], count), ids)
     return ids
@@ -129,8 +145,10 @@ def draw_batch(draw: Draw, shape: Shape) -> Batch:
         strides = [int(stride) for stride in random.integers(1, size + 1, len(keys))]
         inverse = torch.from_numpy(np.stack([random.integers(0, stride, size + 2) for stride in strides]))
     lengths = [random.integers(0, longest + 1, stride) for stride in strides or [size] * len(keys)]
-    ids = [_ids(random, shape.rows.get(key, 10), int(count.sum()), bad) for key, count in zip(keys, lengths)]
-    values = torch.from_numpy(np.concatenate(ids)).to(draw.choice((torch.int32, torch.int64)))
+    limits = [shape.rows.get(key, 10) for key in keys]
+    ids = [_ids(random, limit, int(count.sum()), shape.takes_skipped) for limit, count in zip(limits, lengths)]
+    ids = [_with_bad_ids(random, limit, part, bad) for limit, part in zip(limits, ids)]
+    values = torch.from_numpy(np.concatenate(ids)).to(draw.choice(shape.id_types))
     weights = None
     if shape.is_weighted or draw.chance(20):
         spread = 10.0 ** random.uniform(-5, 5, values.numel()) if draw.chance(30) else 1.0

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import trec.torch.build as build
-from trec.torch.kinds import QUANTIZED, QuantBags, QuantProcessed, QuantSequence
+from trec.torch.kinds import QuantBags, QuantProcessed, QuantSequence
 from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.processed import CompiledFeatureProcessedEmbeddingBagCollection
 from trec.torch.sequence import CompiledEmbeddingCollection
@@ -120,7 +120,7 @@ def _places() -> Iterator[tuple[ModuleType, str, Any]]:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "torchrec":
             for attribute, value in list(vars(module).items()):
-                if isinstance(value, type) and value in QUANTIZED:
+                if isinstance(value, type) and value in SUBSTITUTES:
                     yield module, attribute, SUBSTITUTES[value]
 
 

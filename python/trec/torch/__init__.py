@@ -13,8 +13,12 @@ from trec.library import open_library
 from trec.spec import SEQUENCE
 from trec.torch.build import Target, parts_of, parts_of_files
 from trec.torch.collect import Collection, CollectOptions, collect
-from trec.torch.compiled import CompiledCollection
-from trec.torch.kinds import is_collection, is_processed, is_quantized, walk
+from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.kinds import is_collection, is_quantized, walk
+from trec.torch.managed import (
+    CompiledManagedCollisionEmbeddingBagCollection,
+    CompiledManagedCollisionEmbeddingCollection,
+)
 from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.processed import CompiledFeatureProcessedEmbeddingBagCollection
 from trec.torch.sequence import CompiledEmbeddingCollection
@@ -24,6 +28,8 @@ __all__ = [
     "CompiledEmbeddingBagCollection",
     "CompiledEmbeddingCollection",
     "CompiledFeatureProcessedEmbeddingBagCollection",
+    "CompiledManagedCollisionEmbeddingBagCollection",
+    "CompiledManagedCollisionEmbeddingCollection",
     "compile",
     "load",
     "replace",
@@ -32,16 +38,23 @@ __all__ = [
 DType = Union[None, str, dict[str, str]]
 
 
-def _class_for(kind: str, has_processor: bool) -> type[CompiledCollection]:
-    if kind == SEQUENCE:
-        return CompiledEmbeddingCollection
-    return CompiledFeatureProcessedEmbeddingBagCollection if has_processor else CompiledEmbeddingBagCollection
+def _class_for(parts: Parts) -> type[CompiledCollection]:
+    is_sequence = parts.interface.spec.kind == SEQUENCE
+    if "_managed_collision_collection" in parts.children:
+        managed = CompiledManagedCollisionEmbeddingCollection, CompiledManagedCollisionEmbeddingBagCollection
+        return managed[0] if is_sequence else managed[1]
+    if "feature_processor" in parts.children:
+        return CompiledFeatureProcessedEmbeddingBagCollection
+    return CompiledEmbeddingCollection if is_sequence else CompiledEmbeddingBagCollection
 
 
 def _compile(found: Collection, target: Target) -> Any:
     parts = parts_of(found, target)
-    kind = _class_for(found.spec.kind, is_processed(found.module))
-    return kind.of_parts(parts).train(found.module.training)
+    result = _class_for(parts).of_parts(parts)
+    for child in result.modules():
+        if not any(child is kept for part in parts.children.values() for kept in part.modules()):
+            child.training = found.module.training
+    return result
 
 
 def compile(
@@ -116,4 +129,4 @@ def load(
     if not source.exists():
         raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
     parts = parts_of_files(so, metadata, read_weights(source))
-    return _class_for(parts.interface.spec.kind, parts.processor is not None).of_parts(parts)
+    return _class_for(parts).of_parts(parts)

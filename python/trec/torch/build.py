@@ -10,12 +10,22 @@ from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, Emb
 from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
 
 from trec.compiler import compile as compile_directory
-from trec.errors import LoadError, WeightsError
+from trec.errors import WeightsError
 from trec.exporter import write_model
-from trec.spec import SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, TableSpec, row_bytes
+from trec.runtime import check_parameter
+from trec.spec import SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, RemapSpec, TableSpec, row_bytes
 from trec.torch.collect import Collection, CollectOptions, collect, processor_of
 from trec.torch.compiled import Interface, Parts
-from trec.torch.kinds import QuantSequence, configs_of, is_processed, is_quantized, is_sequence, tables_module
+from trec.torch.kinds import (
+    QuantSequence,
+    configs_of,
+    is_managed,
+    is_processed,
+    is_quantized,
+    is_sequence,
+    tables_module,
+)
+from trec.torch.tables import Table
 
 # TorchRec has no name for FBGEMM's own fp8; NFP8 is the one that GPUs have.
 DATA_TYPES = {
@@ -29,7 +39,12 @@ DATA_TYPES = {
 }
 _PREFIX = "position_weights."
 # Attributes that TorchRec's inference code looks for by name.
-_MARKS = ("__quant_state_dict_split_scale_bias", "__register_tbes_in_named_modules", "__cache_features_order")
+_MARKS = (
+    "__quant_state_dict_split_scale_bias",
+    "__register_tbes_in_named_modules",
+    "__cache_features_order",
+    "_return_remapped_features",
+)
 
 
 @dataclasses.dataclass
@@ -76,8 +91,20 @@ def _interface(found: Collection) -> Interface:
 
 def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
     rows = {table.spec.name: table.stored() for table in found.tables}
-    processor = processor_of(found.module) if is_processed(found.module) else None
-    return Parts(_build(found.spec, target or Target()), _interface(found), rows, processor)
+    so = _build(found.spec, target or Target())
+    return Parts(so, _interface(found), rows, _children_of(found.module), _maps_of(found.tables))
+
+
+def _children_of(module: Any) -> dict[str, torch.nn.Module]:
+    if is_processed(module):
+        return {"feature_processor": processor_of(module)}
+    if is_managed(module):
+        return {"_managed_collision_collection": module._managed_collision_collection}
+    return {}
+
+
+def _maps_of(tables: list[Table]) -> dict[str, torch.Tensor]:
+    return {table.map.spec.name: table.map.entries for table in tables if table.map}
 
 
 def parts_of_module(module: Any) -> Parts:
@@ -102,7 +129,8 @@ def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) 
     interface = _interface(dataclasses.replace(found[0], spec=spec))
     interface.configs = tables
     interface.tbe_buffers = [buffers for part in found for buffers in _interface(part).tbe_buffers]
-    return Parts(_build(spec, Target()), interface, {table.spec.name: table.stored() for table in merged})
+    rows = {table.spec.name: table.stored() for table in merged}
+    return Parts(_build(spec, Target()), interface, rows, maps=_maps_of(merged))
 
 
 def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) -> Parts:
@@ -111,12 +139,14 @@ def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) 
     rows = {table.name: torch.from_numpy(arrays[table.name]) for table in spec.tables}
     configs = [_config_of_table(table, spec.kind) for table in spec.tables]
     interface = Interface(spec, configs, row_alignment=spec.tables[0].row_alignment)
-    return Parts(so, interface, rows, _processor_of_arrays(spec, arrays))
+    names = [table.remap.name for table in spec.tables if table.remap]
+    maps = {name: torch.from_numpy(arrays[name]) for name in names}
+    return Parts(so, interface, rows, _processor_of_arrays(spec, arrays), maps)
 
 
-def _processor_of_arrays(spec: ModelSpec, arrays: dict[str, Any]) -> Optional[torch.nn.Module]:
+def _processor_of_arrays(spec: ModelSpec, arrays: dict[str, Any]) -> dict[str, torch.nn.Module]:
     if not spec.position_weights:
-        return None
+        return {}
     processor = PositionWeightedModuleCollection({w.feature: w.length for w in spec.position_weights})
     with torch.no_grad():
         for weights in spec.position_weights:
@@ -125,7 +155,24 @@ def _processor_of_arrays(spec: ModelSpec, arrays: dict[str, Any]) -> Optional[to
                 got = "none" if array is None else f"{array.dtype}{list(array.shape)}"
                 raise WeightsError(f"parameter '{weights.name}': expected float32[{weights.length}], got {got}")
             processor.position_weights[weights.feature].copy_(torch.from_numpy(array.copy()))
-    return processor
+    return {"feature_processor": processor}
+
+
+def _remaps_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> dict[str, RemapSpec]:
+    """By table; with the numbers of entries that the arrays have."""
+    remaps = {}
+    parameters = {parameter["name"]: parameter for parameter in metadata["parameters"]}
+    for key in metadata["output"]["keys"]:
+        if "remap" not in key:
+            continue
+        name = key["remap"]
+        if name not in arrays:
+            raise WeightsError(f"parameter '{name}' is missing, got {sorted(arrays)}")
+        check_parameter(parameters[name], arrays[name])
+        remaps[key["table"]] = RemapSpec(
+            name, parameters[name]["map"], arrays[name].shape[0], parameters[name].get("num_ids")
+        )
+    return remaps
 
 
 def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> ModelSpec:
@@ -133,9 +180,7 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
     outputs = [OutputSpec(key["key"], key["table"], key["feature"]) for key in keys]
     poolings = {key["table"]: key["pooling"] for key in keys}
     tables = []
-    for parameter in metadata["parameters"]:
-        if parameter["dtype"] != "float32":
-            raise LoadError(f"the map '{parameter['name']}' of a pruned table has no place in a module; use trec.load")
+    remaps = _remaps_of_metadata(metadata, arrays)
     for table in metadata["tables"]:
         expected = row_bytes(table["dim"], table["dtype"], table["row_alignment"])
         rows = arrays.get(table["name"])
@@ -152,11 +197,13 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
                 features,
                 poolings[table["name"]],
                 table["row_alignment"],
+                remaps.get(table["name"]),
             )  # fmt: skip
         )
     positions = [
         PositionWeightsSpec(parameter["name"].removeprefix(_PREFIX), parameter["count"], parameter["name"])
         for parameter in metadata["parameters"]
+        if "map" not in parameter
     ]
     return ModelSpec(
         tables, metadata["name"], metadata["features"], metadata["weighted"], metadata["output"]["dtype"],

@@ -7,7 +7,17 @@ import torch
 
 from trec.errors import ExportError
 from trec.spec import BAGS, SEQUENCE, ModelSpec, PositionWeightsSpec, outputs_in_order
-from trec.torch.kinds import configs_of, is_processed, is_quantized, is_sequence, refusal, tables_module, walk
+from trec.torch.kinds import (
+    configs_of,
+    is_managed,
+    is_processed,
+    is_quantized,
+    is_sequence,
+    refusal,
+    tables_module,
+    walk,
+)
+from trec.torch.managed_maps import check_managed, managed_map
 from trec.torch.positions import ParameterSlot, position_slots
 from trec.torch.tables import (
     CollectOptions,
@@ -43,7 +53,17 @@ class Collection:
             Parameter(weights.name, self.positions[weights.feature].tensor.numpy())
             for weights in self.spec.position_weights
         ]
-        return [table.rows() for table in self.tables] + parameters
+        maps = [table.map.parameter() for table in self.tables if table.map]
+        return [table.rows() for table in self.tables] + parameters + maps
+
+
+def with_managed_maps(found: Collection) -> Collection:
+    """The maps of managed collision modules become maps of the tables."""
+    if is_managed(found.module):
+        for table in found.tables:
+            table.map = managed_map(found.module, found.path, table.spec)
+            table.spec.remap = table.map.spec
+    return found
 
 
 def processor_of(module: Any) -> Any:
@@ -61,6 +81,8 @@ def find_collections(module: torch.nn.Module, options: CollectOptions) -> list[C
 
 def collect(module: Any, path: str, options: CollectOptions) -> Collection:
     outputs = []
+    if is_managed(module):
+        check_managed(module, path)
     if is_quantized(module):
         groups = quantized_groups(module, path)
         order = {config.name: index for index, config in enumerate(configs_of(module))}

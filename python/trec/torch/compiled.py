@@ -53,7 +53,9 @@ class Parts:
     so: bytes
     interface: Interface
     rows: dict[str, torch.Tensor]
-    processor: Optional[torch.nn.Module] = None
+    # Modules of the original that stay in Python, by the names that they have there.
+    children: dict[str, torch.nn.Module] = field(default_factory=dict)
+    maps: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 class _Runtime(NamedTuple):
@@ -86,6 +88,7 @@ class CompiledCollection(ModuleNoCopyMixin):
         self._so = parts.so
         self._interface = parts.interface
         self._rows = parts.rows
+        self._maps = parts.maps
         self._output_dtype = OUTPUT_DTYPES[spec.output_dtype]
         self._embedding_names = [output.key for output in spec.outputs]
         self._feature_names = [output.feature for output in spec.outputs]
@@ -98,20 +101,21 @@ class CompiledCollection(ModuleNoCopyMixin):
         # that a module can set for itself. Pickle looks at the class, which keeps its real file.
         self.__dict__["__module__"] = "torch.nn.modules.trec"
         self.register_load_state_dict_post_hook(_after_load_state_dict)
-        if parts.processor is not None:
-            self.feature_processor = parts.processor
+        self._kept = list(parts.children)
+        for name, child in parts.children.items():
+            self.add_module(name, child)
         self._attach()
 
     def _attach(self, library: Optional[Library] = None) -> None:
         """Makes everything that is not carried by a copy: buffers, and what runs the model."""
         # Children come in the original's order.
-        processor = self._modules.pop("feature_processor", None)
+        kept = {name: self._modules.pop(name) for name in self._kept}
         bags = make_bags(self._interface.tables_in_groups(), self._rows, self._interface.is_split)
         self.add_module(self._rows_name, bags)
         if self.register_tbes:
             self.tbes = torch.nn.ModuleList(_holder(buffers) for buffers in self._interface.tbe_buffers)
-        if processor is not None:
-            self.add_module("feature_processor", processor)
+        for name, child in kept.items():
+            self.add_module(name, child)
         self._own_buffers = {name: dict(bag._buffers) for name, bag in bags.items()}
         library = library or library_from_bytes(self._so)
         call = CallBuffer(0 if library.is_pooled else len(self._embedding_names))
@@ -124,12 +128,12 @@ class CompiledCollection(ModuleNoCopyMixin):
         return {}
 
     def _parameters_to_bind(self) -> list[torch.Tensor]:
-        """Vectors that the model reads beside its rows, in the library's order."""
-        return []
+        """What the model reads beside its rows, in the library's order."""
+        return [self._maps[parameter["name"]] for parameter in self._runtime.library.parameters]
 
     def _bind(self) -> None:
-        """Points the model at the rows; again where their memory has moved."""
-        addresses = {name: rows.data_ptr() for name, rows in self._rows.items()}
+        """Points the model at the rows and maps; again where their memory has moved."""
+        addresses = {name: tensor.data_ptr() for name, tensor in (self._rows | self._maps).items()}
         if addresses != self._runtime.addresses:
             self._runtime.handles.clear()
             self._runtime.addresses.update(addresses)
@@ -147,7 +151,7 @@ class CompiledCollection(ModuleNoCopyMixin):
         runtime = self._runtime
         names = [table["name"] for table in runtime.library.tables]
         tables = [(runtime.addresses[name], self._rows[name].shape[0]) for name in names]
-        parameters = [(tensor.data_ptr(), tensor.numel()) for tensor in runtime.parameters]
+        parameters = [(tensor.data_ptr(), tensor.shape[0]) for tensor in runtime.parameters]
         options = Options(bounds_check=None, threads=threads)
         weights = Weights(tables=tables, parameters=parameters)
         return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
@@ -228,15 +232,15 @@ class CompiledCollection(ModuleNoCopyMixin):
         return {name: sum(counters[name] for counters in all_counters) for name in ("forwards", "bad_ids", "failed")}
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Rows stay as they are, as torchrec.quant's; only a move into shared memory changes where they lie.
+        """Rows and maps stay as they are, as torchrec.quant's; only a move into shared memory changes where they lie.
 
         `fn` sees the rows and not their views: torch cannot share the wrappers of 4 and 2 bit codes.
         """
-        devices = {fn(rows).device.type for rows in self._rows.values()}
+        devices = {fn(tensor).device.type for tensor in (self._rows | self._maps).values()}
         if devices - {"cpu"}:
             raise TrecError(f"the module is compiled for the CPU, it cannot be moved to {', '.join(sorted(devices))}")
-        if "feature_processor" in self._modules and recurse:
-            self._modules["feature_processor"]._apply(fn)
+        for name in self._kept if recurse else ():
+            self._modules[name]._apply(fn)
         self._bind()
         return self
 
@@ -269,6 +273,8 @@ class CompiledCollection(ModuleNoCopyMixin):
     def __getstate__(self) -> dict[str, Any]:
         state = self._carried()
         state["_rows"] = pack_rows(self._rows)
+        # Without the rest of the memory that they are views of.
+        state["_maps"] = {name: tensor.clone() for name, tensor in self._maps.items()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -13,21 +13,22 @@ import torch
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
 from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
 from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection as FloatProcessed
+from torchrec.modules.mc_embedding_modules import ManagedCollisionEmbeddingBagCollection as FloatManagedBags
+from torchrec.modules.mc_embedding_modules import ManagedCollisionEmbeddingCollection as FloatManagedSequence
 from torchrec.quant.embedding_modules import EmbeddingBagCollection as QuantBags
 from torchrec.quant.embedding_modules import EmbeddingCollection as QuantSequence
 from torchrec.quant.embedding_modules import FeatureProcessedEmbeddingBagCollection as QuantProcessed
+from torchrec.quant.embedding_modules import QuantManagedCollisionEmbeddingBagCollection as QuantManagedBags
+from torchrec.quant.embedding_modules import QuantManagedCollisionEmbeddingCollection as QuantManagedSequence
 
 from trec.errors import ExportError
 
-FLOAT = (FloatBags, FloatSequence, FloatProcessed)
-QUANTIZED = (QuantBags, QuantSequence, QuantProcessed)
+FLOAT = (FloatBags, FloatSequence, FloatProcessed, FloatManagedBags, FloatManagedSequence)
+QUANTIZED = (QuantBags, QuantSequence, QuantProcessed, QuantManagedBags, QuantManagedSequence)
+SEQUENCES = (FloatSequence, QuantSequence, FloatManagedSequence, QuantManagedSequence)
+MANAGED = (FloatManagedBags, FloatManagedSequence, QuantManagedBags, QuantManagedSequence)
 
-_MANAGED = "remaps ids by a managed collision module", "remap the ids before an EmbeddingBagCollection"
 _REFUSED: list[tuple[str, str, tuple[str, str]]] = [
-    ("torchrec.modules.mc_embedding_modules", "ManagedCollisionEmbeddingBagCollection", _MANAGED),
-    ("torchrec.modules.mc_embedding_modules", "ManagedCollisionEmbeddingCollection", _MANAGED),
-    ("torchrec.quant.embedding_modules", "QuantManagedCollisionEmbeddingBagCollection", _MANAGED),
-    ("torchrec.quant.embedding_modules", "QuantManagedCollisionEmbeddingCollection", _MANAGED),
     ("torchrec.distributed.types", "ShardedModule", ("is sharded", "compile the unsharded module")),
 ]
 
@@ -48,15 +49,22 @@ def is_quantized(module: Any) -> bool:
 
 
 def is_sequence(module: Any) -> bool:
-    return type(module) in (FloatSequence, QuantSequence)
+    return type(module) in SEQUENCES
 
 
 def is_processed(module: Any) -> bool:
     return type(module) in (FloatProcessed, QuantProcessed)
 
 
+def is_managed(module: Any) -> bool:
+    """Whether a managed collision module maps the ids to rows."""
+    return type(module) in MANAGED
+
+
 def tables_module(module: Any) -> Any:
-    """The collection itself; of a float one with a feature processor the one inside."""
+    """The collection itself; of a float one with a feature processor or managed collision the one inside."""
+    if type(module) in (FloatManagedBags, FloatManagedSequence):
+        return module._embedding_module
     return module._embedding_bag_collection if type(module) is FloatProcessed else module
 
 
@@ -79,7 +87,7 @@ def walk(module: torch.nn.Module, path: str = "") -> Iterator[tuple[str, torch.n
     """Supported collections with their qualified names; raises at the first module that must be refused."""
     if is_collection(module):
         inner = tables_module(module)
-        if inner is not module and type(inner) is not FloatBags:
+        if inner is not module and type(inner) not in (FloatBags, FloatSequence):
             unknown = (f"{type(inner).__name__} is not known", "compile a plain collection")
             raise refusal(path, None, *(_refusal_of_type(inner) or unknown))
         yield path, module

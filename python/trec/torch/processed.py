@@ -4,7 +4,7 @@ Weights by position are part of the compiled model, which reads the processor's 
 runs in Python before a compiled model that takes weights with the batch.
 """
 
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
@@ -33,9 +33,9 @@ class CompiledFeatureProcessedEmbeddingBagCollection(CompiledEmbeddingBagCollect
         """Whether the processor is part of the compiled model."""
         return bool(self._interface.spec.position_weights)
 
-    def _attach(self, library: "Library | None" = None) -> None:
+    def _attach(self, library: Optional[Library] = None) -> None:
         processor = self._modules["feature_processor"]
-        self._position_slots: list[ParameterSlot] = []
+        self._position_slots: list[Optional[ParameterSlot]] = []
         self._markers = [module for module in processor.modules() if hasattr(module, "_pre_processed")]
         if self.is_fused:
             features = [weights.feature for weights in self._interface.spec.position_weights]
@@ -54,16 +54,21 @@ class CompiledFeatureProcessedEmbeddingBagCollection(CompiledEmbeddingBagCollect
 
     def _parameters_to_bind(self) -> list[torch.Tensor]:
         if not self.is_fused:
-            return []
+            return super()._parameters_to_bind()
         names = [parameter["name"] for parameter in self._runtime.library.parameters]
-        self._position_slots = [self._parameter_slots_by_name[name] for name in names]
-        return [_checked(slot, name) for slot, name in zip(self._position_slots, names)]
+        self._position_slots = [self._parameter_slots_by_name.get(name) for name in names]
+        return [
+            self._maps[name] if slot is None else _checked(slot, name)
+            for slot, name in zip(self._position_slots, names)
+        ]
 
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:
         if not self.is_fused:
             return super().forward(runnable(self.feature_processor)(features))
         bound = self._runtime.parameters
         for slot, tensor in zip(self._position_slots, bound):
+            if slot is None:
+                continue
             parameter = slot.holder[slot.name]
             if parameter is None or parameter.data_ptr() != tensor.data_ptr() or parameter.dtype != tensor.dtype:
                 self._bind()

@@ -1,6 +1,6 @@
 """CompiledEmbeddingCollection: a compiled model with the interface of torchrec.quant's EmbeddingCollection."""
 
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torchrec.modules.embedding_configs import EmbeddingConfig
@@ -9,6 +9,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor
 
 from trec.errors import InputError
 from trec.library import Handle, ids_per_key
+from trec.spec import ARRAY, SORTED, TableSpec
 from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.kinds import QuantSequence
@@ -39,12 +40,12 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
 
     def _set_up(self, parts: Parts) -> None:
         spec, configs = parts.interface.spec, parts.interface.configs
-        rows = {table.name: parts.rows[table.name].shape[0] for table in spec.tables}
+        limits = {table.name: _limit(table, parts) for table in spec.tables}
         self.__dict__.update(
             _embedding_configs=configs,
             _need_indices=parts.interface.need_indices,
             _embedding_names_by_table=get_embedding_names_by_table(configs),
-            _num_rows=[rows[output.table] for output in spec.outputs],
+            _limits=[limits[output.table] for output in spec.outputs],
         )
         super()._set_up(parts)
 
@@ -91,7 +92,10 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         result = [parts[slot] for slot in place]
         if not has_bad:
             return result
-        return [torch.where((ids < -1) | (ids >= rows), 0, ids) for ids, rows in zip(result, self._num_rows)]
+        return [
+            ids if limit is None else torch.where((ids < -1) | (ids >= limit), 0, ids)
+            for ids, limit in zip(result, self._limits)
+        ]
 
     def _assemble(self, lengths: list[Any], outputs: list[Any], weights: list[Any]) -> dict[str, JaggedTensor]:
         result: dict[str, JaggedTensor] = {}
@@ -122,6 +126,15 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
 
     def need_indices(self) -> bool:
         return self._need_indices
+
+
+def _limit(table: TableSpec, parts: Parts) -> Optional[int]:
+    """Ids below it are good, before they are mapped; None: all are."""
+    if table.remap is None:
+        return parts.rows[table.name].shape[0]
+    if table.remap.kind == SORTED:
+        return None
+    return table.remap.length if table.remap.kind == ARRAY else table.remap.num_ids
 
 
 def _lengths(features: KeyedJaggedTensor, batch: Batch) -> torch.Tensor:

@@ -12,6 +12,7 @@ from torchrec.modules.embedding_configs import PoolingType
 from trec.quantize import CHUNK_ELEMENTS, quantize_rows
 from trec.spec import BITS, BOUNDS_CHECKS, TableSpec
 from trec.torch.kinds import configs_of, is_sequence, refusal, tables_module
+from trec.torch.maps import Map, maps_of
 from trec.weights_file import TableRows, array_chunks
 
 _WEIGHTS_NAMES = {
@@ -47,6 +48,7 @@ class Table:
     spec: TableSpec
     tensor: torch.Tensor
     is_stored: bool
+    map: Optional[Map] = None
 
     def chunks(self) -> Iterator[Any]:
         """In pieces, so that a large table never exists twice."""
@@ -109,17 +111,18 @@ def quantized_groups(module: Any, path: str) -> list[list[Table]]:
     for key, configs, tbe in groups(module):
         if key[1]:
             raise refusal(path, configs[0].name, "virtual tables hold no rows in memory", "set use_virtual_table=False")
-        _check_remapping(tbe, configs, path)
         if not tbe.weight_initialized or tbe.current_device.type == "meta":
             raise refusal(path, configs[0].name, "its weights are not on the CPU", "load its weights on the CPU first")
         stored = tbe.split_embedding_weights_with_scale_bias(split_scale_bias_mode=0)
         place = (path, tbe.row_alignment)
-        result.append(
-            [
-                _quantized_table(config, specification, rows, place)
-                for config, specification, (rows, _, _) in zip(configs, tbe.embedding_specs, stored)
-            ]
-        )
+        tables = [
+            _quantized_table(config, specification, rows, place)
+            for config, specification, (rows, _, _) in zip(configs, tbe.embedding_specs, stored)
+        ]
+        for table, found in zip(tables, maps_of(tbe, [config.name for config in configs])):
+            table.map = found
+            table.spec.remap = found and found.spec
+        result.append(tables)
     return result
 
 
@@ -146,15 +149,6 @@ def _check_alignment(spec: TableSpec, path: str) -> None:
         f"which FBGEMM misreads for {spec.dtype}"
     )
     raise refusal(path, spec.name, reason, f"use a multiple of {element}")
-
-
-def _check_remapping(tbe: Any, configs: Any, path: str) -> None:
-    for name in ("index_remappings_array", "index_remapping_hash_table"):
-        remapping = getattr(tbe, name, None)
-        if remapping is not None and remapping.numel():
-            raise refusal(
-                path, configs[0].name, "pruned ids are remapped", "prune by truncation or remap the ids before"
-            )
 
 
 def bounds_check(module: Any, path: str) -> str:

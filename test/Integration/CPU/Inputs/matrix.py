@@ -23,7 +23,7 @@ BAGS = {
     "bfloat16": {"output_dtype": "bfloat16", "weighted": True, "bounds_check": "none"},
     "fatal": {"bounds_check": "fatal"},
 }
-# Without pooling, and with weights by position; every other one with pruned tables.
+# Without pooling, and with weights by position; every other one with maps of each kind.
 ROWS = {
     "rows_float32": {},
     "rows_float16": {"output_dtype": "float16", "bounds_check": "ignore"},
@@ -62,8 +62,16 @@ def add_pooling(tables: list[dict]) -> None:
 
 def add_maps(tables: list[dict]) -> None:
     for index, table in enumerate(tables):
-        if index % 3 != 1:
-            table["remap"] = {"length": (3000, 1, 200, 0)[index % 4]}
+        if index % 4 == 0:
+            table["remap"] = {"length": (3000, 1, 200, 0, None)[index // 4 % 5]}
+        elif index % 4 == 1:
+            table["remap"] = {"kind": "hash_table", "length": (300, 1, 64, 0, None)[index // 4 % 5]}
+            if index % 3:
+                table["remap"]["num_ids"] = (1000, 0, 90)[index // 3 % 3]
+        elif index % 4 == 2:
+            # Ids that are not there go to the row of the last entry.
+            rows = table["num_embeddings"]
+            table["remap"] = {"kind": "sorted", "length": None if index % 3 else rows}
 
 
 def make_position_weights(tables: list[dict]) -> list[dict]:
