@@ -53,9 +53,11 @@ def _parser() -> argparse.ArgumentParser:
                      help="cpu: leave out the time in which other programs have the core; one thread only")  # fmt: skip
     how.add_argument("--cpus", type=_names, help="cores to run on, such as 0,1 (default: any)")
     how.add_argument("--cpu", default="native", help="what trec compiles for (default %(default)s)")
-    how.add_argument("--max-memory", type=float, metavar="GIB", help="skip cases that need more (default: what is free)")
+    how.add_argument(
+        "--max-memory", type=float, metavar="GIB", help="skip cases that need more (default: what is free)"
+    )
     how.add_argument("--fbgemm", choices=("auto", "installed", "repaired"), default="auto",
-                     help="preload what FBGEMM needs for its vector kernels: where it lacks them, never, or always")  # fmt: skip
+                     help="preload what FBGEMM's vector kernels need: where missing, never, or always")  # fmt: skip
     types = parser.add_argument_group("what FBGEMM's files leave open")
     types.add_argument("--emb-weights-dtype", choices=DTYPES, default="int4")
     types.add_argument("--emb-output-dtype", choices=tuple(OUTPUTS), default="fp16")
@@ -110,8 +112,16 @@ def _repair(mode: str) -> None:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
+def _set_threads(threads: int) -> None:
+    """Lets FBGEMM have as many as the others: by itself it has one, and before 1.9 never more."""
+    if threads > 1:
+        os.environ.setdefault("FBGEMM_TBE_MAX_NUM_THREADS", str(threads))
+        os.environ.setdefault("FBGEMM_TBE_MIN_TABLES_PER_THREAD", "1")
+
+
 def _run(options: argparse.Namespace, cases: list[Case]) -> None:
     _repair(options.fbgemm)
+    _set_threads(options.threads)
     if options.cpus:
         os.sched_setaffinity(0, {int(core) for core in options.cpus})
     import torch

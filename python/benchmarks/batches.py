@@ -108,9 +108,7 @@ def _draw_sets(random: np.random.Generator, model: Model, load: Load, count: int
     ]
 
 
-def _slice(
-    ids: np.ndarray, lengths: np.ndarray, weights: Optional[np.ndarray], place: tuple[int, int]
-) -> IndexSet:
+def _slice(ids: np.ndarray, lengths: np.ndarray, weights: Optional[np.ndarray], place: tuple[int, int]) -> IndexSet:
     begin, end = place
     offsets = np.zeros(len(lengths) + 1, ids.dtype)
     np.cumsum(lengths, out=offsets[1:])

@@ -109,9 +109,7 @@ def describe(threads: int, clock: str) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: found for name in _PACKAGES if (found := _version(name))},
         },
-        "environment": {
-            name: value for name, value in sorted(os.environ.items()) if name.startswith(_SWITCHES)
-        },
+        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SWITCHES)},
         "fbgemm": fbgemm_state(),
         "threads": threads,
         "clock": clock,

@@ -61,7 +61,17 @@ def _draw_times(axes: Any, records: list[dict[str, Any]]) -> None:
     ends = [min(limits.values(), default=1), max(limits.values(), default=1)]
     axes.plot(ends, ends, color="black", lw=1, label="gather limit")
     axes.set(xscale="log", yscale="log", xlabel="gather limit, ns/row", ylabel="measured, ns/row (median, quartiles)")
+    _plain_numbers(axes.xaxis, axes.yaxis)
     axes.legend()
+
+
+def _plain_numbers(*axes: Any) -> None:
+    """On a logarithmic axis 20 instead of 2 × 10¹."""
+    from matplotlib.ticker import FuncFormatter
+
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
 
 
 def _draw_ratios(axes: Any, records: list[dict[str, Any]]) -> None:
@@ -89,4 +99,5 @@ def _draw_ratios(axes: Any, records: list[dict[str, Any]]) -> None:
     for members in places[1:]:
         axes.axvline(members[0] - 0.5, color="lightgray", lw=0.8)
     axes.set(yscale="log", ylabel="times as fast (median of rounds, quartiles)")
+    _plain_numbers(axes.yaxis)
     axes.legend()

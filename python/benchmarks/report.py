@@ -87,13 +87,12 @@ def case_lines(document: dict[str, Any], family: str) -> list[str]:
             _with_quartiles(record["ratio"][name], 2, "x") if name in record["ratio"] else ""
             for name in ("fbgemm", "torchrec")
         ]
-        rows.append(
-            [
-                record["case"], record["peer"], _with_quartiles(per_row, _digits(per_row["median"])),
-                f"{record['us_per_call']['median']:.1f}", f"{record['gb_per_s']:.1f}", f"{limit:.{_digits(limit)}f}",
-                f"{100 * record['share_of_limit']['median']:.0f} %", *against,
-            ]  # fmt: skip
-        )
+        cells = [
+            record["case"], record["peer"], _with_quartiles(per_row, _digits(per_row["median"])),
+            f"{record['us_per_call']['median']:.1f}", f"{record['gb_per_s']:.1f}", f"{limit:.{_digits(limit)}f}",
+            f"{100 * record['share_of_limit']['median']:.0f} %", *against,
+        ]  # fmt: skip
+        rows.append(cells)
     head = ["case", "peer", "ns/row (quartiles)", "µs/call", "GB/s", "limit ns/row", "of limit", "to FBGEMM op"]
     return _table([*head, "to TorchRec"], rows)
 
@@ -111,7 +110,23 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
     head = ["family", "peer", "against", "cases", "geomean", "worst", "worst case", "below 1.0x", "of limit"]
     below = sum(entry["below_one"] for entry in document["summary"] if entry["peer"].startswith("trec"))
     verdict = "No case below 1.0x." if not below else f"**{below} below 1.0x.**"
+    if not document["ratios_are_claims"]:
+        verdict = _SCALAR
     return [*_table(head, rows), "", verdict] if rows else []
+
+
+def note_lines(document: dict[str, Any]) -> list[str]:
+    """Where a case is not quite what it was asked to be, or was not run."""
+    notes = []
+    for case in document["cases"]:
+        place = f"- {case['family']}: {case['name']}"
+        if case["table_bytes"] > case["cache_bytes"] and not case["caches_left_between_reuses"]:
+            notes.append(f"{place}: rows may still be in the caches when an index set comes again")
+        if case["case"]["run"]["pages"] == "huge" and case["huge_page_bytes"] < case["table_bytes"] / 2:
+            notes.append(f"{place}: {case['huge_page_bytes']} of {case['table_bytes']} bytes are on huge pages")
+        notes += [f"{place}: without {peer}: {reason}" for peer, reason in case["absent_peers"].items()]
+    notes += [f"- {entry['family']}: {entry['name']}: skipped: {entry['reason']}" for entry in document["skipped"]]
+    return notes
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -119,7 +134,7 @@ def markdown(document: dict[str, Any]) -> str:
     lines += summary_lines(document)
     for family in dict.fromkeys(record["family"] for record in document["records"]):
         lines += ["", f"## {family}", "", *case_lines(document, family)]
-    if document["skipped"]:
-        lines += ["", "## Skipped", ""]
-        lines += [f"- {entry['family']}: {entry['name']}: {entry['reason']}" for entry in document["skipped"]]
+    notes = note_lines(document)
+    if notes:
+        lines += ["", "## Notes", "", *notes]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """Runs cases: checks that all peers agree to the bit, times them, and gives one record for each case and peer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
@@ -106,11 +106,7 @@ def _record(case: Case, one: Timed, everyone: list[Timed], ring: Ring) -> dict[s
         "us_per_call": quartiles([sample / 1000 for sample in one.samples]),
         "gb_per_s": ring.row_bytes_per_set / ring.ids_per_set / per_row["median"],
         "share_of_limit": ratio(samples[LIMIT], one.samples),
-        "ratio": {
-            name: ratio(samples[name], one.samples)
-            for name in BASELINES.get(one.name, ())
-            if name in samples
-        },
+        "ratio": {name: ratio(samples[name], one.samples) for name in BASELINES.get(one.name, ()) if name in samples},
         "rounds": len(one.samples),
         "calls_per_sample": one.calls_per_sample,
     }
@@ -127,6 +123,7 @@ def _about(case: Case, workload: Workload, ring: Ring, limit: GatherLimit) -> di
         "row_bytes_per_call": ring.row_bytes_per_set,
         "table_bytes": table_bytes,
         "huge_page_bytes": on_huge_pages,
+        "cache_bytes": cache_bytes(),
         "index_sets": len(ring.sets),
         "bytes_between_reuses": reused_after,
         "caches_left_between_reuses": reused_after > cache_bytes(),

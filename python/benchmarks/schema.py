@@ -134,9 +134,7 @@ def _read_tables(fields: Fields) -> list[Table]:
     dtypes = _cycle(fields, "dtype", choice(*_DTYPES))
     features = fields.get("features", integer(1), 1)
     fields.finish()
-    tables = [
-        Table(rows[i % len(rows)], dims[i % len(dims)], dtypes[i % len(dtypes)], features) for i in range(count)
-    ]
+    tables = [Table(rows[i % len(rows)], dims[i % len(dims)], dtypes[i % len(dtypes)], features) for i in range(count)]
     for table in tables:
         # FBGEMM looks up whole bytes only.
         if table.dim * BITS[table.dtype] % 8:

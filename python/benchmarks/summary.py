@@ -12,7 +12,7 @@ BASELINES = {"trec": ("fbgemm", "torchrec"), "trec_module": ("torchrec",), "aten
 
 def quartiles(samples: Sequence[float]) -> dict[str, float]:
     low, middle, high = np.percentile(np.asarray(samples, np.float64), [25, 50, 75])
-    return {"median": float(middle), "q1": float(low), "q3": float(high), "min": float(min(samples))}
+    return {"median": float(middle), "q1": float(low), "q3": float(high), "min": min(samples)}
 
 
 def ratio(baseline: Sequence[float], peer: Sequence[float]) -> dict[str, float]:
@@ -20,7 +20,7 @@ def ratio(baseline: Sequence[float], peer: Sequence[float]) -> dict[str, float]:
 
     What slows the machine down for a while is in both samples of a round, and cancels out.
     """
-    return quartiles(np.asarray(baseline, np.float64) / np.asarray(peer, np.float64))
+    return quartiles([slow / fast for slow, fast in zip(baseline, peer)])
 
 
 def geomean(values: Sequence[float]) -> float:

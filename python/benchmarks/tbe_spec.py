@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case import Case, Distribution, FixedLength, Length, Load, Model, NormalLength, Run, Table, UniformLength
+from benchmarks.case import (
+    Case,
+    Distribution,
+    FixedLength,
+    Length,
+    Load,
+    Model,
+    NormalLength,
+    Run,
+    Table,
+    UniformLength,
+)
 from benchmarks.fields import CaseError, Fields, choice, flag, integer, number, numbers, text
 
 # FBGEMM's names of types.

@@ -68,7 +68,9 @@ def test_lists_multiply_out():
 
 def test_cycles_give_each_table_its_own():
     group = {"count": 5, "rows": {"cycle": [10, 20]}, "dim": {"cycle": [8, 16, 32]}, "dtype": "int4", "features": 2}
-    case = only(changed("load.length", {"cycle": [1, 2, 3]}, changed("model.tables", [group, *SMALL["model"]["tables"]])))
+    case = only(
+        changed("load.length", {"cycle": [1, 2, 3]}, changed("model.tables", [group, *SMALL["model"]["tables"]]))
+    )
     assert [(t.rows, t.dim) for t in case.model.tables] == [
         (10, 8), (20, 16), (10, 32), (20, 8), (10, 16), (100, 8), (100, 8)
     ]  # fmt: skip
@@ -108,9 +110,9 @@ def test_tables_of_a_sequence_come_by_type():
         ("model.tables.0.rows", {"cycle": [3, -1]}, "rows.cycle: expected an integer of at least 1, got -1"),
         ("model.tables.0.rows", {"cycles": [3]}, "model.tables[0].rows.cycle: missing"),
         ("model.tables.0.dim", [], "model.tables.0.dim: expected a value or some, got an empty list"),
-        ("model.tables.0.dtype", "int3", "dtype: expected one of fp32, fp16, int8, int4, int2, got \"int3\""),
+        ("model.tables.0.dtype", "int3", 'dtype: expected one of fp32, fp16, int8, int4, int2, got "int3"'),
         ("model.tables.0", {"rows": 5, "dim": 3, "dtype": "int4"}, "a dim whose int4 codes fill whole bytes, got 3"),
-        ("model.kind", "bag", "model.kind: expected one of bags, sequence, processed, got \"bag\""),
+        ("model.kind", "bag", 'model.kind: expected one of bags, sequence, processed, got "bag"'),
         ("model.weighted", 1, "model.weighted: expected true or false, got 1"),
         ("model.row_alignment", 0, "model.row_alignment: expected an integer of at least 1, got 0"),
         ("load.batch", 0, "load.batch: expected an integer of at least 1, got 0"),
@@ -119,8 +121,8 @@ def test_tables_of_a_sequence_come_by_type():
         ("load.length", {"min": 3, "max": 2}, "load.length.max: expected at least min, 3, got 2"),
         ("load.length", {"mean": 3}, "load.length.sigma: missing"),
         ("load.ids", "int16", "load.ids: expected one of int32, int64"),
-        ("load.distribution", "zipf", "load.distribution: expected \"uniform\" or {\"zipf\": exponent}, got \"zipf\""),
-        ("load.distribution", {"zipf": "x"}, "load.distribution.zipf: expected a number of at least 0, got \"x\""),
+        ("load.distribution", "zipf", 'load.distribution: expected "uniform" or {"zipf": exponent}, got "zipf"'),
+        ("load.distribution", {"zipf": "x"}, 'load.distribution.zipf: expected a number of at least 0, got "x"'),
         (
             "load.distribution",
             {"zipf": 1, "heavy_hitters": [0.9, 0.2]},
@@ -140,7 +142,10 @@ def test_bad_fields(path, value, text):
 @pytest.mark.parametrize(
     "model, text",
     [
-        ({"kind": "sequence", "tables": [{"rows": 5, "dim": {"cycle": [8, 16]}, "dtype": "int8", "count": 2}]}, "one dim"),
+        (
+            {"kind": "sequence", "tables": [{"rows": 5, "dim": {"cycle": [8, 16]}, "dtype": "int8", "count": 2}]},
+            "one dim",
+        ),
         ({"kind": "processed", "weighted": True}, "model.weighted: expected false, because the kind is processed"),
         ({"row_alignment": 1, "tables": [{"rows": 5, "dim": 1, "dtype": "fp16"}]}, "rows of at least 4 bytes"),
         ({"row_alignment": 3, "tables": [{"rows": 5, "dim": 4, "dtype": "fp16"}]}, "a multiple of 2 for fp16"),

@@ -207,7 +207,26 @@ def test_verdict():
 def test_ratios_on_the_scalar_path_are_no_claims():
     about = {**ABOUT, "fbgemm": {"path": "scalar", "state": "as installed"}}
     scalar = document([record("a", "limit", 1), record("a", "trec", 2)], about)
-    assert scalar["ratios_are_claims"] is False and "no claims about FBGEMM" in report.markdown(scalar)
+    assert scalar["ratios_are_claims"] is False and report.markdown(scalar).count("no claims about FBGEMM") == 2
+    assert "No case below" not in report.markdown(scalar)
+
+
+def test_notes():
+    about = {
+        "family": "f", "name": "a", "table_bytes": 100, "cache_bytes": 50, "caches_left_between_reuses": True,
+        "huge_page_bytes": 100, "absent_peers": {}, "case": {"run": {"pages": "huge"}},
+    }  # fmt: skip
+    changes = [
+        {}, {"caches_left_between_reuses": False}, {"caches_left_between_reuses": False, "cache_bytes": 200},
+        {"huge_page_bytes": 49}, {"absent_peers": {"aten": "it only sums"}},
+    ]  # fmt: skip
+    found = [report.note_lines({"cases": [{**about, **change}], "skipped": []}) for change in changes]
+    assert found == [
+        [], ["- f: a: rows may still be in the caches when an index set comes again"], [],
+        ["- f: a: 49 of 100 bytes are on huge pages"], ["- f: a: without aten: it only sums"],
+    ]  # fmt: skip
+    skipped = [{"family": "f", "name": "a", "reason": "too large"}]
+    assert report.note_lines({"cases": [], "skipped": skipped}) == ["- f: a: skipped: too large"]
 
 
 def test_json_is_replaced_whole(tmp_path):

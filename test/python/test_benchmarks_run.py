@@ -29,7 +29,8 @@ MIXED = {
 
 def cases(model, load=None, peers=ALL_PEERS, **run_options):
     document = {
-        "trec_bench": 1, "family": "test", "model": model, "load": {"batch": 5, "length": {"min": 0, "max": 9}, **(load or {})},
+        "trec_bench": 1, "family": "test", "model": model,
+        "load": {"batch": 5, "length": {"min": 0, "max": 9}, **(load or {})},
         "run": {"peers": peers, "seconds": 0, **run_options},
     }  # fmt: skip
     return read_cases(document, "test")
@@ -199,7 +200,15 @@ def written(tmp_path_factory):
     }  # fmt: skip
     (folder / "case.json").write_text(json.dumps(document))
     return folder, run_tool(
-        folder / "case.json", "--json", folder / "r.json", "--markdown", folder / "r.md", "--clock", "cpu", "--cpus", "0"
+        folder / "case.json",
+        "--json",
+        folder / "r.json",
+        "--markdown",
+        folder / "r.md",
+        "--clock",
+        "cpu",
+        "--cpus",
+        "0",
     )
 
 
@@ -212,7 +221,7 @@ def test_json_and_markdown_are_written(written):
     assert "GiB of memory" in document["skipped"][0]["reason"] and "skipped, its tables need" in result.stderr
     assert {entry["peer"] for entry in document["summary"]} == {"trec", "trec_module", "aten"}
     text = (folder / "r.md").read_text()
-    assert "2x50 int8 d8 b2 l3 | trec |" in text and "## Skipped" in text and "below 1.0x" in text
+    assert "2x50 int8 d8 b2 l3 | trec |" in text and "skipped: its tables need" in text and "below 1.0x" in text
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
@@ -279,3 +288,12 @@ def test_repair(monkeypatch, mode, instruction_set, repaired):
     assert (preload is not None) == repaired and (preload is None or preload.endswith("libc10.so"))
     again = start_again(monkeypatch, mode, instruction_set, preload or "other.so")
     assert (again is None) == (preload is not None or not repaired)
+
+
+@pytest.mark.parametrize("threads, expected", [(1, (None, None)), (2, ("2", "1"))])
+def test_fbgemm_may_use_as_many_threads(monkeypatch, threads, expected):
+    names = ("FBGEMM_TBE_MAX_NUM_THREADS", "FBGEMM_TBE_MIN_TABLES_PER_THREAD")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    monkeypatch.setattr(os, "environ", environment)
+    runpy.run_path(str(ROOT / "python/benchmarks"), run_name="benchmarks_main")["_set_threads"](threads)
+    assert tuple(map(environment.get, names)) == expected
