@@ -224,6 +224,31 @@ TEST_F(ImportWeightsTest, HoldsParametersAgainstTheModel) {
       "and [2]");
 }
 
+TEST_F(ImportWeightsTest, HoldsMapsOfPairsAgainstTheModel) {
+  auto sorted = MapAttr::get(&context, MapKind::sorted, MapAttr::kAllIds);
+  int64_t shape[] = {ShapedType::kDynamic, 2};
+  module->push_back(parameter("m", shape, sorted.getElementType(), sorted));
+  std::string text = twoTables, data(76, 'x');
+  text.pop_back();
+  auto file = [&](const char *map) {
+    return withLength(text + ",\"m\":" + map + "}", data);
+  };
+  auto opened = TensorFile::open(
+      write(file(R"({"dtype":"I64","shape":[2,2],"data_offsets":[44,76]})")));
+  ASSERT_TRUE(bool(opened)) << toString(opened.takeError());
+  auto tensors = findTables(*opened, *module);
+  ASSERT_TRUE(bool(tensors)) << toString(tensors.takeError());
+  EXPECT_EQ(tensors->back().shape, (SmallVector<int64_t>{2, 2}));
+  EXPECT_EQ(
+      errorOf(file(R"({"dtype":"I64","shape":[4],"data_offsets":[44,76]})")),
+      "parameter \"m\": dtype is \"I64\" and shape [4], expected \"I64\" and "
+      "[entries, 2]");
+  EXPECT_EQ(
+      errorOf(file(R"({"dtype":"I32","shape":[4,2],"data_offsets":[44,76]})")),
+      "parameter \"m\": dtype is \"I32\" and shape [4, 2], expected \"I64\" "
+      "and [entries, 2]");
+}
+
 TEST_F(ImportWeightsTest, WritesTheCanonicalLayout) {
   std::vector<uint8_t> bytes(64, 1);
   ArrayRef<uint8_t> data(bytes);

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torchrec.quant.embedding_modules as quant
-from test_remaps import CPU, expect_same, random_weights
+from test_remaps import CPU, expect_same, random_weights, serve_from_c
 from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 from torchrec.modules.hash_mc_modules import HashZchManagedCollisionModule
@@ -264,8 +264,12 @@ def test_a_retrained_model_of_other_sizes(tmp_path):
         managed_collision_collection=collection_of(configs),
     ).eval()  # fmt: skip
     trec.export(retrained, tmp_path / "next", dynamic_rows=True)
-    model = trec.torch.load(so, tmp_path / "next" / "model.safetensors")
-    expect_same(model(random_kjt()), retrained(random_kjt())[0])
+    weights = tmp_path / "next" / "model.safetensors"
+    expected = retrained(random_kjt())[0]
+    expect_same(trec.torch.load(so, weights)(random_kjt()), expected)
+    features = trec.load(so, weights).features
+    in_order = KeyedJaggedTensor.from_jt_dict({name: random_kjt()[name] for name in features})
+    assert np.array_equal(serve_from_c(so, weights, in_order), expected.values().numpy())
 
 
 def refused(module, text, tmp_path):

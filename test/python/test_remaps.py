@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,6 +239,18 @@ def test_maps_that_do_not_fit(tmp_path):
         trec.load(so, {**arrays, "remap.t2": full})
 
 
+def serve_from_c(so, weights, batch):
+    """The embeddings that the example program computes of ids in the model's order of features."""
+    folder = so.parent
+    source = Path(__file__).resolve().parents[1] / "Integration/CPU/example.c"
+    subprocess.run(["gcc", "-I", folder, source, so, f"-Wl,-rpath,{folder}", "-o", folder / "example"], check=True)
+    values, lengths = batch.values().numpy().astype(np.int64), batch.lengths().numpy().astype(np.int32)
+    sizes = np.array([batch.stride(), len(batch.keys()), len(values)])
+    (folder / "batch").write_bytes(sizes.tobytes() + values.tobytes() + lengths.tobytes())
+    subprocess.run([folder / "example", weights, folder / "batch", folder / "output"], check=True)
+    return np.fromfile(folder / "output", np.float32).reshape(batch.stride(), -1)
+
+
 def retrained(rows, ids, by):
     tables = [table("t1", "a", rows[0]), table("t2", "b", rows[1], DataType.FP32, PoolingType.MEAN)]
     maps = {"t1": random_map(ids, rows[0], ids)} if by else {}
@@ -262,6 +276,7 @@ def test_a_retrained_model_of_other_sizes(by, tmp_path):
         expect_same(trec.torch.load(so, weights)(batch), expected)
         served = trec.load(so, weights)(batch.values().numpy(), lengths=batch.lengths().numpy())
         assert different_elements(np.ascontiguousarray(served["a"]), expected["a"].contiguous().numpy()) == 0
+        assert different_elements(serve_from_c(so, weights, batch), expected.values().numpy()) == 0
         # The ids of a model with a hash table have no end.
         if by != "object":
             with pytest.raises(trec.OutOfBoundsError, match=f"expected -1 or 0 to {limit - 1}"):
