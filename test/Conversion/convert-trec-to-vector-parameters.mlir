@@ -126,7 +126,8 @@ func.func @hash_table(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // -----
 
 // A sorted map: no id is bad, none is skipped, and one that is not there goes to
-// the last row. The map is of i64, whatever the ids are.
+// the last row. The map is of i64, whatever the ids are. Eight ids are searched
+// for together, ahead of the place where their rows are read.
 #layout = #trec.row_layout<header = none>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [8], f32>
@@ -135,25 +136,36 @@ trec.parameter @m maps <sorted> : tensor<1000x2xi64>
 func.func @sorted(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, remap = @m>]
     rows !trec.row<8, fp32, #layout> bounds warning
-    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0> : !kjt, !keyed
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16> : !kjt, !keyed
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_remapped_by_sorted_sum_fp32x8_align1_f32_i32(
 // CHECK-SAME: %[[IDS:[^:]*]]: memref<?xi32>
 // CHECK-SAME: %[[REPORT:[^:]*]]: memref<2xi64>, %[[MAP:[^:]*]]: memref<?xi64>
 // CHECK-NOT: memref.store %{{.*}}, %[[REPORT]]
-// CHECK: %[[PAIRS:.*]] = arith.shrui
-// CHECK: memref.load %[[IDS]]
-// CHECK: %[[ID:.*]] = arith.index_cast %{{.*}} : i32 to index
-// CHECK: %[[AT:.*]]:2 = scf.while (%[[LOW:.*]] = %{{.*}}, %[[HIGH:.*]] = %[[PAIRS]])
-// CHECK: %[[MORE:.*]] = arith.cmpi ult, %[[LOW]], %[[HIGH]]
-// CHECK: scf.condition(%[[MORE]])
-// CHECK: arith.cmpi slt, %{{.*}}, %[[ID]]
-// CHECK: %[[LAST:.*]] = arith.subi %[[PAIRS]], %{{.*}}
-// CHECK: %[[THERE:.*]] = arith.cmpi ult, %[[AT]]#0, %[[PAIRS]]
-// CHECK: %[[ROW:.*]] = scf.if %[[THERE]] -> (index) {
-// CHECK: %[[SAME:.*]] = arith.cmpi eq, %{{.*}}, %[[ID]]
-// CHECK: arith.select %[[SAME]], %{{.*}}, %[[LAST]]
-// CHECK: scf.yield %[[LAST]]
-// CHECK: %[[IS_ROW:.*]] = arith.cmpi ult, %[[ROW]], %{{.*}}
+// CHECK: %[[FOUND:.*]] = memref.alloca() : memref<16xi64>
+// CHECK: %[[PAIRS:.*]] = arith.shrui %{{.*}} : i64
+// CHECK: %[[READABLE:.*]] = arith.maxui %[[PAIRS]], %{{.*}} : i64
+// CHECK: scf.for %[[POSITION:[^ ]*]] = {{.*}} iter_args(
+// CHECK: scf.for %[[CHUNK:[^ ]*]] = %{{.*}} to %{{.*}} step %{{.*}} {
+// CHECK: vector.gather %[[IDS]]
+// CHECK: %[[WANTED:.*]] = arith.extsi %{{.*}} : vector<8xi32> to vector<8xi64>
+// CHECK: %[[COUNTS:.*]] = scf.for {{.*}} iter_args(%{{.*}} = %{{.*}}) -> (vector<8xi64>) {
+// CHECK: %[[STORED:.*]] = vector.gather %[[MAP]]
+// CHECK: %[[BELOW:.*]] = arith.cmpi slt, %[[STORED]], %[[WANTED]] : vector<8xi64>
+// CHECK: arith.select %[[BELOW]],
+// CHECK: arith.minui %[[COUNTS]], %{{.*}} : vector<8xi64>
+// CHECK: vector.gather %[[MAP]]
+// CHECK: %[[THERE:.*]] = arith.cmpi eq, %{{.*}}, %[[WANTED]] : vector<8xi64>
+// CHECK: vector.gather %[[MAP]]
+// CHECK: %[[LAST:.*]] = arith.subi %[[PAIRS]], %{{.*}} : i64
+// CHECK: %[[ELSE:.*]] = vector.broadcast %[[LAST]]
+// CHECK: %[[ROWS:.*]] = arith.select %[[THERE]], %{{.*}}, %[[ELSE]]
+// CHECK: vector.store %[[ROWS]], %[[FOUND]]
+// Rows are known eight positions ahead, so that nothing is fetched from farther.
+// CHECK: %[[DISTANCE:.*]] = arith.constant 8 : index
+// CHECK: arith.addi %[[POSITION]], %[[DISTANCE]]
+// CHECK: memref.prefetch
+// CHECK: memref.load %[[FOUND]]
+// CHECK: %[[IS_ROW:.*]] = arith.cmpi ult, %{{.*}}, %{{.*}} : index
 // CHECK: scf.if %[[IS_ROW]]

@@ -122,6 +122,46 @@ def test_keys_of_any_order():
         expect_same(compiled(KeyedJaggedTensor(keys, values, lengths=lengths)), expected)
 
 
+def test_batches_that_do_not_fit():
+    compiled = trec.torch.compile(quantized())
+    with pytest.raises(trec.InputError, match="feature 'b' is missing, the batch has keys"):
+        compiled(random_kjt(keys=["a", "d", "c"]))
+    narrow = random_kjt()
+    narrow._values = narrow._values.int()
+    with pytest.raises(trec.InputError, match="values: expected int64, as the ids that are searched, got torch.int32"):
+        compiled(narrow)
+    surplus = random_kjt()
+    surplus._values = torch.cat([surplus._values, torch.tensor([3])])
+    with pytest.raises(trec.InputError, match="values"):
+        compiled(surplus)
+
+
+def test_empty_batches():
+    module = quantized()
+    empty = KeyedJaggedTensor(KEYS, torch.empty(0, dtype=torch.int64), lengths=torch.empty(0, dtype=torch.int64))
+    expect_same(trec.torch.compile(module)(empty), module(empty))
+
+
+# Whoever watches or changes TorchRec's modules sees what they do.
+@pytest.mark.parametrize("change", ["hook", "hash", "training", "kind"])
+def test_modules_that_do_more_than_search(change):
+    first = searching(10, input_hash_func=(lambda ids, size: ids * 3 % 40) if change == "hash" else None).eval()
+    module = quantized(collection=collection_of(configs_of(), t1=first))
+    calls = []
+    if change == "hook":
+        first.register_forward_hook(lambda *arguments: calls.append(1))
+    if change == "kind":
+        first.__class__ = type("Mine", (MCHManagedCollisionModule,), {})
+    if change == "training":
+        first.train()
+    twin = copy.deepcopy(module) if change == "training" else module
+    compiled = trec.torch.compile(module)
+    expect_same(compiled(random_kjt()), twin(random_kjt()))
+    assert len(calls) == (2 if change == "hook" else 0)
+    if change == "training":
+        assert first._current_iter == twin._managed_collision_collection._managed_collision_modules["t1"]._current_iter
+
+
 def test_state_and_members():
     module = quantized(register_tbes=True)
     compiled = trec.torch.compile(module)

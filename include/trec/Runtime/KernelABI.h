@@ -21,7 +21,7 @@ struct trec_bag_args {
   int64_t output_stride;  /* elements from one sample, or row, to the next */
   int64_t *report;        /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
   const void *remap;      /* a map from ids to rows, int32 or int64 as the kernel; else not read */
-  int64_t num_remap;      /* elements of the map; an array has a readable entry 0, a hash table a slot, in any case */
+  int64_t num_remap;      /* elements of the map; entry 0 can be read in any case, and a hash table counts it */
   int64_t num_ids;        /* of an array or a hash table: ids in 0..num_ids are in bounds */
 };
 

@@ -132,6 +132,8 @@ func::FuncOp BagKernelBuilder::build() {
 void BagKernelBuilder::buildBags() {
   Value one = index(1);
   lastPosition = arith::SubIOp::create(b, loadIndex(offsets, end), one);
+  if (resolver->isOrdered())
+    resolver->begin(loadIndex(offsets, begin), lastPosition);
   auto bags = scf::ForOp::create(b, begin, end, one);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(bags.getBody());
@@ -143,6 +145,8 @@ void BagKernelBuilder::buildBags() {
 void BagKernelBuilder::buildRows() {
   Value one = index(1);
   lastPosition = arith::SubIOp::create(b, end, one);
+  if (resolver->isOrdered())
+    resolver->begin(begin, lastPosition);
   Value first = loadIndex(offsets, index(0));
   auto positions = scf::ForOp::create(b, begin, end, one);
   OpBuilder::InsertionGuard guard(b);
@@ -168,9 +172,13 @@ void BagKernelBuilder::buildBag(Value bag) {
   bagBegin = loadIndex(offsets, bag);
   bagEnd = loadIndex(offsets, arith::AddIOp::create(b, bag, index(1)));
   SmallVector<RowPiece> pieces = cutRow();
+  SmallVector<ArrayRef<RowPiece>> passes =
+      cutPasses(pieces, row, c.lowering.getAccumulators());
+  // Each pass goes back to the bag's first id.
+  if (resolver->isOrdered() && passes.size() > 1)
+    resolver->begin(bagBegin, lastPosition);
   bool isFirstPass = true;
-  for (ArrayRef<RowPiece> pass :
-       cutPasses(pieces, row, c.lowering.getAccumulators())) {
+  for (ArrayRef<RowPiece> pass : passes) {
     buildPass(bag, pass, isFirstPass);
     isFirstPass = false;
   }
@@ -204,6 +212,8 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
                                             ArrayRef<RowPiece> pieces,
                                             ValueRange accumulators,
                                             bool isFirstPass) {
+  if (resolver->isOrdered())
+    resolver->advance(position);
   if (isFirstPass && c.lowering.getPrefetchDistance())
     prefetch(position);
   auto [index, isRow] = resolver->resolve(position, isFirstPass);
@@ -225,8 +235,9 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
 /// Fetches all cache lines of the row that will be added some rows later, in
 /// this bag or one after it.
 void BagKernelBuilder::prefetch(Value position) {
-  Value ahead = arith::AddIOp::create(b, position,
-                                      index(c.lowering.getPrefetchDistance()));
+  int64_t distance =
+      std::min(c.lowering.getPrefetchDistance(), resolver->getLookAhead());
+  Value ahead = arith::AddIOp::create(b, position, index(distance));
   ahead = arith::MinSIOp::create(b, ahead, lastPosition);
   Value fetched = resolver->resolveAhead(ahead);
   auto fetch = [&](int64_t byte) {

@@ -22,9 +22,17 @@ IdResolver::IdResolver(ImplicitLocOpBuilder &builder,
     : b(builder), remap(remap), arguments(arguments) {
   numRows = memref::DimOp::create(b, arguments.rows, 0);
   numIds = remap ? arguments.numIds : numRows;
-  if (remap && *remap != MapKind::array)
-    numSlots = arith::ShRUIOp::create(
-        b, memref::DimOp::create(b, arguments.remap, 0), makeIndex(b, 1));
+  if (remap == MapKind::hash_table) {
+    Value elements = memref::DimOp::create(b, arguments.remap, 0);
+    numSlots = arith::ShRUIOp::create(b, elements, makeIndex(b, 1));
+  }
+  if (remap == MapKind::sorted)
+    search.emplace(b, arguments.ids, arguments.remap);
+}
+
+int64_t IdResolver::getLookAhead() const {
+  return search ? SortedSearch::kLookAhead
+                : std::numeric_limits<int64_t>::max();
 }
 
 Value IdResolver::loadIndex(Value memref, Value position) {
@@ -38,8 +46,8 @@ Value IdResolver::isBelow(Value id, Value limit) {
 }
 
 std::pair<Value, Value> IdResolver::resolve(Value position, bool isFirstPass) {
-  if (remap == MapKind::sorted) {
-    Value row = remapId(loadIndex(arguments.ids, position));
+  if (search) {
+    Value row = search->getRow(position);
     return {row, isBelow(row, numRows)};
   }
   auto [id, isId] = checkId(position, isFirstPass);
@@ -86,21 +94,10 @@ std::pair<Value, Value> IdResolver::remapChecked(Value id, Value isId) {
   return {mapped.getResult(0), mapped.getResult(1)};
 }
 
-/// What the map gives for an id that it may be asked for.
+/// What an array or a hash table gives for an id that is in bounds.
 Value IdResolver::remapId(Value id) {
-  switch (*remap) {
-  case MapKind::array:
-    return searchArray(id);
-  case MapKind::hash_table:
-    return searchHashTable(id);
-  case MapKind::sorted:
-    return searchSorted(id);
-  }
-  llvm_unreachable("all kinds of maps are listed");
-}
-
-Value IdResolver::searchArray(Value id) {
-  return loadIndex(arguments.remap, id);
+  return remap == MapKind::array ? loadIndex(arguments.remap, id)
+                                 : searchHashTable(id);
 }
 
 /// The id or the row of a pair.
@@ -166,46 +163,6 @@ Value IdResolver::searchHashTable(Value id) {
   return arith::SelectOp::create(b, isThere, row, makeIndex(b, -1));
 }
 
-/// The first pair whose id is not below `id`, or the number of pairs.
-Value IdResolver::findFirstNotBelow(Value id) {
-  Value one = makeIndex(b, 1);
-  auto loop = scf::WhileOp::create(
-      b, TypeRange{b.getIndexType(), b.getIndexType()},
-      ValueRange{makeIndex(b, 0), numSlots},
-      [&](OpBuilder &, Location, ValueRange state) {
-        scf::ConditionOp::create(b, isBelow(state[0], state[1]), state);
-      },
-      [&](OpBuilder &, Location, ValueRange state) {
-        Value sum = arith::AddIOp::create(b, state[0], state[1]);
-        Value middle = arith::ShRUIOp::create(b, sum, one);
-        Value stored = loadSlot(middle, kIdElement);
-        Value isLess =
-            arith::CmpIOp::create(b, arith::CmpIPredicate::slt, stored, id);
-        Value next = arith::AddIOp::create(b, middle, one);
-        Value low = arith::SelectOp::create(b, isLess, next, state[0]);
-        Value high = arith::SelectOp::create(b, isLess, state[1], middle);
-        scf::YieldOp::create(b, ValueRange{low, high});
-      });
-  return loop.getResult(0);
-}
-
-Value IdResolver::searchSorted(Value id) {
-  Value slot = findFirstNotBelow(id);
-  Value missing = arith::SubIOp::create(b, numSlots, makeIndex(b, 1));
-  auto found = scf::IfOp::create(b, b.getIndexType(), isBelow(slot, numSlots),
-                                 /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(found.thenBlock());
-  Value isThere = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
-                                        loadSlot(slot, kIdElement), id);
-  Value row = loadSlot(slot, kRowElement);
-  scf::YieldOp::create(
-      b, Value(arith::SelectOp::create(b, isThere, row, missing)));
-  b.setInsertionPointToStart(found.elseBlock());
-  scf::YieldOp::create(b, missing);
-  return found.getResult(0);
-}
-
 void IdResolver::reportBadId(Value position) {
   Value report = arguments.report;
   Value count = makeIndex(b, 0), lowest = makeIndex(b, 1);
@@ -221,13 +178,14 @@ void IdResolver::reportBadId(Value position) {
 
 /// `id`, or 0 where it is not below `limit`.
 Value IdResolver::clampId(Value id, Value limit) {
-  return arith::SelectOp::create(b, isBelow(id, limit), id, makeIndex(b, 0));
+  Value inBounds = isBelow(id, limit);
+  return arith::SelectOp::create(b, inBounds, id, makeIndex(b, 0));
 }
 
 Value IdResolver::resolveAhead(Value position) {
-  Value id = loadIndex(arguments.ids, position);
+  if (search)
+    return clampId(search->getRow(position), numRows);
   // A bad id must not make the address overflow.
-  if (remap != MapKind::sorted)
-    id = clampId(id, numIds);
+  Value id = clampId(loadIndex(arguments.ids, position), numIds);
   return remap ? clampId(remapId(id), numRows) : id;
 }

@@ -13,7 +13,7 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_IDRESOLUTION_H
 #define TREC_LIB_CONVERSION_TRECTOVECTOR_IDRESOLUTION_H
 
-#include "trec/IR/TrecDialect.h"
+#include "SortedSearch.h"
 
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
@@ -35,6 +35,16 @@ public:
   IdResolver(ImplicitLocOpBuilder &builder, std::optional<MapKind> remap,
              const IdArguments &arguments);
 
+  /// Whether it has to be told in which order positions are visited, because it
+  /// finds the rows of several ids together.
+  bool isOrdered() const { return search.has_value(); }
+  /// Positions are visited from `first` on; none is after `last`.
+  void begin(Value first, Value last) { search->begin(first, last); }
+  /// Readies what is asked of `position` and of those that are looked ahead to.
+  void advance(Value position) { search->advance(position); }
+  /// How far ahead of the position advanced to rows may be asked for.
+  int64_t getLookAhead() const;
+
   /// The row to read for the id at `position`, and whether there is one: a bad
   /// id counts as id 0, and -1 gives none. The first pass over a bag reports
   /// bad ids.
@@ -48,12 +58,9 @@ private:
   std::pair<Value, Value> checkId(Value position, bool isFirstPass);
   std::pair<Value, Value> remapChecked(Value id, Value isId);
   Value remapId(Value id);
-  Value searchArray(Value id);
   Value searchHashTable(Value id);
-  Value searchSorted(Value id);
   Value hash(Value id);
   Value probe(Value id, Value firstSlot);
-  Value findFirstNotBelow(Value id);
   void reportBadId(Value position);
   Value clampId(Value id, Value limit);
   Value isBelow(Value id, Value limit);
@@ -63,9 +70,10 @@ private:
   ImplicitLocOpBuilder &b;
   std::optional<MapKind> remap;
   IdArguments arguments;
-  Value numRows;  // of the table
-  Value numIds;   // ids below it are good
-  Value numSlots; // of a map of pairs
+  Value numRows;                      // of the table
+  Value numIds;                       // ids below it are good
+  Value numSlots;                     // of a hash table
+  std::optional<SortedSearch> search; // in a sorted map
 };
 
 } // namespace mlir::trec

@@ -1,17 +1,85 @@
 """Compiled collections whose ids go through managed collision modules.
 
-The remapped features are an output too, so TorchRec's modules make them; what follows is compiled.
+The remapped features are an output too, so they are made first, and what follows is compiled. Lists of ids that are
+searched are so in numpy, with a few calls for each table; whatever else modules do, TorchRec does itself.
 """
 
 import copy
 from typing import Any
 
-from torchrec.modules.mc_modules import ManagedCollisionCollection
+import numpy as np
+import torch
+from torchrec.modules.mc_modules import ManagedCollisionCollection, MCHManagedCollisionModule
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
+from trec.errors import InputError
 from trec.torch.kinds import QuantBags, QuantManagedBags, QuantManagedSequence, QuantSequence
 from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.sequence import CompiledEmbeddingCollection
+
+
+def _is_searched(managed: Any) -> bool:
+    return (
+        type(managed) is MCHManagedCollisionModule
+        and not (managed.training or managed._forward_hooks or managed._forward_pre_hooks)
+        and managed._input_hash_func is None
+        and managed._mch_sorted_raw_ids.is_cpu
+    )
+
+
+def is_searched(collection: Any) -> bool:
+    """Whether nothing happens to ids but a search in sorted lists."""
+    return (
+        type(collection) is ManagedCollisionCollection
+        and not (collection._forward_hooks or collection._forward_pre_hooks)
+        and all(map(_is_searched, collection._managed_collision_modules.values()))
+    )
+
+
+def _search(managed: Any, ids: np.ndarray, rows: np.ndarray) -> None:
+    """The row of each id; of ids that are not there the last one."""
+    known, rows_of_known = managed._mch_sorted_raw_ids.numpy(), managed._mch_remapped_ids_mapping.numpy()
+    places = known[:-1].searchsorted(ids)
+    rows[:] = managed._output_global_offset + len(known) - 1
+    np.copyto(rows, rows_of_known[places], where=known[places] == ids)
+
+
+def check_keys(keys: list[str], names: list[str]) -> None:
+    if keys == names:
+        return
+    for name in names:
+        if name not in keys:
+            error = InputError(f"feature '{name}' is missing, the batch has keys {keys}")
+            error.feature = name
+            raise error
+
+
+def search(collection: Any, features: KeyedJaggedTensor) -> KeyedJaggedTensor:
+    """What the collection gives for features in any order, and with others among them."""
+    keys, names = features.keys(), collection._feature_names
+    if keys != names:
+        features = features.permute([keys.index(name) for name in names])
+    values = features.values()
+    if values.dtype is not torch.int64:
+        raise InputError(f"values: expected int64, as the ids that are searched, got {values.dtype}")
+    rows = torch.empty_like(values, memory_format=torch.contiguous_format)
+    ends = features.offset_per_key()
+    ids, result, first = values.numpy(), rows.numpy(), 0
+    for managed, count in zip(collection._managed_collision_modules.values(), collection._table_feature_splits):
+        begin, end = ends[first], ends[first + count]
+        first += count
+        if begin != end:
+            _search(managed, ids[begin:end], result[begin:end])
+    return KeyedJaggedTensor(
+        features.keys(),
+        rows,
+        features.weights_or_none(),
+        features.lengths(),
+        stride=features.stride(),
+        stride_per_key_per_rank=features._stride_per_key_per_rank,
+        stride_per_key=features.stride_per_key(),
+        inverse_indices=features.inverse_indices_or_none(),
+    )
 
 
 class _Managed:
@@ -46,10 +114,15 @@ class _Managed:
 
     def forward(self, features: KeyedJaggedTensor) -> Any:
         """The result and the remapped features."""
-        # TorchRec's collection goes by the order of keys that it met first.
-        collection = copy.copy(self._managed_collision_collection)
-        collection._features_order, collection._created_feature_order = [], [False]
-        remapped = collection(features)
+        collection = self._managed_collision_collection
+        check_keys(features.keys(), collection._feature_names)
+        if is_searched(collection):
+            remapped = search(collection, features)
+        else:
+            # TorchRec's collection goes by the order of keys that it met first.
+            collection = copy.copy(collection)
+            collection._features_order, collection._created_feature_order = [], [False]
+            remapped = collection(features)
         return super().forward(remapped), remapped  # type: ignore[misc]
 
 
