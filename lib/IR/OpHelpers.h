@@ -49,6 +49,22 @@ inline void printBoundsKeyword(OpAsmPrinter &printer, Operation *,
   printer << stringifyBoundsPolicy(policy.getValue());
 }
 
+/// Prints and parses the types of batches and of the output behind them.
+inline ParseResult parseGroupTypes(OpAsmParser &parser,
+                                   SmallVectorImpl<Type> &kjts, Type &dest) {
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseTypeList(kjts))
+    return failure();
+  if (kjts.size() < 2)
+    return parser.emitError(loc, "expected types of batches and of an output");
+  dest = kjts.pop_back_val();
+  return success();
+}
+inline void printGroupTypes(OpAsmPrinter &printer, Operation *, TypeRange kjts,
+                            Type dest) {
+  printer << kjts << ", " << dest;
+}
+
 /// The op that `symbol` names, or an error on `op` that says what it should be.
 template <typename OpT>
 FailureOr<OpT> lookupSymbol(Operation *op, FlatSymbolRefAttr symbol,

@@ -38,9 +38,14 @@ RowLayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult BagAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               FlatSymbolRefAttr table, StringAttr feature,
                               int64_t column, FlatSymbolRefAttr weights,
-                              FlatSymbolRefAttr remap) {
+                              FlatSymbolRefAttr remap, int64_t batch,
+                              int64_t output, BadIds badIds) {
   if (column < 0) // C1
     return emitError() << "expected a column of at least 0, got " << column;
+  if (batch < 0) // C1
+    return emitError() << "expected a batch of at least 0, got " << batch;
+  if (output < 0) // C1
+    return emitError() << "expected an output of at least 0, got " << output;
   return success();
 }
 

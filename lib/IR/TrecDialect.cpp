@@ -28,6 +28,9 @@ struct TrecAsmInterface : public OpAsmDialectInterface {
         .Case([&](JaggedDictType) {
           return os << "dict", AliasResult::FinalAlias;
         })
+        .Case([&](TensorDictType) {
+          return os << "groups", AliasResult::FinalAlias;
+        })
         .Default([](Type) { return AliasResult::NoAlias; });
   }
 

@@ -12,14 +12,20 @@ using namespace mlir::trec;
 #include "trec/IR/TrecInterfaces.cpp.inc"
 
 /// The constraints that groups and dispatches share: at least one bag, and each
-/// feature in the batch.
-template <typename OpT> static LogicalResult verifyBags(OpT op) {
+/// feature in its batch.
+template <typename OpT>
+static LogicalResult verifyBags(OpT op, ValueRange batches) {
   if (op.getBags().empty()) // C1
     return op.emitOpError("expected at least one bag");
-  for (BagAttr bag : op.getBags().template getAsRange<BagAttr>())
-    if (failed(verifyBatchHasKey(op, op.getKjt().getType(),
-                                 bag.getFeature()))) // C3
+  for (BagAttr bag : op.getBags().template getAsRange<BagAttr>()) {
+    if (bag.getBatch() >= int64_t(batches.size())) // C3
+      return op.emitOpError()
+             << "expected one of " << batches.size() << " batches for "
+             << bag.getFeature() << ", got batch " << bag.getBatch();
+    auto type = cast<KJTType>(batches[bag.getBatch()].getType());
+    if (failed(verifyBatchHasKey(op, type, bag.getFeature()))) // C3
       return failure();
+  }
   return success();
 }
 
@@ -77,27 +83,50 @@ static std::optional<MapKind> getKindOfGroup(Operation *group, ArrayAttr bags) {
   return getKind(group, cast<BagAttr>(bags[0]), symbolTable);
 }
 
+/// The columns of each tensor that a group writes into.
+static SmallVector<int64_t> getTotalDims(Type dest) {
+  if (auto keyed = dyn_cast<KeyedTensorType>(dest))
+    return {keyed.getTotalDim()};
+  return llvm::to_vector(cast<TensorDictType>(dest).getDims());
+}
+
+/// C4.
+static LogicalResult verifyPlace(EmbeddingBagGroupOp group, BagAttr bag,
+                                 ArrayRef<int64_t> totalDims) {
+  if (bag.getOutput() >= int64_t(totalDims.size()))
+    return group.emitOpError()
+           << "expected one of " << totalDims.size() << " outputs for "
+           << bag.getFeature() << ", got output " << bag.getOutput();
+  int64_t dim = group.getRowType().getDim();
+  int64_t total = totalDims[bag.getOutput()];
+  if (bag.getColumn() <= total - dim)
+    return success();
+  return group.emitOpError()
+         << "expected columns of " << bag.getFeature() << " within the "
+         << total << " of the output, got " << bag.getColumn() << " to "
+         << bag.getColumn() + dim;
+}
+
 LogicalResult EmbeddingBagGroupOp::verify() {
-  if (failed(verifyBags(*this)))
+  if (failed(verifyBags(*this, getKjts())))
     return failure();
-  int64_t dim = getRowType().getDim();
-  int64_t total = getDest().getType().getTotalDim();
+  SmallVector<int64_t> totalDims = getTotalDims(getDest().getType());
   bool hasWeights = getWeighting() == Weighting::position;
   for (BagAttr bag : getBags().getAsRange<BagAttr>()) {
-    if (bag.getColumn() > total - dim) // C4
-      return emitOpError() << "expected columns of " << bag.getFeature()
-                           << " within the " << total << " of the output, got "
-                           << bag.getColumn() << " to "
-                           << bag.getColumn() + dim;
+    if (failed(verifyPlace(*this, bag, totalDims))) // C4
+      return failure();
     if (bool(bag.getWeights()) != hasWeights) // C6
       return emitOpError("expected weights of all bags or of none");
+    auto batch = cast<KJTType>(getKjts()[bag.getBatch()].getType());
+    if (getWeighted() && !batch.getWeighted()) // C5
+      return emitOpError("expected a weighted batch");
   }
-  if (getWeighted() && !getKjt().getType().getWeighted()) // C5
-    return emitOpError("expected a weighted batch");
   if (getWeighted() && hasWeights) // C5
     return emitOpError("expected bags without weights in a weighted group");
   return success();
 }
+
+ValueRange EmbeddingBagGroupOp::getBatches() { return getKjts(); }
 
 LogicalResult
 EmbeddingBagGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
@@ -127,11 +156,14 @@ std::optional<MapKind> EmbeddingBagGroupOp::getRemapKind() {
 }
 
 Type EmbeddingBagGroupOp::getOutputElement() {
-  return getDest().getType().getElement();
+  Type dest = getDest().getType();
+  if (auto keyed = dyn_cast<KeyedTensorType>(dest))
+    return keyed.getElement();
+  return cast<TensorDictType>(dest).getElement();
 }
 
 LogicalResult EmbeddingGroupOp::verify() {
-  if (failed(verifyBags(*this)))
+  if (failed(verifyBags(*this, getBatches())))
     return failure();
   JaggedDictType dict = getDest().getType();
   int64_t dim = getRowType().getDim();
@@ -158,6 +190,8 @@ EmbeddingGroupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return verifyTables(*this, symbolTable);
 }
 
+ValueRange EmbeddingGroupOp::getBatches() { return getODSOperands(0); }
+
 RowType EmbeddingGroupOp::getRowType() { return cast<RowType>(getRow()); }
 
 std::optional<Pooling> EmbeddingGroupOp::getPoolingMode() {
@@ -174,7 +208,7 @@ Type EmbeddingGroupOp::getOutputElement() {
   return getDest().getType().getElement();
 }
 
-LogicalResult DispatchOp::verify() { return verifyBags(*this); }
+LogicalResult DispatchOp::verify() { return verifyBags(*this, getKjts()); }
 
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {

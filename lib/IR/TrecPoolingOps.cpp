@@ -57,3 +57,53 @@ LogicalResult KeyedTensorOp::verify() {
   }
   return success();
 }
+
+/// The dims of the keys of several KeyedTensors; nothing for a key that is not
+/// the only one of its name.
+static llvm::DenseMap<StringAttr, std::optional<int64_t>>
+collectDims(ValueRange keyed) {
+  llvm::DenseMap<StringAttr, std::optional<int64_t>> dims;
+  for (Value operand : keyed) {
+    auto type = cast<KeyedTensorType>(operand.getType());
+    for (auto [key, dim] : llvm::zip(type.getKeys(), type.getDims())) {
+      auto [entry, isNew] = dims.try_emplace(key, dim);
+      if (!isNew)
+        entry->second = std::nullopt;
+    }
+  }
+  return dims;
+}
+
+LogicalResult RegroupOp::verify() {
+  TensorDictType dict = getDict().getType();
+  if (getGroups().size() != dict.getKeys().size()) // C1
+    return emitOpError() << "expected " << dict.getKeys().size()
+                         << " groups, one per key of the result, got "
+                         << getGroups().size();
+  for (Value operand : getKeyed())
+    if (auto type = cast<KeyedTensorType>(operand.getType());
+        type.getElement() != dict.getElement()) // C4
+      return emitOpError() << "expected operands of " << dict.getElement()
+                           << ", got " << type;
+  auto dims = collectDims(getKeyed());
+  for (auto [group, key, expected] :
+       llvm::zip(getGroups().getAsRange<ArrayAttr>(), dict.getKeys(),
+                 dict.getDims())) {
+    if (group.empty()) // C1
+      return emitOpError() << "expected keys in group " << key << ", got none";
+    int64_t total = 0;
+    for (auto name : group.getAsRange<StringAttr>()) {
+      auto found = dims.find(name);
+      if (found == dims.end() || !found->second) // C2
+        return emitOpError()
+               << "expected key " << name << " of group " << key
+               << " once among the keys of its operands, got "
+               << (found == dims.end() ? "no such key" : "several");
+      total += *found->second;
+    }
+    if (total != expected) // C3
+      return emitOpError() << "expected a dim of " << total << " for group "
+                           << key << ", the sum of its keys', got " << expected;
+  }
+  return success();
+}

@@ -68,19 +68,24 @@ using EmitError = function_ref<InFlightDiagnostic()>;
 /// Wider rows would overflow the arithmetic of addresses.
 static constexpr int64_t kMaxDim = int64_t(1) << 24;
 
+static LogicalResult verifyKeysDiffer(EmitError emitError,
+                                      ArrayRef<StringAttr> keys) {
+  llvm::SmallDenseSet<StringAttr> seen;
+  for (StringAttr key : keys)
+    if (!seen.insert(key).second)
+      return emitError() << "expected keys that differ, got " << key
+                         << " twice";
+  return success();
+}
+
 LogicalResult KJTType::verify(EmitError emitError, ArrayRef<StringAttr> keys,
                               bool weighted) {
   if (keys.empty()) // C1
     return emitError() << "expected at least one key";
-  llvm::SmallDenseSet<StringAttr> seen;
-  for (StringAttr key : keys) { // C2
+  for (StringAttr key : keys) // C2
     if (key.getValue().empty())
       return emitError() << "expected keys that are not empty";
-    if (!seen.insert(key).second)
-      return emitError() << "expected keys that differ, got " << key
-                         << " twice";
-  }
-  return success();
+  return verifyKeysDiffer(emitError, keys); // C2
 }
 
 std::optional<int64_t> KJTType::getKeyIndex(StringRef key) const {
@@ -191,21 +196,29 @@ LogicalResult JaggedType::verify(EmitError emitError, Type element) {
                      << element;
 }
 
-/// What the two outputs have in common: C1 to C3 of each.
-static LogicalResult verifyOutput(EmitError emitError,
-                                  ArrayRef<StringAttr> keys,
-                                  ArrayRef<int64_t> dims, Type element) {
+/// What the outputs have in common: C1 and C3 of each.
+static LogicalResult verifyKeysAndElement(EmitError emitError,
+                                          ArrayRef<StringAttr> keys,
+                                          ArrayRef<int64_t> dims,
+                                          Type element) {
   if (keys.empty() || keys.size() != dims.size()) // C1
     return emitError() << "expected one dim for each of at least one key, got "
                        << keys.size() << " keys and " << dims.size() << " dims";
-  for (auto [key, dim] : llvm::zip(keys, dims))
-    if (dim < 1 || dim > kMaxDim) // C2
-      return emitError() << "expected a dim from 1 to " << kMaxDim
-                         << " for key " << key << ", got " << dim;
   if (!isOutputElement(element)) // C3
     return emitError() << "expected elements of f32, f16 or bf16, got "
                        << element;
   return success();
+}
+
+/// C1 to C3 of the outputs with one table behind each key.
+static LogicalResult verifyOutput(EmitError emitError,
+                                  ArrayRef<StringAttr> keys,
+                                  ArrayRef<int64_t> dims, Type element) {
+  for (auto [key, dim] : llvm::zip(keys, dims))
+    if (dim < 1 || dim > kMaxDim) // C2
+      return emitError() << "expected a dim from 1 to " << kMaxDim
+                         << " for key " << key << ", got " << dim;
+  return verifyKeysAndElement(emitError, keys, dims, element);
 }
 
 LogicalResult KeyedTensorType::verify(EmitError emitError,
@@ -225,4 +238,16 @@ LogicalResult JaggedDictType::verify(EmitError emitError,
                                      ArrayRef<StringAttr> keys,
                                      ArrayRef<int64_t> dims, Type element) {
   return verifyOutput(emitError, keys, dims, element);
+}
+
+LogicalResult TensorDictType::verify(EmitError emitError,
+                                     ArrayRef<StringAttr> keys,
+                                     ArrayRef<int64_t> dims, Type element) {
+  for (auto [key, dim] : llvm::zip(keys, dims))
+    if (dim < 1) // C2
+      return emitError() << "expected a dim of at least 1 for key " << key
+                         << ", got " << dim;
+  if (failed(verifyKeysAndElement(emitError, keys, dims, element)))
+    return failure();
+  return verifyKeysDiffer(emitError, keys); // C4
 }

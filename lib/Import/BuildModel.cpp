@@ -1,7 +1,8 @@
 //===- BuildModel.cpp - The only writer of import-level IR ----------------===//
 //
 // One chain of ops per output, nothing shared between them and nothing fused:
-// the IR reads as the definition of the model.
+// the IR reads as the definition of the model. Several collections give a
+// KeyedTensor each, and one regroup.
 //
 //===----------------------------------------------------------------------===//
 
@@ -9,36 +10,61 @@
 
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 using namespace mlir::trec;
 
 namespace {
 
+/// Builds what the outputs of one collection are made of.
+class CollectionBuilder {
+public:
+  CollectionBuilder(const ModelSpec &spec, const CollectionSpec &collection,
+                    ImplicitLocOpBuilder &b)
+      : spec(spec), collection(collection), b(b) {}
+
+  void buildTables();
+  void buildParameters();
+  Value buildForward(Value kjt);
+  Type getResultType();
+
+private:
+  void buildMap(const RemapSpec &remap);
+  Value buildRowIds(const TableSpec &table, Value ids);
+  Value buildOutput(const OutputSpec &output, Value kjt);
+  Value buildWeights(const OutputSpec &output, Value kjt, Value ids);
+  Value buildResult(const OutputSpec &output, Value values);
+  Type getOutputElement();
+
+  const ModelSpec &spec;
+  const CollectionSpec &collection;
+  ImplicitLocOpBuilder &b;
+  /// Parallel to collection.tables.
+  SmallVector<TableOp> tables;
+};
+
 class ModelBuilder {
 public:
   ModelBuilder(const ModelSpec &spec, MLIRContext &context)
-      : spec(spec), b(UnknownLoc::get(&context), &context) {}
+      : spec(spec), b(UnknownLoc::get(&context), &context) {
+    for (const CollectionSpec &collection : spec.collections)
+      collections.emplace_back(spec, collection, b);
+  }
 
   OwningOpRef<ModuleOp> build();
 
 private:
-  void buildTables();
-  void buildParameters();
-  void buildMap(const RemapSpec &remap);
-  Value buildRowIds(const TableSpec &table, Value ids);
   void buildForward();
-  Value buildOutput(const OutputSpec &output, Value kjt);
-  Value buildWeights(const OutputSpec &output, Value kjt, Value ids);
-  Value buildResult(const OutputSpec &output, Value values);
+  Value buildRegroup(ValueRange keyed);
   SmallVector<StringAttr> getNames(ArrayRef<std::string> names);
-  Type getOutputElement();
+  SmallVector<Type> getBatchTypes();
   Type getResultType();
 
   const ModelSpec &spec;
   ImplicitLocOpBuilder b;
-  /// Parallel to spec.tables.
-  SmallVector<TableOp> tables;
+  std::vector<CollectionBuilder> collections;
 };
 
 } // namespace
@@ -51,12 +77,7 @@ static TableType getTableType(MLIRContext *context, const TableSpec &table) {
                         table.dim, table.weights, layout);
 }
 
-SmallVector<StringAttr> ModelBuilder::getNames(ArrayRef<std::string> names) {
-  return llvm::map_to_vector(
-      names, [&](const std::string &name) { return b.getStringAttr(name); });
-}
-
-Type ModelBuilder::getOutputElement() {
+Type CollectionBuilder::getOutputElement() {
   switch (spec.outputType) {
   case OutputType::float32:
     return b.getF32Type();
@@ -68,37 +89,37 @@ Type ModelBuilder::getOutputElement() {
   llvm_unreachable("all output types are listed");
 }
 
-Type ModelBuilder::getResultType() {
+Type CollectionBuilder::getResultType() {
   SmallVector<StringAttr> keys;
   SmallVector<int64_t> dims;
-  for (const OutputSpec &output : spec.outputs) {
+  for (const OutputSpec &output : collection.outputs) {
     keys.push_back(b.getStringAttr(output.key));
-    dims.push_back(spec.tables[output.table].dim);
+    dims.push_back(collection.tables[output.table].dim);
   }
-  if (!spec.isPooled)
+  if (!collection.isPooled)
     return JaggedDictType::get(b.getContext(), keys, dims, getOutputElement());
   return KeyedTensorType::get(b.getContext(), keys, dims, getOutputElement());
 }
 
-void ModelBuilder::buildTables() {
-  for (const TableSpec &table : spec.tables)
+void CollectionBuilder::buildTables() {
+  for (const TableSpec &table : collection.tables)
     tables.push_back(
         TableOp::create(b, b.getStringAttr(table.name),
                         TypeAttr::get(getTableType(b.getContext(), table))));
 }
 
-void ModelBuilder::buildParameters() {
-  for (const PositionWeightsSpec &weights : spec.positionWeights) {
+void CollectionBuilder::buildParameters() {
+  for (const PositionWeightsSpec &weights : collection.positionWeights) {
     auto type = RankedTensorType::get({weights.length}, b.getF32Type());
     ParameterOp::create(b, b.getStringAttr(weights.name), MapAttr(),
                         TypeAttr::get(type));
   }
-  for (const TableSpec &table : spec.tables)
+  for (const TableSpec &table : collection.tables)
     if (table.remap)
       buildMap(*table.remap);
 }
 
-void ModelBuilder::buildMap(const RemapSpec &remap) {
+void CollectionBuilder::buildMap(const RemapSpec &remap) {
   auto map = MapAttr::get(b.getContext(), remap.kind, remap.numIds);
   SmallVector<int64_t, 2> shape{remap.length.value_or(ShapedType::kDynamic)};
   if (map.getEntryWidth() > 1)
@@ -109,7 +130,7 @@ void ModelBuilder::buildMap(const RemapSpec &remap) {
 
 /// The ids of an output as rows of its table: checked, and mapped where the
 /// table has a map.
-Value ModelBuilder::buildRowIds(const TableSpec &table, Value ids) {
+Value CollectionBuilder::buildRowIds(const TableSpec &table, Value ids) {
   auto policy = BoundsPolicyAttr::get(b.getContext(), spec.boundsCheck);
   auto symbol = FlatSymbolRefAttr::get(
       b.getStringAttr(table.remap ? table.remap->name : table.name));
@@ -120,21 +141,21 @@ Value ModelBuilder::buildRowIds(const TableSpec &table, Value ids) {
 }
 
 /// The weights of the ids of an output, or null where it has none.
-Value ModelBuilder::buildWeights(const OutputSpec &output, Value kjt,
-                                 Value ids) {
-  for (const PositionWeightsSpec &weights : spec.positionWeights)
+Value CollectionBuilder::buildWeights(const OutputSpec &output, Value kjt,
+                                      Value ids) {
+  for (const PositionWeightsSpec &weights : collection.positionWeights)
     if (weights.feature == output.feature)
       return PositionWeightsOp::create(
           b, ids, FlatSymbolRefAttr::get(b.getStringAttr(weights.name)));
-  if (!spec.weighted)
+  if (!collection.weighted)
     return Value();
   return SampleWeightsOp::create(b, kjt, b.getStringAttr(output.feature));
 }
 
 /// From dequantized rows to what the output holds.
-Value ModelBuilder::buildResult(const OutputSpec &output, Value values) {
-  const TableSpec &table = spec.tables[output.table];
-  if (!spec.isPooled) {
+Value CollectionBuilder::buildResult(const OutputSpec &output, Value values) {
+  const TableSpec &table = collection.tables[output.table];
+  if (!collection.isPooled) {
     auto row = VectorType::get({table.dim}, getOutputElement());
     return MaterializeOp::create(b, JaggedType::get(b.getContext(), row),
                                  values);
@@ -147,12 +168,12 @@ Value ModelBuilder::buildResult(const OutputSpec &output, Value values) {
   return CastOutputOp::create(b, type.clone(getOutputElement()), pooled);
 }
 
-Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
+Value CollectionBuilder::buildOutput(const OutputSpec &output, Value kjt) {
   TableOp table = tables[output.table];
   auto symbol = FlatSymbolRefAttr::get(table.getSymNameAttr());
   StringAttr feature = b.getStringAttr(output.feature);
   Value ids = FeatureOp::create(b, kjt, feature);
-  Value rowIds = buildRowIds(spec.tables[output.table], ids);
+  Value rowIds = buildRowIds(collection.tables[output.table], ids);
   auto rowsType = JaggedType::get(b.getContext(), table.getType().getRowType());
   Value rows = LookupOp::create(b, rowsType, symbol, rowIds);
   Value values = DequantizeOp::create(b, rows);
@@ -161,22 +182,79 @@ Value ModelBuilder::buildOutput(const OutputSpec &output, Value kjt) {
   return buildResult(output, values);
 }
 
-void ModelBuilder::buildForward() {
-  auto batchType =
-      KJTType::get(b.getContext(), getNames(spec.features), spec.weighted);
-  Type resultType = getResultType();
-  auto forward = func::FuncOp::create(
-      b, "forward", b.getFunctionType({batchType}, {resultType}));
-  b.setInsertionPointToStart(forward.addEntryBlock());
+Value CollectionBuilder::buildForward(Value kjt) {
   SmallVector<Value> outputs;
-  for (const OutputSpec &output : spec.outputs)
-    outputs.push_back(buildOutput(output, forward.getArgument(0)));
-  Value result;
-  if (spec.isPooled)
-    result = KeyedTensorOp::create(b, resultType, outputs);
-  else
-    result = JaggedDictOp::create(b, resultType, outputs);
-  func::ReturnOp::create(b, result);
+  for (const OutputSpec &output : collection.outputs)
+    outputs.push_back(buildOutput(output, kjt));
+  Type type = getResultType();
+  if (collection.isPooled)
+    return KeyedTensorOp::create(b, type, outputs);
+  return JaggedDictOp::create(b, type, outputs);
+}
+
+SmallVector<StringAttr> ModelBuilder::getNames(ArrayRef<std::string> names) {
+  return llvm::map_to_vector(
+      names, [&](const std::string &name) { return b.getStringAttr(name); });
+}
+
+/// A batch has the features of all collections that read it.
+SmallVector<Type> ModelBuilder::getBatchTypes() {
+  std::vector<llvm::SetVector<StringAttr>> features;
+  std::vector<bool> weighted;
+  for (const CollectionSpec &collection : spec.collections) {
+    features.resize(std::max(features.size(), collection.batch + 1));
+    weighted.resize(features.size());
+    features[collection.batch].insert_range(getNames(collection.features));
+    weighted[collection.batch] =
+        weighted[collection.batch] || collection.weighted;
+  }
+  SmallVector<Type> types;
+  for (auto [batch, keys] : llvm::enumerate(features))
+    types.push_back(
+        KJTType::get(b.getContext(), keys.getArrayRef(), weighted[batch]));
+  return types;
+}
+
+Type ModelBuilder::getResultType() {
+  if (spec.groups.empty())
+    return collections.front().getResultType();
+  llvm::StringMap<int64_t> keyDims;
+  for (const CollectionSpec &collection : spec.collections)
+    for (const OutputSpec &output : collection.outputs)
+      keyDims[output.key] = collection.tables[output.table].dim;
+  SmallVector<StringAttr> keys;
+  SmallVector<int64_t> dims;
+  for (const GroupSpec &group : spec.groups) {
+    keys.push_back(b.getStringAttr(group.key));
+    int64_t &dim = dims.emplace_back(0);
+    for (const std::string &key : group.keys)
+      dim += keyDims.lookup(key);
+  }
+  auto keyed = cast<KeyedTensorType>(collections.front().getResultType());
+  return TensorDictType::get(b.getContext(), keys, dims, keyed.getElement());
+}
+
+Value ModelBuilder::buildRegroup(ValueRange keyed) {
+  SmallVector<Attribute> groups;
+  for (const GroupSpec &group : spec.groups) {
+    SmallVector<StringAttr> names = getNames(group.keys);
+    groups.push_back(
+        b.getArrayAttr(SmallVector<Attribute>(names.begin(), names.end())));
+  }
+  return RegroupOp::create(b, getResultType(), keyed, b.getArrayAttr(groups));
+}
+
+void ModelBuilder::buildForward() {
+  auto forward = func::FuncOp::create(
+      b, "forward", b.getFunctionType(getBatchTypes(), {getResultType()}));
+  b.setInsertionPointToStart(forward.addEntryBlock());
+  SmallVector<Value> results;
+  for (auto [collection, builder] : llvm::zip(spec.collections, collections))
+    results.push_back(
+        builder.buildForward(forward.getArgument(collection.batch)));
+  if (!spec.groups.empty())
+    results = {buildRegroup(results)};
+  func::ReturnOp::create(b, results);
 }
 
 OwningOpRef<ModuleOp> ModelBuilder::build() {
@@ -184,8 +262,10 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
   (*model)->setAttr(TrecDialect::kContractAttrName,
                     b.getI32IntegerAttr(TrecDialect::kContractVersion));
   b.setInsertionPointToStart(model->getBody());
-  buildTables();
-  buildParameters();
+  for (CollectionBuilder &collection : collections)
+    collection.buildTables();
+  for (CollectionBuilder &collection : collections)
+    collection.buildParameters();
   buildForward();
   return model;
 }

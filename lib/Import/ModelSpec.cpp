@@ -9,6 +9,7 @@
 
 #include "ResolveSpec.h"
 #include "trec/Import/JsonFields.h"
+#include "trec/Runtime/KernelABI.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
@@ -129,8 +130,6 @@ readObjects(JsonFields &fields, StringRef field, FirstError &error,
 
 static void readOptions(JsonFields &fields, ModelSpec &spec) {
   spec.name = fields.has("name") ? fields.readString("name") : "model";
-  if (fields.has("weighted"))
-    spec.weighted = fields.readBool("weighted");
   if (fields.has("output_dtype"))
     spec.outputType = OutputType(
         fields.readChoice("output_dtype", {"float32", "float16", "bfloat16"}));
@@ -144,8 +143,8 @@ static void readOptions(JsonFields &fields, ModelSpec &spec) {
 }
 
 /// What an EmbeddingCollection cannot have: pooling, and weights.
-static void refusePooling(const json::Value &document, const ModelSpec &spec,
-                          FirstError &error) {
+static void refusePooling(const json::Value &document,
+                          const CollectionSpec &spec, FirstError &error) {
   constexpr char kind[] = "an embedding_collection has no ";
   if (spec.weighted)
     error.report("weighted", Twine(kind) + "weights; remove the field");
@@ -161,27 +160,23 @@ static void refusePooling(const json::Value &document, const ModelSpec &spec,
                    Twine(kind) + "pooling; remove the field");
 }
 
-Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
-  Expected<json::Value> document = json::parse(text);
-  if (!document)
-    return llvm::createStringError("not JSON: " +
-                                   llvm::toString(document.takeError()));
-  FirstError error;
-  JsonFields fields(*document, "", error);
-  fields.refuseUnknown({"trec_spec", "kind", "name", "features", "weighted",
-                        "position_weights", "output_dtype", "bounds_check",
-                        "tables", "outputs", "weights"});
-  fields.readInteger("trec_spec", {specVersion, specVersion});
-  ModelSpec spec;
-  spec.isPooled = fields.readChoice("kind", {"embedding_bag_collection",
-                                             "embedding_collection"}) == 0;
-  readOptions(fields, spec);
+/// The fields of a collection, which are those of the document where it is the
+/// only one.
+static CollectionSpec readCollection(const json::Value &value, bool isPooled,
+                                     FirstError &error) {
+  JsonFields fields(value, "", error);
+  CollectionSpec spec;
+  spec.isPooled = isPooled;
+  if (fields.has("batch"))
+    spec.batch = fields.readInteger("batch", {0, TREC_MAX_BATCHES - 1});
+  if (fields.has("weighted"))
+    spec.weighted = fields.readBool("weighted");
   spec.tables = readObjects(fields, "tables", error, readTable);
   if (fields.has("position_weights"))
     spec.positionWeights =
         readObjects(fields, "position_weights", error, readPositionWeights);
-  if (!spec.isPooled)
-    refusePooling(*document, spec, error);
+  if (!isPooled)
+    refusePooling(value, spec, error);
   if (fields.has("features"))
     spec.features = fields.readStrings("features");
   std::optional<std::vector<NamedOutput>> outputs;
@@ -189,7 +184,61 @@ Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
     outputs = readObjects(fields, "outputs", error, readOutput);
   // Cross-checks of fields that were not read would mislead.
   if (!error)
-    resolveSpec(spec, fields.has("features"), outputs, error);
+    resolveCollection(spec, fields.has("features"), outputs, error);
+  return spec;
+}
+
+static GroupSpec readGroup(const json::Value &value, std::string place,
+                           FirstError &error) {
+  JsonFields fields(value, std::move(place), error);
+  fields.refuseUnknown({"key", "keys"});
+  return {fields.readString("key"), fields.readStrings("keys")};
+}
+
+/// Several collections and what becomes of their outputs.
+static void readRegroup(JsonFields &fields, ModelSpec &spec,
+                        FirstError &error) {
+  fields.refuseUnknown({"trec_spec", "kind", "name", "output_dtype",
+                        "bounds_check", "collections", "groups", "weights"});
+  spec.groups = readObjects(fields, "groups", error, readGroup);
+  const json::Array *collections = fields.readArray("collections");
+  if (!collections)
+    return;
+  for (const auto &[index, value] : llvm::enumerate(*collections)) {
+    error.setScope("collections[" + std::to_string(index) + "].");
+    JsonFields(value, "", error)
+        .refuseUnknown({"batch", "features", "weighted", "position_weights",
+                        "tables", "outputs"});
+    spec.collections.push_back(readCollection(value, /*isPooled=*/true, error));
+    error.setScope("");
+  }
+  if (!error)
+    resolveRegroup(spec, error);
+}
+
+Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
+  Expected<json::Value> document = json::parse(text);
+  if (!document)
+    return llvm::createStringError("not JSON: " +
+                                   llvm::toString(document.takeError()));
+  enum Kind { bags, sequence, regroup };
+  FirstError error;
+  JsonFields fields(*document, "", error);
+  auto kind = Kind(fields.readChoice("kind", {"embedding_bag_collection",
+                                              "embedding_collection",
+                                              "regrouped_collections"}));
+  if (kind != regroup)
+    fields.refuseUnknown({"trec_spec", "kind", "name", "features", "weighted",
+                          "position_weights", "output_dtype", "bounds_check",
+                          "tables", "outputs", "weights"});
+  fields.readInteger("trec_spec", {specVersion, specVersion});
+  ModelSpec spec;
+  readOptions(fields, spec);
+  if (kind == regroup)
+    readRegroup(fields, spec, error);
+  else
+    spec.collections.push_back(readCollection(*document, kind == bags, error));
+  checkName("name", spec.name, error);
   if (error)
     return error.take();
   return spec;

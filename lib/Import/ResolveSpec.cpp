@@ -28,7 +28,8 @@ static std::string element(StringRef array, size_t index) {
 }
 
 /// Names end up as C strings in the compiled model.
-static void checkName(const Twine &place, StringRef name, FirstError &error) {
+void mlir::trec::checkName(const Twine &place, StringRef name,
+                           FirstError &error) {
   if (name.empty())
     error.report(place, "expected a name that is not empty");
   if (name.contains('\0'))
@@ -46,7 +47,7 @@ static void checkTableName(const Twine &place, StringRef name,
                         "has this name; rename the table");
 }
 
-static void checkTables(const ModelSpec &spec, FirstError &error) {
+static void checkTables(const CollectionSpec &spec, FirstError &error) {
   if (spec.tables.empty())
     error.report("tables", "expected at least one table, got none");
   StringMap<size_t> places;
@@ -69,7 +70,7 @@ static void checkTables(const ModelSpec &spec, FirstError &error) {
 }
 
 /// The features of all tables, in order of first appearance.
-static std::vector<std::string> listFeatures(const ModelSpec &spec) {
+static std::vector<std::string> listFeatures(const CollectionSpec &spec) {
   std::vector<std::string> features;
   StringSet<> seen;
   for (const TableSpec &table : spec.tables)
@@ -79,7 +80,7 @@ static std::vector<std::string> listFeatures(const ModelSpec &spec) {
   return features;
 }
 
-static void checkFeatures(const ModelSpec &spec, FirstError &error) {
+static void checkFeatures(const CollectionSpec &spec, FirstError &error) {
   StringMap<size_t> places;
   for (const auto &[index, feature] : llvm::enumerate(spec.features)) {
     auto [other, isNew] = places.try_emplace(feature, index);
@@ -108,7 +109,7 @@ static void checkFeatures(const ModelSpec &spec, FirstError &error) {
 /// TorchRec's rule: tables grouped by pooling, without pooling by the type of
 /// their weights, groups in order of first appearance; a feature that is used
 /// more than once is named with its table.
-static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
+static std::vector<OutputSpec> listOutputs(const CollectionSpec &spec) {
   auto groupOf = [&](const TableSpec &table) {
     return spec.isPooled ? int(table.pooling) : int(table.weights);
   };
@@ -136,7 +137,7 @@ static std::vector<OutputSpec> listOutputs(const ModelSpec &spec) {
 
 /// All tensors come with one weights file, so parameters share one space of
 /// names with the tables.
-static void checkParameterNames(const ModelSpec &spec, FirstError &error) {
+static void checkParameterNames(const CollectionSpec &spec, FirstError &error) {
   StringSet<> names;
   for (const TableSpec &table : spec.tables)
     names.insert(table.name);
@@ -153,7 +154,8 @@ static void checkParameterNames(const ModelSpec &spec, FirstError &error) {
       check(element("tables", index) + ".remap.name", table.remap->name);
 }
 
-static void checkPositionWeights(const ModelSpec &spec, FirstError &error) {
+static void checkPositionWeights(const CollectionSpec &spec,
+                                 FirstError &error) {
   if (spec.positionWeights.empty())
     return;
   if (spec.weighted)
@@ -178,7 +180,7 @@ static void checkPositionWeights(const ModelSpec &spec, FirstError &error) {
                        " is missing; add it");
 }
 
-static PairCounts countPairs(const ModelSpec &spec) {
+static PairCounts countPairs(const CollectionSpec &spec) {
   PairCounts counts;
   for (const auto &[index, table] : llvm::enumerate(spec.tables))
     for (const std::string &feature : table.features)
@@ -212,7 +214,7 @@ static OutputSpec resolveOutput(const NamedOutput &output, StringRef place,
   return {output.key, table->second, output.feature};
 }
 
-static void resolveOutputs(ModelSpec &spec,
+static void resolveOutputs(CollectionSpec &spec,
                            const std::vector<NamedOutput> &outputs,
                            FirstError &error) {
   StringMap<size_t> tables;
@@ -230,10 +232,9 @@ static void resolveOutputs(ModelSpec &spec,
                                   " is missing; add it");
 }
 
-void mlir::trec::resolveSpec(
-    ModelSpec &spec, bool hasFeatures,
+void mlir::trec::resolveCollection(
+    CollectionSpec &spec, bool hasFeatures,
     const std::optional<std::vector<NamedOutput>> &outputs, FirstError &error) {
-  checkName("name", spec.name, error);
   checkTables(spec, error);
   // What follows relies on the names of tables.
   if (error)

@@ -19,10 +19,17 @@ struct NamedOutput {
   std::string feature;
 };
 
+/// Refuses names that cannot be C strings in the compiled model.
+void checkName(const llvm::Twine &place, llvm::StringRef name,
+               FirstError &error);
+
 /// Checks names and fills in the features and outputs that the JSON leaves out.
-void resolveSpec(ModelSpec &spec, bool hasFeatures,
-                 const std::optional<std::vector<NamedOutput>> &outputs,
-                 FirstError &error);
+void resolveCollection(CollectionSpec &spec, bool hasFeatures,
+                       const std::optional<std::vector<NamedOutput>> &outputs,
+                       FirstError &error);
+
+/// Checks what collections, and groups of their outputs, say about each other.
+void resolveRegroup(const ModelSpec &spec, FirstError &error);
 
 } // namespace mlir::trec
 

@@ -23,8 +23,8 @@ namespace {
 
 class Interpreter {
 public:
-  Interpreter(ModuleOp module, const Batch &batch, const TableMap &tables)
-      : symbols(module), batch(batch), tables(tables) {}
+  Interpreter(ModuleOp module, ArrayRef<Batch> batches, const TableMap &tables)
+      : symbols(module), batches(batches), tables(tables) {}
 
   Expected<Outputs> run(func::FuncOp forward);
 
@@ -43,6 +43,7 @@ private:
   Expected<RuntimeValue> evaluateOp(CastOutputOp op);
   Expected<RuntimeValue> evaluateOp(KeyedTensorOp op);
   Expected<RuntimeValue> evaluateOp(JaggedDictOp op);
+  Expected<RuntimeValue> evaluateOp(RegroupOp op);
   Expected<RuntimeValue> evaluateOp(EmbeddingBagOp op);
   Expected<RuntimeValue> evaluateOp(EmbeddingOp op);
   Expected<RuntimeValue> evaluateOp(EmptyOp op);
@@ -65,7 +66,12 @@ private:
   }
 
   SymbolTable symbols;
-  const Batch &batch;
+  const Batch &getBatch(Value kjt) {
+    return batches[get<BatchIndex>(kjt).index];
+  }
+  int64_t getBatchSize() const { return batches.front().batchSize; }
+
+  ArrayRef<Batch> batches;
   const TableMap &tables;
   DenseMap<Value, RuntimeValue> values;
   /// Rows of zeros for tables that have no row 0 for a bad id.
@@ -127,11 +133,11 @@ static std::vector<To> convert(ArrayRef<uint8_t> bytes) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(FeatureOp op) {
-  return lift(takeFeature(batch, op.getKey()));
+  return lift(takeFeature(getBatch(op.getKjt()), op.getKey()));
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(SampleWeightsOp op) {
-  return lift(takeSampleWeights(batch, op.getKey()));
+  return lift(takeSampleWeights(getBatch(op.getKjt()), op.getKey()));
 }
 
 Expected<Weights> Interpreter::weighByPosition(const Ids &ids,
@@ -224,7 +230,9 @@ Expected<RuntimeValue> Interpreter::evaluateOp(CastOutputOp op) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(KeyedTensorOp op) {
-  Matrix output = makeOutput(op.getKeyed().getType(), batch.batchSize);
+  KeyedTensorType type = op.getKeyed().getType();
+  Matrix output =
+      makeOutput(type.getTotalDim(), type.getElement(), getBatchSize());
   int64_t column = 0;
   for (Value operand : op.getPooled()) {
     const Matrix &pooled = get<Matrix>(operand);
@@ -238,6 +246,31 @@ Expected<RuntimeValue> Interpreter::evaluateOp(JaggedDictOp op) {
   JaggedDict dict;
   for (Value operand : op.getRows())
     dict.rows.push_back(get<FloatRows>(operand));
+  return dict;
+}
+
+Expected<RuntimeValue> Interpreter::evaluateOp(RegroupOp op) {
+  DenseMap<Attribute, Matrix> byKey;
+  for (Value operand : op.getKeyed()) {
+    auto type = cast<KeyedTensorType>(operand.getType());
+    int64_t column = 0;
+    for (auto [key, dim] : llvm::zip(type.getKeys(), type.getDims())) {
+      byKey[key] = takeColumns(get<Matrix>(operand), column, dim);
+      column += dim;
+    }
+  }
+  TensorDictType type = op.getDict().getType();
+  TensorDict dict;
+  for (auto [group, dim] :
+       llvm::zip(op.getGroups().getAsRange<ArrayAttr>(), type.getDims())) {
+    Matrix &output = dict.tensors.emplace_back(
+        makeOutput(dim, type.getElement(), getBatchSize()));
+    int64_t column = 0;
+    for (Attribute key : group) {
+      writeColumns(output, column, byKey[key]);
+      column += byKey[key].columns;
+    }
+  }
   return dict;
 }
 
@@ -291,18 +324,26 @@ static StringRef getRemap(BagAttr bag) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmptyOp op) {
-  if (auto keyed = dyn_cast<KeyedTensorType>(op.getOutput().getType()))
-    return makeOutput(keyed, batch.batchSize);
+  Type type = op.getOutput().getType();
+  if (auto keyed = dyn_cast<KeyedTensorType>(type))
+    return makeOutput(keyed.getTotalDim(), keyed.getElement(), getBatchSize());
+  if (auto groups = dyn_cast<TensorDictType>(type)) {
+    TensorDict tensors;
+    for (int64_t dim : groups.getDims())
+      tensors.tensors.push_back(
+          makeOutput(dim, groups.getElement(), getBatchSize()));
+    return tensors;
+  }
   JaggedDict dict;
-  dict.rows.resize(
-      cast<JaggedDictType>(op.getOutput().getType()).getKeys().size());
+  dict.rows.resize(cast<JaggedDictType>(type).getKeys().size());
   return dict;
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
   JaggedDict dict = get<JaggedDict>(op.getDest());
   for (auto bag : op.getBags().getAsRange<BagAttr>()) {
-    Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
+    Expected<Ids> ids =
+        takeFeature(getBatch(op.getKjt()), bag.getFeature().getValue());
     if (!ids)
       return ids.takeError();
     Expected<DequantizedRows> rows = readRows(
@@ -315,13 +356,17 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
 }
 
 Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
+  const Batch &batch = getBatch(group.getKjts()[bag.getBatch()]);
   Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
   if (!ids)
     return ids.takeError();
+  size_t numBadIds = badIds.size();
   Expected<DequantizedRows> rows = readRows(
       *ids, group.getPolicy(), bag.getTable().getValue(), getRemap(bag));
   if (!rows)
     return rows.takeError();
+  if (bag.getBadIds() == BadIds::repeated)
+    badIds.resize(numBadIds);
   if (group.getWeighting() != Weighting::none) {
     Expected<Weights> weights =
         bag.getWeights()
@@ -332,27 +377,31 @@ Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
     *rows = weightRows(*rows, *weights);
   }
   return castMatrix(poolRows(*rows, group.getPooling()),
-                    group.getResult().getType().getElement());
+                    group.getOutputElement());
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagGroupOp op) {
-  Matrix output = get<Matrix>(op.getDest());
+  // A KeyedTensor is written as a dict of one tensor.
+  auto *dict = std::get_if<TensorDict>(&values.find(op.getDest())->second);
+  TensorDict output = dict ? *dict : TensorDict{{get<Matrix>(op.getDest())}};
   for (auto bag : op.getBags().getAsRange<BagAttr>()) {
     Expected<Matrix> pooled = runBag(op, bag);
     if (!pooled)
       return pooled.takeError();
-    writeColumns(output, bag.getColumn(), *pooled);
+    writeColumns(output.tensors[bag.getOutput()], bag.getColumn(), *pooled);
   }
-  return output;
+  if (dict)
+    return output;
+  return output.tensors.front();
 }
 
 Expected<RuntimeValue> Interpreter::evaluate(Operation &op) {
   return TypeSwitch<Operation *, Expected<RuntimeValue>>(&op)
       .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
             RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
-            CastOutputOp, KeyedTensorOp, JaggedDictOp, EmbeddingBagOp,
-            EmbeddingOp, EmptyOp, EmbeddingBagGroupOp, EmbeddingGroupOp>(
-          [&](auto op) { return evaluateOp(op); })
+            CastOutputOp, KeyedTensorOp, JaggedDictOp, RegroupOp,
+            EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
+            EmbeddingGroupOp>([&](auto op) { return evaluateOp(op); })
       .Default([](Operation *op) {
         return createStringError("op '" + op->getName().getStringRef() +
                                  "' has no meaning outside compiled code");
@@ -373,12 +422,20 @@ Outputs Interpreter::collect(func::ReturnOp op) {
     }
     return outputs;
   }
+  if (auto type = dyn_cast<TensorDictType>(result.getType())) {
+    TensorDict &dict = std::get<TensorDict>(values[result]);
+    for (auto [key, tensor] : llvm::zip(type.getKeys(), dict.tensors))
+      outputs.tensors.push_back({key.str(), std::move(tensor.bytes)});
+    return outputs;
+  }
   outputs.bytes = std::move(std::get<Matrix>(values[result]).bytes);
   return outputs;
 }
 
 Expected<Outputs> Interpreter::run(func::FuncOp forward) {
   Block &body = forward.getBody().front();
+  for (BlockArgument kjt : body.getArguments())
+    values[kjt] = BatchIndex{kjt.getArgNumber()};
   for (Operation &op : body.without_terminator()) {
     Expected<RuntimeValue> value = evaluate(op);
     if (!value)
@@ -390,18 +447,36 @@ Expected<Outputs> Interpreter::run(func::FuncOp forward) {
 
 static bool hasMeaning(func::FuncOp forward) {
   FunctionType type = forward.getFunctionType();
-  return forward.getBody().hasOneBlock() && type.getNumInputs() == 1 &&
-         isa<KJTType>(type.getInput(0)) && type.getNumResults() == 1 &&
-         isa<KeyedTensorType, JaggedDictType>(type.getResult(0));
+  return forward.getBody().hasOneBlock() && type.getNumInputs() > 0 &&
+         llvm::all_of(type.getInputs(), llvm::IsaPred<KJTType>) &&
+         type.getNumResults() == 1 &&
+         isa<KeyedTensorType, JaggedDictType, TensorDictType>(
+             type.getResult(0));
 }
 
-Expected<Outputs> mlir::trec::interpret(ModuleOp module, const Batch &batch,
+static Error checkBatches(func::FuncOp forward, ArrayRef<Batch> batches) {
+  if (batches.size() != forward.getNumArguments())
+    return createStringError("expected " + Twine(forward.getNumArguments()) +
+                             " batches, got " + Twine(batches.size()));
+  for (const Batch &batch : batches) {
+    if (batch.batchSize != batches.front().batchSize)
+      return createStringError("expected batches of one size, got " +
+                               Twine(batches.front().batchSize) + " and " +
+                               Twine(batch.batchSize) + " samples");
+    if (Error error = checkBatch(batch))
+      return error;
+  }
+  return Error::success();
+}
+
+Expected<Outputs> mlir::trec::interpret(ModuleOp module,
+                                        ArrayRef<Batch> batches,
                                         const TableMap &tables) {
   auto forward = module.lookupSymbol<func::FuncOp>("forward");
   if (!forward || !hasMeaning(forward))
     return createStringError("expected a function @forward of one block that "
                              "takes a batch and returns an output");
-  if (Error error = checkBatch(batch))
+  if (Error error = checkBatches(forward, batches))
     return error;
-  return Interpreter(module, batch, tables).run(forward);
+  return Interpreter(module, batches, tables).run(forward);
 }

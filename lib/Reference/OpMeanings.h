@@ -59,8 +59,9 @@ DequantizedRows weightRows(const DequantizedRows &rows, const Weights &weights);
 Matrix poolRows(const DequantizedRows &rows, Pooling pooling);
 Matrix castMatrix(const Matrix &matrix, Type element);
 FloatRows materializeRows(const DequantizedRows &rows, Type element);
-Matrix makeOutput(KeyedTensorType type, int64_t batchSize);
+Matrix makeOutput(int64_t columns, Type element, int64_t batchSize);
 void writeColumns(Matrix &output, int64_t column, const Matrix &pooled);
+Matrix takeColumns(const Matrix &matrix, int64_t column, int64_t columns);
 
 } // namespace mlir::trec
 

@@ -243,8 +243,16 @@ void RandomTables::makeResident() {
     }
 }
 
+/// The feature of ids, where it is one of an argument of `@forward`.
+static FeatureOp getFeatureOf(Value ids, unsigned argument) {
+  auto feature = ids.getDefiningOp<FeatureOp>();
+  auto batch = feature ? dyn_cast<BlockArgument>(feature.getKjt()) : nullptr;
+  return batch && batch.getArgNumber() == argument ? feature : FeatureOp();
+}
+
 llvm::StringMap<KeyTables> mlir::trec::findKeyTables(ModuleOp module,
-                                                     const TableMap &tables) {
+                                                     const TableMap &tables,
+                                                     unsigned argument) {
   llvm::StringMap<KeyTables> found;
   SymbolTable symbols(module);
   auto note = [&](StringRef key, StringRef table) {
@@ -258,24 +266,23 @@ llvm::StringMap<KeyTables> mlir::trec::findKeyTables(ModuleOp module,
     if (auto op = symbols.lookup<TableOp>(table))
       entry.rowBytes += op.getType().getRowType().getRowBytes();
   };
-  module.walk([&](CheckBoundsOp op) {
-    if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
-      note(feature.getKey(), op.getTable());
-  });
-  auto noteFused = [&](auto op) {
-    if (auto feature = op.getIds().template getDefiningOp<FeatureOp>())
+  auto noteIds = [&](auto op) {
+    if (auto feature = getFeatureOf(op.getIds(), argument))
       note(feature.getKey(), op.getTable());
   };
-  module.walk([&](EmbeddingBagOp op) { noteFused(op); });
-  module.walk([&](EmbeddingOp op) { noteFused(op); });
+  module.walk([&](CheckBoundsOp op) { noteIds(op); });
+  module.walk([&](EmbeddingBagOp op) { noteIds(op); });
+  module.walk([&](EmbeddingOp op) { noteIds(op); });
   module.walk([&](LookupGroupInterface op) {
     for (auto bag : op.getBags().getAsRange<BagAttr>())
-      note(bag.getFeature().getValue(), bag.getTable().getValue());
+      if (bag.getBatch() == argument)
+        note(bag.getFeature().getValue(), bag.getTable().getValue());
   });
   return found;
 }
 
-llvm::StringMap<int64_t> mlir::trec::findBagLimits(ModuleOp module) {
+llvm::StringMap<int64_t> mlir::trec::findBagLimits(ModuleOp module,
+                                                   unsigned argument) {
   llvm::StringMap<int64_t> limits;
   SymbolTable symbols(module);
   auto note = [&](StringRef key, StringRef parameter) {
@@ -286,17 +293,17 @@ llvm::StringMap<int64_t> mlir::trec::findBagLimits(ModuleOp module) {
       entry->second = std::min(entry->second, count);
   };
   module.walk([&](PositionWeightsOp op) {
-    if (auto feature = op.getIds().getDefiningOp<FeatureOp>())
+    if (auto feature = getFeatureOf(op.getIds(), argument))
       note(feature.getKey(), op.getParameter());
   });
   module.walk([&](EmbeddingBagOp op) {
-    auto feature = op.getIds().getDefiningOp<FeatureOp>();
+    auto feature = getFeatureOf(op.getIds(), argument);
     if (feature && op.getPositionWeights())
       note(feature.getKey(), *op.getPositionWeights());
   });
   module.walk([&](LookupGroupInterface op) {
     for (auto bag : op.getBags().getAsRange<BagAttr>())
-      if (bag.getWeights())
+      if (bag.getWeights() && bag.getBatch() == argument)
         note(bag.getFeature().getValue(), bag.getWeights().getValue());
   });
   return limits;
@@ -334,13 +341,14 @@ static int64_t chooseLength(const BatchShape &shape, Random &random) {
          (random.below(5) == 0 ? 0 : random.below(choices));
 }
 
-Batch mlir::trec::makeRandomBatch(ModuleOp module, const TableMap &tables,
-                                  const BatchShape &shape, uint64_t seed) {
-  Random random(seed);
-  auto forward = module.lookupSymbol<func::FuncOp>("forward");
-  auto type = cast<KJTType>(forward.getFunctionType().getInput(0));
-  llvm::StringMap<KeyTables> byKey = findKeyTables(module, tables);
-  llvm::StringMap<int64_t> limits = findBagLimits(module);
+/// A batch for one argument of `@forward`.
+static Batch makeBatch(BlockArgument kjt, const TableMap &tables,
+                       const BatchShape &shape, Random &random) {
+  auto module = kjt.getOwner()->getParentOp()->getParentOfType<ModuleOp>();
+  auto type = cast<KJTType>(kjt.getType());
+  unsigned argument = kjt.getArgNumber();
+  auto byKey = findKeyTables(module, tables, argument);
+  auto limits = findBagLimits(module, argument);
   Batch batch;
   batch.batchSize = shape.batchSize;
   for (StringAttr key : type.getKeys()) {
@@ -358,4 +366,16 @@ Batch mlir::trec::makeRandomBatch(ModuleOp module, const TableMap &tables,
     for (size_t i = 0; i < batch.values.size(); ++i)
       batch.weights.push_back(2 * random.symmetric());
   return batch;
+}
+
+std::vector<Batch> mlir::trec::makeRandomBatches(ModuleOp module,
+                                                 const TableMap &tables,
+                                                 const BatchShape &shape,
+                                                 uint64_t seed) {
+  Random random(seed);
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  std::vector<Batch> batches;
+  for (BlockArgument kjt : forward.getArguments())
+    batches.push_back(makeBatch(kjt, tables, shape, random));
+  return batches;
 }

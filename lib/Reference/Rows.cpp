@@ -194,8 +194,9 @@ FloatRows mlir::trec::materializeRows(const DequantizedRows &rows,
   return {roundTo(element, std::move(bytes)), rows.offsets};
 }
 
-Matrix mlir::trec::makeOutput(KeyedTensorType type, int64_t batchSize) {
-  Matrix output{type.getTotalDim(), getElementBytes(type.getElement()), {}};
+Matrix mlir::trec::makeOutput(int64_t columns, Type element,
+                              int64_t batchSize) {
+  Matrix output{columns, getElementBytes(element), {}};
   // Columns that nobody writes are NaN, so that they show.
   output.bytes.assign(batchSize * output.getRowBytes(), 0xff);
   return output;
@@ -211,4 +212,16 @@ void mlir::trec::writeColumns(Matrix &output, int64_t column,
                               column * output.elementBytes],
                 &pooled.bytes[sample * pooled.getRowBytes()],
                 pooled.getRowBytes());
+}
+
+Matrix mlir::trec::takeColumns(const Matrix &matrix, int64_t column,
+                               int64_t columns) {
+  Matrix result{columns, matrix.elementBytes, {}};
+  int64_t rowBytes = matrix.getRowBytes();
+  for (int64_t row = 0; row < int64_t(matrix.bytes.size()); row += rowBytes)
+    llvm::append_range(
+        result.bytes,
+        ArrayRef(matrix.bytes)
+            .slice(row + column * matrix.elementBytes, result.getRowBytes()));
+  return result;
 }

@@ -73,10 +73,18 @@ struct JaggedDict {
   std::vector<FloatRows> rows;
 };
 
-/// The batch itself is the same for all ops: its value holds nothing.
+struct TensorDict {
+  std::vector<Matrix> tensors;
+};
+
+/// Of a batch the value is its index.
+struct BatchIndex {
+  size_t index = 0;
+};
+
 using RuntimeValue =
-    std::variant<std::monostate, Ids, Weights, Rows, DequantizedRows, FloatRows,
-                 Matrix, JaggedDict>;
+    std::variant<BatchIndex, Ids, Weights, Rows, DequantizedRows, FloatRows,
+                 Matrix, JaggedDict, TensorDict>;
 
 } // namespace mlir::trec
 

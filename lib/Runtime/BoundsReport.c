@@ -23,14 +23,14 @@ static int64_t find_sample(const int64_t *offsets, int64_t batch_size, int64_t p
 static void describe(const struct trec_job *job, const struct trec_bad_ids *bad, trec_error *error) {
   const struct trec_image *image = job->model->image;
   const struct trec_bag_desc *bag = &image->bags[bad->bag];
-  const int64_t batch = job->args->batch_size;
-  const int64_t *offsets = job->offsets + trec_slot(job->args, bag->feature) * batch;
+  const struct trec_job_batch *batch = &job->batches[bad->batch];
+  const int64_t *offsets = trec_bag_offsets(job, bad->bag);
   error->feature = bag->feature;
   error->table = bag->table;
-  error->sample = find_sample(offsets, batch, bad->position);
+  error->sample = find_sample(offsets, batch->size, bad->position);
   error->position = bad->position - offsets[error->sample];
-  error->value = job->variant == TREC_KERNEL_INT32 ? ((const int32_t *)job->args->values)[bad->position]
-                                                   : ((const int64_t *)job->args->values)[bad->position];
+  error->value = batch->variant == TREC_KERNEL_INT32 ? ((const int32_t *)batch->args.values)[bad->position]
+                                                     : ((const int64_t *)batch->args.values)[bad->position];
   const struct trec_bag *prepared = &job->model->bags[bad->bag];
   error->limit = prepared->remap ? prepared->num_ids : prepared->num_rows;
   char expected[48] = "-1";
@@ -42,6 +42,7 @@ static void describe(const struct trec_job *job, const struct trec_bad_ids *bad,
             trec_show(trec_feature_name(image, bag->feature)).text, trec_show(trec_table_name(image, bag->table)).text,
             error->sample, error->position, error->value, expected, prepared->remap ? "map of a pruned table" : "table",
             error->limit);
+  trec_fail_batch(image, bad->batch, error);
 }
 
 /* One write per line, so that lines of many threads do not mix. */

@@ -3,6 +3,7 @@
 #include "Model.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static int is_id_type(int32_t type) { return type == TREC_INT32 || type == TREC_INT64; }
 
@@ -19,16 +20,12 @@ static int32_t check_count(const char *name, int64_t count, trec_error *error) {
   return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is %" PRId64 ", expected 0 or more", name, count);
 }
 
-static int32_t check_counts(const trec_forward_args *args, trec_error *error) {
-  int32_t status = check_count("batch_size", args->batch_size, error);
-  if (status == TREC_OK)
-    status = check_count("num_keys", args->num_keys, error);
-  if (status == TREC_OK)
-    status = check_count("num_values", args->num_values, error);
-  return status == TREC_OK ? check_count("output_row_stride", args->output_row_stride, error) : status;
+static int32_t check_counts(const trec_batch *args, trec_error *error) {
+  const int32_t status = check_count("num_keys", args->num_keys, error);
+  return status == TREC_OK ? check_count("num_values", args->num_values, error) : status;
 }
 
-static int32_t check_arrays(const trec_forward_args *args, trec_error *error) {
+static int32_t check_arrays(const trec_batch *args, trec_error *error) {
   if (!args->values && args->num_values)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "values is null, but num_values is %" PRId64, args->num_values);
   if (!args->lengths == !args->offsets)
@@ -43,19 +40,42 @@ static int32_t check_arrays(const trec_forward_args *args, trec_error *error) {
 
 /* Each kind of model has its own way to pass outputs; both at once would hide a mistake. */
 static int32_t check_kind_of_output(const trec_model *model, const trec_forward_args *args, trec_error *error) {
-  const char *const name = model->image->name;
-  if (!model->image->unpooled) {
+  const struct trec_image *image = model->image;
+  const struct trec_shown name = trec_show(image->name);
+  if (!image->unpooled && !image->num_outputs) {
     if (args->outputs || args->outputs_bytes)
       return trec_fail(error, TREC_INVALID_ARGUMENT, "outputs given, but model \"%s\" pools: expected output",
-                       trec_show(name).text);
+                       name.text);
     return TREC_OK;
   }
+  const char *kind = image->unpooled ? "does not pool" : "regroups";
   if (args->output || args->output_bytes || args->output_row_stride)
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "output given, but model \"%s\" does not pool: expected outputs",
-                     trec_show(name).text);
-  if (args->num_values && (!args->outputs || !args->outputs_bytes))
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but model \"%s\" does not pool",
-                     args->outputs ? "outputs_bytes" : "outputs", trec_show(name).text);
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "output given, but model \"%s\" %s: expected outputs", name.text,
+                     kind);
+  const int64_t needed = image->unpooled ? args->num_values : args->batch_size;
+  if (needed && (!args->outputs || !args->outputs_bytes))
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but model \"%s\" %s",
+                     args->outputs ? "outputs_bytes" : "outputs", name.text, kind);
+  return TREC_OK;
+}
+
+/* The tensors of a regroup. */
+static int32_t check_groups(const trec_model *model, const trec_forward_args *args, trec_error *error) {
+  const struct trec_image *image = model->image;
+  for (int64_t i = 0; i < image->num_outputs && args->batch_size; ++i) {
+    const struct trec_shown name = trec_show(trec_output_name(image, i));
+    int64_t bytes;
+    if (__builtin_mul_overflow(args->batch_size, image->outputs[i].dim * model->element_bytes, &bytes))
+      return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (group \"%s\"): %" PRId64 " rows overflow", i,
+                       name.text, args->batch_size);
+    if (!args->outputs[i])
+      return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (group \"%s\") is null", i, name.text);
+    if (args->outputs_bytes[i] < (uint64_t)bytes)
+      return trec_fail(error, TREC_INVALID_ARGUMENT,
+                       "output %" PRId64 " (group \"%s\") has %" PRIu64 " bytes, expected at least %" PRId64
+                       " for %" PRId64 " samples",
+                       i, name.text, args->outputs_bytes[i], bytes, args->batch_size);
+  }
   return TREC_OK;
 }
 
@@ -63,6 +83,8 @@ static int32_t check_output(const trec_model *model, const trec_forward_args *ar
   int32_t status = check_kind_of_output(model, args, error);
   if (status != TREC_OK || model->image->unpooled)
     return status;
+  if (model->image->num_outputs)
+    return check_groups(model, args, error);
   const int64_t total = model->image->total_dim, stride = args->output_row_stride ? args->output_row_stride : total;
   int64_t bytes = 0;
   if (stride < total)
@@ -82,10 +104,14 @@ static int32_t check_output(const trec_model *model, const trec_forward_args *ar
   return TREC_OK;
 }
 
-static int32_t check_slots(const struct trec_image *image, const trec_forward_args *args, trec_error *error) {
+static int32_t check_slots(const struct trec_image *image, const struct trec_job_batch *batch, trec_error *error) {
+  const trec_batch *args = &batch->args;
+  int64_t expected = 0;
+  for (int64_t feature = 0; feature < image->num_features; ++feature)
+    expected += image->features[feature].batch == batch->index;
   for (int64_t feature = 0; feature < image->num_features; ++feature) {
-    const int64_t slot = trec_slot(args, feature);
-    if (slot >= 0 && slot < args->num_keys)
+    const int64_t slot = trec_slot(batch, image->features[feature].index);
+    if (image->features[feature].batch != batch->index || (slot >= 0 && slot < args->num_keys))
       continue;
     const struct trec_shown name = trec_show(trec_feature_name(image, feature));
     error->feature = feature;
@@ -98,19 +124,22 @@ static int32_t check_slots(const struct trec_image *image, const trec_forward_ar
     return trec_fail(error, TREC_INVALID_INPUT,
                      "feature \"%s\" is missing: the batch has %" PRId64 " keys and no slots, expected %" PRId64
                      " or more keys",
-                     name.text, args->num_keys, image->num_features);
+                     name.text, args->num_keys, expected);
   }
   return TREC_OK;
 }
 
-static int32_t check_weights(const struct trec_image *image, const trec_forward_args *args, trec_error *error) {
-  if (!image->weighted && (args->weights || args->num_weights))
-    return trec_fail(error, TREC_INVALID_INPUT, "weights given, but model \"%s\" is not weighted",
+static int32_t check_weights(const struct trec_image *image, const struct trec_job_batch *batch, trec_error *error) {
+  const trec_batch *args = &batch->args;
+  const int weighted = image->weighted >> batch->index & 1;
+  const char *what = image->num_batches > 1 ? "this batch of model" : "model";
+  if (!weighted && (args->weights || args->num_weights))
+    return trec_fail(error, TREC_INVALID_INPUT, "weights given, but %s \"%s\" is not weighted", what,
                      trec_show(image->name).text);
-  if (!image->weighted)
+  if (!weighted)
     return TREC_OK;
   if (!args->weights && args->num_values)
-    return trec_fail(error, TREC_INVALID_INPUT, "weights is null, but model \"%s\" is weighted",
+    return trec_fail(error, TREC_INVALID_INPUT, "weights is null, but %s \"%s\" is weighted", what,
                      trec_show(image->name).text);
   if (args->num_weights != args->num_values) {
     error->value = args->num_weights;
@@ -141,24 +170,22 @@ static int32_t check_output_of(const trec_model *model, const trec_forward_args 
   return TREC_OK;
 }
 
-int32_t trec_check_outputs(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
-                           trec_error *error) {
-  for (int64_t i = 0; i < model->image->num_bags; ++i) {
-    const int64_t *begin = offsets + trec_slot(args, model->bags[i].feature) * args->batch_size;
-    const int64_t ids = begin[args->batch_size] - begin[0];
-    const int32_t status = ids ? check_output_of(model, args, i, ids, error) : TREC_OK;
+int32_t trec_check_outputs(const struct trec_job *job, trec_error *error) {
+  for (int64_t i = 0; i < job->model->image->num_bags; ++i) {
+    const int64_t ids = trec_bag_units(job, i);
+    const int32_t status = ids ? check_output_of(job->model, job->args, i, ids, error) : TREC_OK;
     if (status != TREC_OK)
       return status;
   }
   return TREC_OK;
 }
 
-int32_t trec_check_lengths(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
-                           trec_error *error) {
+int32_t trec_check_lengths(const struct trec_job *job, trec_error *error) {
+  const trec_model *model = job->model;
   for (int64_t i = 0; i < model->image->num_bags; ++i) {
     const struct trec_bag *bag = &model->bags[i];
-    const int64_t *begin = offsets + trec_slot(args, bag->feature) * args->batch_size;
-    for (int64_t sample = 0; bag->max_length >= 0 && sample < args->batch_size; ++sample) {
+    const int64_t *begin = trec_bag_offsets(job, i);
+    for (int64_t sample = 0; bag->max_length >= 0 && sample < job->args->batch_size; ++sample) {
       const int64_t length = begin[sample + 1] - begin[sample];
       if (length <= bag->max_length)
         continue;
@@ -166,21 +193,94 @@ int32_t trec_check_lengths(const trec_model *model, const trec_forward_args *arg
       error->sample = sample;
       error->value = length;
       error->limit = bag->max_length;
-      return trec_fail(error, TREC_INVALID_INPUT,
-                       "feature \"%s\", sample %" PRId64 ": %" PRId64 " ids, but weights for %" PRId64 " positions",
-                       trec_show(trec_feature_name(model->image, bag->feature)).text, sample, length, bag->max_length);
+      trec_fail(error, TREC_INVALID_INPUT,
+                "feature \"%s\", sample %" PRId64 ": %" PRId64 " ids, but weights for %" PRId64 " positions",
+                trec_show(trec_feature_name(model->image, bag->feature)).text, sample, length, bag->max_length);
+      return trec_fail_batch(model->image, bag->batch, error);
     }
   }
   return TREC_OK;
 }
 
-int32_t trec_check_arguments(const trec_model *model, const trec_forward_args *args, trec_error *error) {
-  int32_t status = check_counts(args, error);
+int32_t trec_fail_batch(const struct trec_image *image, int64_t batch, trec_error *error) {
+  if (image->num_batches == 1)
+    return error->status;
+  char message[sizeof error->message];
+  memcpy(message, error->message, sizeof message);
+  return trec_fail(error, error->status, "batch %" PRId64 ": %.*s", batch, (int)sizeof message - 32, message);
+}
+
+static void read_first_batch(const trec_forward_args *args, trec_batch *first) {
+  first->num_keys = args->num_keys;
+  first->slots = args->slots;
+  first->values = args->values;
+  first->num_values = args->num_values;
+  first->lengths = args->lengths;
+  first->offsets = args->offsets;
+  first->weights = args->weights;
+  first->num_weights = args->num_weights;
+  first->values_type = args->values_type;
+  first->lengths_type = args->lengths_type;
+  first->offsets_type = args->offsets_type;
+}
+
+static int32_t read_batches(struct trec_job *job, trec_error *error) {
+  const struct trec_image *image = job->model->image;
+  const trec_forward_args *args = job->args;
+  if (args->num_batches != image->num_batches - 1 || (args->num_batches && !args->batches))
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "%" PRId64 " batches beside the first given, but model \"%s\" takes %" PRId64,
+                     args->batches ? args->num_batches : 0, trec_show(image->name).text, image->num_batches - 1);
+  read_first_batch(args, &job->batches[0].args);
+  for (int64_t i = 1; i < image->num_batches; ++i) {
+    const size_t apart = args->batches->size;
+    const trec_batch *given = (const trec_batch *)((const char *)args->batches + (size_t)(i - 1) * apart);
+    if (given->size != apart || !trec_read_struct(&job->batches[i].args, sizeof job->batches[i].args, given))
+      return trec_fail(error, TREC_INVALID_ARGUMENT, "batches[%" PRId64 "].size is %zu, expected sizeof(trec_batch)",
+                       i - 1, given->size);
+  }
+  for (int64_t i = 0; i < image->num_batches; ++i) {
+    struct trec_job_batch *batch = &job->batches[i];
+    batch->index = i;
+    batch->size = args->batch_size;
+    batch->variant = batch->args.values_type == TREC_INT32 ? TREC_KERNEL_INT32 : TREC_KERNEL_INT64;
+  }
+  return TREC_OK;
+}
+
+/* All batches are well formed before a look at outputs and features, as where there is one. */
+static int32_t check_form(const struct trec_job *job, trec_error *error) {
+  for (int64_t i = 0; i < job->model->image->num_batches; ++i) {
+    int32_t status = check_counts(&job->batches[i].args, error);
+    if (status == TREC_OK)
+      status = check_arrays(&job->batches[i].args, error);
+    if (status != TREC_OK)
+      return trec_fail_batch(job->model->image, i, error);
+  }
+  return TREC_OK;
+}
+
+static int32_t check_features(const struct trec_job *job, trec_error *error) {
+  const struct trec_image *image = job->model->image;
+  for (int64_t i = 0; i < image->num_batches; ++i) {
+    int32_t status = check_slots(image, &job->batches[i], error);
+    if (status == TREC_OK)
+      status = check_weights(image, &job->batches[i], error);
+    if (status != TREC_OK)
+      return trec_fail_batch(image, i, error);
+  }
+  return TREC_OK;
+}
+
+int32_t trec_check_arguments(struct trec_job *job, trec_error *error) {
+  int32_t status = check_count("batch_size", job->args->batch_size, error);
   if (status == TREC_OK)
-    status = check_arrays(args, error);
+    status = check_count("output_row_stride", job->args->output_row_stride, error);
   if (status == TREC_OK)
-    status = check_output(model, args, error);
+    status = read_batches(job, error);
   if (status == TREC_OK)
-    status = check_slots(model->image, args, error);
-  return status == TREC_OK ? check_weights(model->image, args, error) : status;
+    status = check_form(job, error);
+  if (status == TREC_OK)
+    status = check_output(job->model, job->args, error);
+  return status == TREC_OK ? check_features(job, error) : status;
 }

@@ -68,6 +68,10 @@ static void prepare_bags(trec_model *model) {
     bag->rows = model->tables[desc->table].rows;
     bag->num_rows = model->tables[desc->table].num_rows;
     bag->feature = desc->feature;
+    bag->batch = image->features[desc->feature].batch;
+    bag->key = image->features[desc->feature].index;
+    bag->output = desc->output;
+    bag->counts_bad_ids = !desc->repeats;
     bag->column_bytes = image->unpooled ? 0 : desc->column * model->element_bytes;
     bag->weights = desc->weights ? model->parameters[desc->weights - 1].data : NULL;
     bag->max_length = desc->weights ? model->parameters[desc->weights - 1].count : -1;

@@ -9,17 +9,19 @@
 /* Offsets of smaller batches lie on the stack. */
 enum { STACK_OFFSETS = 1024, WORKSPACE_ALIGNMENT = 64 };
 
-/* Bytes for num_keys * batch_size + 1 offsets. */
-static int32_t offsets_bytes(int64_t num_keys, int64_t batch_size, uint64_t *bytes, trec_error *error) {
+/* Bytes for num_keys * batch_size offsets, and one more for each batch. */
+static int32_t offsets_bytes(const struct trec_image *image, int64_t num_keys, int64_t batch_size, uint64_t *bytes,
+                             trec_error *error) {
   int64_t count;
   if (num_keys < 0 || batch_size < 0)
     return trec_fail(error, TREC_INVALID_ARGUMENT,
                      "num_keys is %" PRId64 ", batch_size is %" PRId64 ", expected 0 or more", num_keys, batch_size);
   if (__builtin_mul_overflow(num_keys, batch_size, &count) ||
-      __builtin_add_overflow(count, 1 + WORKSPACE_ALIGNMENT, &count) || __builtin_mul_overflow(count, 8, &count))
+      __builtin_add_overflow(count, TREC_MAX_BATCHES + WORKSPACE_ALIGNMENT, &count) ||
+      __builtin_mul_overflow(count, 8, &count))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "%" PRId64 " keys of %" PRId64 " samples overflow 64 bits", num_keys,
                      batch_size);
-  const uint64_t used = ((uint64_t)num_keys * (uint64_t)batch_size + 1) * sizeof(int64_t);
+  const uint64_t used = ((uint64_t)num_keys * (uint64_t)batch_size + (uint64_t)image->num_batches) * sizeof(int64_t);
   *bytes = (used + WORKSPACE_ALIGNMENT - 1) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
   return TREC_OK;
 }
@@ -31,7 +33,7 @@ int32_t trec_runtime_workspace_size(const trec_model *model, int64_t num_keys, i
   if (!model || !bytes)
     trec_fail(&local, TREC_INVALID_ARGUMENT, "%s is null", model ? "bytes" : "model");
   else
-    offsets_bytes(num_keys, batch_size, bytes, &local);
+    offsets_bytes(model->image, num_keys, batch_size, bytes, &local);
   trec_error_give(error, &local);
   return local.status;
 }
@@ -45,54 +47,76 @@ static int32_t check_workspace(const trec_forward_args *args, uint64_t needed, t
   return TREC_OK;
 }
 
-static int32_t run(trec_model *model, const trec_forward_args *args, int64_t *workspace, trec_error *error) {
-  struct trec_job job = {
-      .model = model,
-      .args = args,
-      .row_stride = args->output_row_stride ? args->output_row_stride : model->image->total_dim,
-      .variant = args->values_type == TREC_INT32 ? TREC_KERNEL_INT32 : TREC_KERNEL_INT64,
-  };
-  int32_t status = trec_resolve_offsets(model->image, args, workspace, &job.offsets, error);
-  if (status == TREC_OK && model->image->num_parameters)
-    status = trec_check_lengths(model, args, job.offsets, error);
-  if (status == TREC_OK && model->image->unpooled)
-    status = trec_check_outputs(model, args, job.offsets, error);
-  if (status != TREC_OK)
-    return status;
-  const struct trec_bad_ids bad = trec_run_job(model, &job);
-  return trec_report_bad_ids(model, &job, &bad, error);
+static int32_t resolve_batches(struct trec_job *job, int64_t *workspace, trec_error *error) {
+  const struct trec_image *image = job->model->image;
+  for (int64_t i = 0; i < image->num_batches; ++i) {
+    struct trec_job_batch *batch = &job->batches[i];
+    if (trec_resolve_offsets(image, batch, workspace, error) != TREC_OK)
+      return trec_fail_batch(image, i, error);
+    workspace += batch->args.num_keys * batch->size + 1;
+  }
+  return TREC_OK;
 }
 
-static int32_t run_in_own_workspace(trec_model *model, const trec_forward_args *args, uint64_t bytes,
-                                    trec_error *error) {
+static int32_t run(trec_model *model, struct trec_job *job, int64_t *workspace, trec_error *error) {
+  int32_t status = resolve_batches(job, workspace, error);
+  if (status == TREC_OK && model->image->num_parameters)
+    status = trec_check_lengths(job, error);
+  if (status == TREC_OK && model->image->unpooled)
+    status = trec_check_outputs(job, error);
+  if (status != TREC_OK)
+    return status;
+  const struct trec_bad_ids bad = trec_run_job(model, job);
+  return trec_report_bad_ids(model, job, &bad, error);
+}
+
+static int32_t run_in_own_workspace(trec_model *model, struct trec_job *job, uint64_t bytes, trec_error *error) {
   int64_t *workspace = malloc(bytes);
   if (!workspace)
     return trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a workspace of %" PRIu64 " bytes", bytes);
-  int32_t status = run(model, args, workspace, error);
+  int32_t status = run(model, job, workspace, error);
   free(workspace);
   return status;
 }
 
+/* What the batches need; nothing is written where all bring offsets that are used as they are. */
+static int32_t count_workspace(const struct trec_job *job, uint64_t *bytes, int *is_used, trec_error *error) {
+  int64_t num_keys = 0;
+  *is_used = 0;
+  for (int64_t i = 0; i < job->model->image->num_batches; ++i) {
+    const trec_batch *batch = &job->batches[i].args;
+    *is_used |= !batch->offsets || batch->offsets_type != TREC_INT64;
+    if (__builtin_add_overflow(num_keys, batch->num_keys, &num_keys))
+      return trec_fail(error, TREC_INVALID_ARGUMENT, "the keys of all batches overflow 64 bits");
+  }
+  return offsets_bytes(job->model->image, num_keys, job->args->batch_size, bytes, error);
+}
+
 static int32_t forward(trec_model *model, const trec_forward_args *given, trec_error *error) {
   trec_forward_args args;
+  struct trec_job job;
   int64_t small[STACK_OFFSETS];
   uint64_t bytes = 0;
+  int is_used;
   if (!given)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "args is null");
   if (!trec_read_struct(&args, sizeof args, given))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "args.size is %zu, expected sizeof(trec_forward_args)", given->size);
-  int32_t status = trec_check_arguments(model, &args, error);
+  job.model = model;
+  job.args = &args;
+  job.row_stride = args.output_row_stride ? args.output_row_stride : model->image->total_dim;
+  int32_t status = trec_check_arguments(&job, error);
   if (status == TREC_OK)
-    status = offsets_bytes(args.num_keys, args.batch_size, &bytes, error);
+    status = count_workspace(&job, &bytes, &is_used, error);
   if (status != TREC_OK)
     return status;
   if (args.workspace) {
     status = check_workspace(&args, bytes, error);
-    return status == TREC_OK ? run(model, &args, args.workspace, error) : status;
+    return status == TREC_OK ? run(model, &job, args.workspace, error) : status;
   }
-  if (bytes <= sizeof small || (args.offsets && args.offsets_type == TREC_INT64))
-    return run(model, &args, small, error);
-  return run_in_own_workspace(model, &args, bytes, error);
+  if (bytes <= sizeof small || !is_used)
+    return run(model, &job, small, error);
+  return run_in_own_workspace(model, &job, bytes, error);
 }
 
 int32_t trec_runtime_forward(trec_model *model, const trec_forward_args *args, trec_error *error) {

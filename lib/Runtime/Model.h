@@ -27,6 +27,9 @@ struct trec_bag {
   const void *rows;
   int64_t num_rows;
   int64_t feature;
+  int64_t batch;        /* of its feature */
+  int64_t key;          /* its feature among those of the batch */
+  int64_t output;       /* of a regroup; else 0 */
   int64_t column_bytes; /* of its first column in a row of output; 0 without pooling */
   const float *weights; /* by position; NULL: those of the ids, if any */
   int64_t max_length;   /* of its bags: the positions that have a weight; -1: any */
@@ -34,6 +37,7 @@ struct trec_bag {
   int64_t num_remap;    /* its elements */
   int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
+  int counts_bad_ids; /* 0: a bag before it does */
 };
 
 struct trec_model {
@@ -58,17 +62,26 @@ struct trec_model {
 /* The bad ids that some of the kernel calls of a forward met. */
 struct trec_bad_ids {
   int64_t count;
-  int64_t position; /* the lowest, in the caller's values */
+  int64_t batch;    /* the first that has one */
+  int64_t position; /* the lowest, in that batch's values */
   int64_t bag;      /* the first that met it */
 };
 
-/* One forward, checked and ready to run. */
+/* One of the batches of a forward. */
+struct trec_job_batch {
+  trec_batch args;
+  int64_t index;
+  int64_t size;           /* samples */
+  const int64_t *offsets; /* [num_keys * size + 1] */
+  int variant;            /* TREC_KERNEL_INT32 or TREC_KERNEL_INT64 */
+};
+
+/* One forward, checked and ready to run. Of the batches as many are set as the model takes. */
 struct trec_job {
   const struct trec_model *model;
   const trec_forward_args *args;
-  const int64_t *offsets; /* [num_keys * batch_size + 1] */
-  int64_t row_stride;     /* elements */
-  int variant;            /* TREC_KERNEL_INT32 or TREC_KERNEL_INT64 */
+  int64_t row_stride; /* of output, elements */
+  struct trec_job_batch batches[TREC_MAX_BATCHES];
 };
 
 /* Fills model->tables and model->parameters from the one source that the options name. */
@@ -90,9 +103,9 @@ static inline int64_t trec_entry_elements(const struct trec_parameter_desc *desc
   return desc->map == TREC_MAP_HASH_TABLE || desc->map == TREC_MAP_SORTED ? 2 : 1;
 }
 
-/* The caller's key of a feature. */
-static inline int64_t trec_slot(const trec_forward_args *args, int64_t feature) {
-  return args->slots ? args->slots[feature] : feature;
+/* The caller's key of a feature, by its index among those of the batch. */
+static inline int64_t trec_slot(const struct trec_job_batch *batch, int64_t key) {
+  return batch->args.slots ? batch->args.slots[key] : key;
 }
 
 static inline const char *trec_feature_name(const struct trec_image *image, int64_t feature) {
@@ -107,27 +120,36 @@ static inline const char *trec_table_name(const struct trec_image *image, int64_
   return image->strings + image->tables[table].name;
 }
 
-/* Everything about a forward that needs no look at lengths or offsets. */
-int32_t trec_check_arguments(const trec_model *model, const trec_forward_args *args, trec_error *error);
+static inline const char *trec_output_name(const struct trec_image *image, int64_t output) {
+  return image->strings + image->outputs[output].name;
+}
 
-/* Checks lengths or offsets; *offsets are the caller's own where they are int64, else written to workspace. */
-int32_t trec_resolve_offsets(const struct trec_image *image, const trec_forward_args *args, int64_t *workspace,
-                             const int64_t **offsets, trec_error *error);
+/* Everything about a forward that needs no look at lengths or offsets. Sets the batches of the job, whose model and
+ * args are set. */
+int32_t trec_check_arguments(struct trec_job *job, trec_error *error);
+
+/* Checks lengths or offsets; those of the batch become the caller's own where they are int64, else they are written to
+ * workspace. */
+int32_t trec_resolve_offsets(const struct trec_image *image, struct trec_job_batch *batch, int64_t *workspace,
+                             trec_error *error);
+
+/* Puts the number of a batch in front of a message about it, where the model takes several. */
+int32_t trec_fail_batch(const struct trec_image *image, int64_t batch, trec_error *error);
 
 /* Refuses bags that are longer than their weights by position. */
-int32_t trec_check_lengths(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
-                           trec_error *error);
+int32_t trec_check_lengths(const struct trec_job *job, trec_error *error);
 
 /* Without pooling: refuses outputs that are missing or too small for the ids of their features. */
-int32_t trec_check_outputs(const trec_model *model, const trec_forward_args *args, const int64_t *offsets,
-                           trec_error *error);
+int32_t trec_check_outputs(const struct trec_job *job, trec_error *error);
 
 /* Runs every kernel of the job, on as many threads as the model allows and the work is worth. */
 struct trec_bad_ids trec_run_job(trec_model *model, const struct trec_job *job);
 
 /* The offsets of a bag's feature: [batch_size + 1]. */
-static inline const int64_t *trec_bag_offsets(const struct trec_job *job, int64_t bag) {
-  return job->offsets + trec_slot(job->args, job->model->bags[bag].feature) * job->args->batch_size;
+static inline const int64_t *trec_bag_offsets(const struct trec_job *job, int64_t i) {
+  const struct trec_bag *bag = &job->model->bags[i];
+  const struct trec_job_batch *batch = &job->batches[bag->batch];
+  return batch->offsets + trec_slot(batch, bag->key) * batch->size;
 }
 
 /* What the work of a bag is counted in: samples, or ids where they are not pooled. */

@@ -46,13 +46,13 @@ struct place {
 };
 
 /* Sets the error's feature and sample for bag i, and describes them. */
-static struct place place_of(const struct trec_image *image, const trec_forward_args *args, int64_t i,
+static struct place place_of(const struct trec_image *image, const struct trec_job_batch *batch, int64_t i,
                              trec_error *error) {
-  const int64_t key = i / args->batch_size;
+  const int64_t key = i / batch->size;
   struct place place;
-  error->sample = i % args->batch_size;
+  error->sample = i % batch->size;
   for (int64_t f = 0; f < image->num_features && error->feature < 0; ++f)
-    if (trec_slot(args, f) == key)
+    if (image->features[f].batch == batch->index && trec_slot(batch, image->features[f].index) == key)
       error->feature = f;
   if (error->feature < 0)
     snprintf(place.text, sizeof place.text, "key %" PRId64 " (no feature of the model), sample %" PRId64, key,
@@ -63,8 +63,9 @@ static struct place place_of(const struct trec_image *image, const trec_forward_
   return place;
 }
 
-static int32_t fail_lengths(const struct trec_image *image, const trec_forward_args *args, int64_t count,
+static int32_t fail_lengths(const struct trec_image *image, const struct trec_job_batch *batch, int64_t count,
                             trec_error *error) {
+  const trec_batch *args = &batch->args;
   int64_t sum = 0;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t length = load(args->lengths, args->lengths_type, i);
@@ -74,7 +75,7 @@ static int32_t fail_lengths(const struct trec_image *image, const trec_forward_a
     error->value = length;
     return trec_fail(error, TREC_INVALID_INPUT, "%s: %s: length %" PRId64,
                      overflow ? "lengths sum to more than 64 bits hold" : "negative length",
-                     place_of(image, args, i, error).text, length);
+                     place_of(image, batch, i, error).text, length);
   }
   error->value = sum;
   error->limit = args->num_values;
@@ -82,8 +83,9 @@ static int32_t fail_lengths(const struct trec_image *image, const trec_forward_a
                    args->num_values, sum < args->num_values ? ": surplus values" : "");
 }
 
-static int32_t fail_offsets(const struct trec_image *image, const trec_forward_args *args, int64_t count,
+static int32_t fail_offsets(const struct trec_image *image, const struct trec_job_batch *batch, int64_t count,
                             trec_error *error) {
+  const trec_batch *args = &batch->args;
   int64_t last = load(args->offsets, args->offsets_type, 0);
   error->value = last;
   if (last != 0) {
@@ -98,7 +100,7 @@ static int32_t fail_offsets(const struct trec_image *image, const trec_forward_a
     error->value = last;
     error->limit = begin;
     return trec_fail(error, TREC_INVALID_INPUT, "decreasing offsets: %s: from %" PRId64 " to %" PRId64,
-                     place_of(image, args, i, error).text, begin, last);
+                     place_of(image, batch, i, error).text, begin, last);
   }
   error->value = last;
   error->limit = args->num_values;
@@ -106,29 +108,32 @@ static int32_t fail_offsets(const struct trec_image *image, const trec_forward_a
                    args->num_values, last < args->num_values ? ": surplus values" : "");
 }
 
-static int32_t resolve_lengths(const struct trec_image *image, const trec_forward_args *args, int64_t count,
-                               int64_t *offsets, trec_error *error) {
+static int32_t resolve_lengths(const struct trec_image *image, const struct trec_job_batch *batch, int64_t *offsets,
+                               trec_error *error) {
+  const trec_batch *args = &batch->args;
+  const int64_t count = args->num_keys * batch->size;
   const int64_t bad = args->lengths_type == TREC_INT32 ? add_up(args->lengths, TREC_INT32, count, offsets)
                                                        : add_up(args->lengths, TREC_INT64, count, offsets);
   if (bad < 0 || offsets[count] != args->num_values)
-    return fail_lengths(image, args, count, error);
+    return fail_lengths(image, batch, count, error);
   return TREC_OK;
 }
 
-int32_t trec_resolve_offsets(const struct trec_image *image, const trec_forward_args *args, int64_t *workspace,
-                             const int64_t **offsets, trec_error *error) {
-  const int64_t count = args->num_keys * args->batch_size;
-  *offsets = workspace;
+int32_t trec_resolve_offsets(const struct trec_image *image, struct trec_job_batch *batch, int64_t *workspace,
+                             trec_error *error) {
+  const trec_batch *args = &batch->args;
+  const int64_t count = args->num_keys * batch->size;
+  batch->offsets = workspace;
   if (args->lengths)
-    return resolve_lengths(image, args, count, workspace, error);
+    return resolve_lengths(image, batch, workspace, error);
   int good;
   if (args->offsets_type == TREC_INT32) {
     good = rises(args->offsets, TREC_INT32, count, workspace);
   } else {
     good = rises(args->offsets, TREC_INT64, count, NULL);
-    *offsets = args->offsets;
+    batch->offsets = args->offsets;
   }
-  if (!good || (*offsets)[count] != args->num_values)
-    return fail_offsets(image, args, count, error);
+  if (!good || batch->offsets[count] != args->num_values)
+    return fail_offsets(image, batch, count, error);
   return TREC_OK;
 }

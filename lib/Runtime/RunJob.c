@@ -10,53 +10,70 @@ struct shared_job {
   pthread_mutex_t mutex;   /* guards bad; taken only by a piece that met bad ids */
 };
 
-static const struct trec_bad_ids none_bad = {0, INT64_MAX, INT64_MAX};
+static const struct trec_bad_ids none_bad = {0, INT64_MAX, INT64_MAX, INT64_MAX};
 
-/* The order of positions, then of output features, decides, so that the report does not depend on threads. */
-static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
-  into->count += from->count;
-  if (from->position < into->position || (from->position == into->position && from->bag < into->bag)) {
-    into->position = from->position;
-    into->bag = from->bag;
-  }
+static int is_before(const struct trec_bad_ids *a, const struct trec_bad_ids *b) {
+  if (a->batch != b->batch)
+    return a->batch < b->batch;
+  return a->position != b->position ? a->position < b->position : a->bag < b->bag;
 }
 
+/* The order of batches, of positions, then of output features, decides, so that the report does not depend on
+ * threads. */
+static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
+  const int64_t count = into->count + from->count;
+  if (is_before(from, into))
+    *into = *from;
+  into->count = count;
+}
+
+/* The samples or ids of a bag that one call of its kernel works on. */
+struct trec_units {
+  int64_t begin, end;
+};
+
 /* Without pooling a kernel counts positions in the batch's whole array of ids. */
-static void run_ids(const struct trec_job *job, int64_t i, struct trec_bag_args *call, int64_t begin, int64_t end) {
+static void run_ids(const struct trec_job *job, int64_t i, struct trec_bag_args *call, struct trec_units units) {
   const struct trec_bag *bag = &job->model->bags[i];
   const int64_t first = call->offsets[0];
   call->output = job->args->outputs[i];
   call->output_stride = bag->dim;
-  bag->kernels[job->variant](call, first + begin, first + end);
+  bag->kernels[job->batches[bag->batch].variant](call, first + units.begin, first + units.end);
+}
+
+/* Pools into columns of the output, or of the tensor of a regroup. */
+static void run_bags(const struct trec_job *job, int64_t i, struct trec_bag_args *call, struct trec_units units) {
+  const struct trec_bag *bag = &job->model->bags[i];
+  const struct trec_image *image = job->model->image;
+  call->output = (char *)(image->num_outputs ? job->args->outputs[bag->output] : job->args->output) + bag->column_bytes;
+  call->output_stride = image->num_outputs ? image->outputs[bag->output].dim : job->row_stride;
+  bag->kernels[job->batches[bag->batch].variant](call, units.begin, units.end);
 }
 
 /* A feature's whole batch before the next feature: one kernel, one table, one stream of ids at a time. */
 static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut from, struct trec_cut to) {
-  const trec_forward_args *args = job->args;
   const trec_model *model = job->model;
   struct trec_bad_ids bad = none_bad;
   int64_t report[2] = {0, INT64_MAX};
-  struct trec_bag_args call = {.indices = args->values, .output_stride = job->row_stride, .report = report};
+  struct trec_bag_args call = {.report = report};
   for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
     const struct trec_bag *bag = &model->bags[i];
-    const int64_t begin = i == from.bag ? from.unit : 0, end = i == to.bag ? to.unit : trec_bag_units(job, i);
-    if (begin >= end)
+    const trec_batch *batch = &job->batches[bag->batch].args;
+    const struct trec_units units = {i == from.bag ? from.unit : 0, i == to.bag ? to.unit : trec_bag_units(job, i)};
+    if (units.begin >= units.end)
       continue;
     call.rows = bag->rows;
     call.num_rows = bag->num_rows;
+    call.indices = batch->values;
     call.offsets = trec_bag_offsets(job, i);
-    call.weights = bag->weights ? bag->weights : args->weights;
+    call.weights = bag->weights ? bag->weights : batch->weights;
     call.remap = bag->remap;
     call.num_remap = bag->num_remap;
     call.num_ids = bag->num_ids;
-    if (model->image->unpooled)
-      run_ids(job, i, &call, begin, end);
-    else {
-      call.output = (char *)args->output + bag->column_bytes;
-      bag->kernels[job->variant](&call, begin, end);
-    }
+    (model->image->unpooled ? run_ids : run_bags)(job, i, &call, units);
     if (report[0]) {
-      merge(&bad, &(struct trec_bad_ids){report[0], report[1], i});
+      if (bag->counts_bad_ids)
+        merge(&bad, &(struct trec_bad_ids){report[0], bag->batch, report[1], i});
       report[0] = 0;
       report[1] = INT64_MAX;
     }

@@ -3,6 +3,7 @@
 #include "trec/Target/EmitHeader.h"
 #include "ModelABIText.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -32,39 +33,88 @@ static StringRef getElementMacro(Type element) {
   return element.isBF16() ? "TREC_BFLOAT16" : "TREC_FLOAT32";
 }
 
-static void writeFeatures(llvm::raw_ostream &os, const Manifest &manifest,
-                          StringRef prefix) {
-  os << "/* Indices of the features, in the order that trec_forward_args.slots "
-        "has. */\nenum {\n";
+/// An enum of the indices of names.
+static void writeIndices(llvm::raw_ostream &os, ArrayRef<std::string> texts,
+                         const Twine &prefix) {
+  os << "enum {\n";
   llvm::StringSet<> used;
-  for (auto [index, feature] : llvm::enumerate(manifest.features)) {
-    std::string name = makeMacroName(feature);
-    // Two features may differ only in characters that C does not allow.
+  for (auto [index, text] : llvm::enumerate(texts)) {
+    std::string name = makeMacroName(text);
+    // Two names may differ only in characters that C does not allow.
     while (!used.insert(name).second)
       name += "_" + std::to_string(index);
-    os << "  " << prefix << "_FEATURE_" << name << " = " << index
-       << (index + 1 < manifest.features.size() ? "," : "") << " /* "
-       << makeCommentText(feature) << " */\n";
+    os << "  " << prefix << name << " = " << index
+       << (index + 1 < texts.size() ? "," : "") << " /* "
+       << makeCommentText(text) << " */\n";
   }
   os << "};\n\n";
 }
 
+static void writeFeatures(llvm::raw_ostream &os, const Manifest &manifest,
+                          StringRef prefix) {
+  if (manifest.batches.size() == 1) {
+    os << "/* Indices of the features, in the order that "
+          "trec_forward_args.slots has. */\n";
+    writeIndices(os, manifest.batches.front().features, prefix + "_FEATURE_");
+    return;
+  }
+  for (auto [index, batch] : llvm::enumerate(manifest.batches)) {
+    os << "/* Indices of the features of batch " << index
+       << ", in the order that ";
+    if (index == 0)
+      os << "trec_forward_args.slots has. */\n";
+    else
+      os << "slots of batches[" << index - 1 << "] has. */\n";
+    writeIndices(os, batch.features,
+                 prefix + "_BATCH_" + Twine(index) + "_FEATURE_");
+  }
+}
+
+static void writeGroups(llvm::raw_ostream &os, const Manifest &manifest,
+                        StringRef prefix) {
+  if (manifest.groups.empty())
+    return;
+  std::vector<std::string> keys;
+  for (const ManifestGroup &group : manifest.groups)
+    keys.push_back(group.key);
+  os << "/* Indices of the groups, in the order that trec_forward_args.outputs "
+        "has. */\n";
+  writeIndices(os, keys, prefix + "_GROUP_");
+  os << "/* Columns of each group. */\n#define " << prefix << "_GROUP_DIMS {";
+  llvm::interleaveComma(manifest.groups, os,
+                        [&](const ManifestGroup &group) { os << group.dim; });
+  os << "}\n\n";
+}
+
 static void writeOutputs(llvm::raw_ostream &os, const Manifest &manifest) {
   os << "/* Columns of one row of the output:\n";
-  for (const ManifestOutput &output : manifest.outputs)
-    os << " *   " << output.column << " to " << output.column + output.dim - 1
-       << ": " << makeCommentText(output.key) << " (table "
+  for (const ManifestOutput &output : manifest.outputs) {
+    os << " *   ";
+    if (!manifest.groups.empty())
+      os << makeCommentText(manifest.groups[output.group].key) << ", ";
+    os << output.column << " to " << output.column + output.dim - 1 << ": "
+       << makeCommentText(output.key) << " (table "
        << makeCommentText(output.table) << ")\n";
+  }
   os << " */\n";
 }
 
 static void writeConstants(llvm::raw_ostream &os, const Manifest &manifest,
                            StringRef prefix) {
-  os << "#define " << prefix << "_NUM_FEATURES " << manifest.features.size()
-     << "\n#define " << prefix << "_NUM_TABLES " << manifest.tables.size()
-     << "\n#define " << prefix << "_WEIGHTED " << int(manifest.weighted)
-     << "\n#define " << prefix << "_TOTAL_DIM " << manifest.totalDim
-     << "\n#define " << prefix << "_OUTPUT_TYPE "
+  os << "#define " << prefix << "_NUM_FEATURES "
+     << manifest.listFeatures().size() << "\n#define " << prefix
+     << "_NUM_TABLES " << manifest.tables.size() << '\n';
+  if (manifest.batches.size() > 1)
+    os << "#define " << prefix << "_NUM_BATCHES " << manifest.batches.size()
+       << "\n/* Bit i is set where batch i has weights. */\n";
+  os << "#define " << prefix << "_WEIGHTED " << manifest.getWeightedBatches()
+     << '\n';
+  if (manifest.groups.empty())
+    os << "#define " << prefix << "_TOTAL_DIM " << manifest.totalDim << '\n';
+  else
+    os << "#define " << prefix << "_NUM_GROUPS " << manifest.groups.size()
+       << '\n';
+  os << "#define " << prefix << "_OUTPUT_TYPE "
      << getElementMacro(manifest.outputElement) << "\n\n";
 }
 
@@ -79,6 +129,7 @@ std::string mlir::trec::renderHeader(const Manifest &manifest,
      << "/* Model \"" << makeCommentText(manifest.name) << "\". */\n";
   writeConstants(os, manifest, prefix);
   writeFeatures(os, manifest, prefix);
+  writeGroups(os, manifest, prefix);
   writeOutputs(os, manifest);
   os << "#ifdef __cplusplus\nextern \"C\"\n#endif\n"
      << "const trec_api *" << symbol

@@ -102,7 +102,7 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
   define("trec_image", structOf({bytes("trec_name", manifest.name),
                                  symbol("trec_strings"),
                                  symbol("trec_features"),
-                                 integer(manifest.features.size()),
+                                 integer(manifest.listFeatures().size()),
                                  symbol("trec_tables"),
                                  integer(manifest.tables.size()),
                                  symbol("trec_bags"),
@@ -112,7 +112,7 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
                                  integer(parts.levels.size()),
                                  integer(manifest.totalDim),
                                  integer(getOutputType(manifest.outputElement)),
-                                 integer(manifest.weighted),
+                                 integer(manifest.getWeightedBatches()),
                                  integer(int64_t(manifest.policy)),
                                  bytes("trec_metadata", parts.metadata),
                                  integer(parts.metadata.size()),
@@ -122,7 +122,10 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
                                  integer(parts.weights.size()),
                                  symbol("trec_parameters"),
                                  integer(manifest.parameters.size()),
-                                 integer(!manifest.isPooled)}));
+                                 integer(!manifest.isPooled),
+                                 integer(manifest.batches.size()),
+                                 symbol("trec_outputs"),
+                                 integer(manifest.groups.size())}));
 }
 
 /// struct trec_api.

@@ -28,7 +28,6 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
   std::string kernel = BagConfiguration::of(group).getName();
   manifest.kernels.push_back(
       {kernel, group.getLoweringAttr(), int64_t(group.getBags().size())});
-  manifest.weighted |= group.getWeighting() == Weighting::sample;
   manifest.policy = group.getPolicyAttr().getValue();
   std::optional<Pooling> mode = group.getPoolingMode();
   StringRef pooling = mode ? stringifyPooling(*mode) : "none";
@@ -38,10 +37,14 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
         manifest.tables[tableIndex.lookup(table)].kernels;
     if (!llvm::is_contained(kernels, kernel))
       kernels.push_back(kernel);
+    manifest.batches[bag.getBatch()].weighted |=
+        group.getWeighting() == Weighting::sample;
+    // A regroup leaves no keys but those of its groups.
+    std::string feature = bag.getFeature().str();
     manifest.outputs.push_back(
-        {"", bag.getFeature().str(), table.str(), pooling.str(),
-         bag.getRemap() ? bag.getRemap().getValue().str() : "", bag.getColumn(),
-         group.getRowType().getDim()});
+        {feature, feature, table.str(), pooling.str(),
+         bag.getRemap() ? bag.getRemap().getValue().str() : "", bag.getOutput(),
+         bag.getColumn(), group.getRowType().getDim()});
   }
 }
 
@@ -49,8 +52,13 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
 static void readOutput(LookupGroupInterface group, Manifest &manifest) {
   manifest.outputElement = group.getOutputElement();
   Type type = group.getDest().getType();
+  manifest.isPooled = !isa<JaggedDictType>(type);
+  if (auto groups = dyn_cast<TensorDictType>(type)) {
+    for (auto [key, dim] : llvm::zip(groups.getKeys(), groups.getDims()))
+      manifest.groups.push_back({key.str(), dim});
+    return;
+  }
   auto keyed = dyn_cast<KeyedTensorType>(type);
-  manifest.isPooled = bool(keyed);
   manifest.totalDim = keyed ? keyed.getTotalDim() : 0;
   ArrayRef<StringAttr> keys =
       keyed ? keyed.getKeys() : cast<JaggedDictType>(type).getKeys();
@@ -66,17 +74,35 @@ FailureOr<Manifest> mlir::trec::readManifest(ModuleOp module) {
 
   Manifest manifest{};
   manifest.name = module.getSymName().value_or("model").str();
-  auto kjt = cast<KJTType>(groups.front().getKjt().getType());
-  for (StringAttr key : kjt.getKeys())
-    manifest.features.push_back(key.str());
+  for (Value batch : groups.front().getBatches()) {
+    std::vector<std::string> &features =
+        manifest.batches.emplace_back().features;
+    for (StringAttr key : cast<KJTType>(batch.getType()).getKeys())
+      features.push_back(key.str());
+  }
   llvm::StringMap<size_t> tableIndex;
   readTables(module, manifest, tableIndex);
   for (LookupGroupInterface group : groups)
     readGroup(group, manifest, tableIndex);
-  llvm::sort(manifest.outputs,
-             [](auto &a, auto &b) { return a.column < b.column; });
+  llvm::sort(manifest.outputs, [](auto &a, auto &b) {
+    return std::pair(a.group, a.column) < std::pair(b.group, b.column);
+  });
   readOutput(groups.front(), manifest);
   return manifest;
+}
+
+std::vector<std::string> Manifest::listFeatures() const {
+  std::vector<std::string> features;
+  for (const ManifestBatch &batch : batches)
+    llvm::append_range(features, batch.features);
+  return features;
+}
+
+int64_t Manifest::getWeightedBatches() const {
+  int64_t bits = 0;
+  for (auto [index, batch] : llvm::enumerate(batches))
+    bits |= int64_t(batch.weighted) << index;
+  return bits;
 }
 
 StringRef mlir::trec::getDTypeName(Type element) {
@@ -89,6 +115,14 @@ static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
   json.attributeObject("output", [&] {
     json.attribute("dtype", getDTypeName(manifest.outputElement));
     json.attribute("total_dim", manifest.totalDim);
+    if (!manifest.groups.empty())
+      json.attributeArray("groups", [&] {
+        for (const ManifestGroup &group : manifest.groups)
+          json.object([&] {
+            json.attribute("key", group.key);
+            json.attribute("dim", group.dim);
+          });
+      });
     json.attributeArray("keys", [&] {
       for (const ManifestOutput &output : manifest.outputs)
         json.object([&] {
@@ -98,6 +132,8 @@ static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
           json.attribute("pooling", output.pooling);
           if (!output.remap.empty())
             json.attribute("remap", output.remap);
+          if (!manifest.groups.empty())
+            json.attribute("group", output.group);
           json.attribute("column", output.column);
           json.attribute("dim", output.dim);
         });
@@ -157,6 +193,35 @@ static void writeLevels(llvm::json::OStream &json, ArrayRef<CPUTarget> levels) {
   });
 }
 
+static StringRef getKind(const Manifest &manifest) {
+  if (!manifest.groups.empty())
+    return "regrouped_collections";
+  return manifest.isPooled ? "embedding_bag_collection"
+                           : "embedding_collection";
+}
+
+static void writeNames(llvm::json::OStream &json, StringRef attribute,
+                       ArrayRef<std::string> names) {
+  json.attributeArray(attribute, [&] {
+    for (const std::string &name : names)
+      json.value(name);
+  });
+}
+
+static void writeBatches(llvm::json::OStream &json, const Manifest &manifest) {
+  writeNames(json, "features", manifest.listFeatures());
+  json.attribute("weighted", manifest.getWeightedBatches() != 0);
+  if (manifest.groups.empty())
+    return;
+  json.attributeArray("batches", [&] {
+    for (const ManifestBatch &batch : manifest.batches)
+      json.object([&] {
+        writeNames(json, "features", batch.features);
+        json.attribute("weighted", batch.weighted);
+      });
+  });
+}
+
 std::string mlir::trec::renderMetadata(const Manifest &manifest,
                                        ArrayRef<CPUTarget> levels) {
   std::string text;
@@ -165,13 +230,8 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
   json.object([&] {
     json.attribute("trec_abi", TREC_ABI_VERSION);
     json.attribute("name", manifest.name);
-    json.attribute("kind", manifest.isPooled ? "embedding_bag_collection"
-                                             : "embedding_collection");
-    json.attributeArray("features", [&] {
-      for (const std::string &feature : manifest.features)
-        json.value(feature);
-    });
-    json.attribute("weighted", manifest.weighted);
+    json.attribute("kind", getKind(manifest));
+    writeBatches(json, manifest);
     json.attribute("bounds_check", stringifyBoundsPolicy(manifest.policy));
     json.attribute("numerics", "fbgemm");
     writeOutput(json, manifest);

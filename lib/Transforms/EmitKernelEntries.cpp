@@ -11,7 +11,7 @@
 //   llvm.func @trec_kernel_bag_i32(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.func @trec_kernel_bag_i64(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.mlir.global constant @trec_kernels() : !llvm.array<2 x ptr>
-//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0]]>)
+//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0, 0, 0]]>)
 //
 //===----------------------------------------------------------------------===//
 
@@ -95,11 +95,16 @@ private:
   Value args;
 };
 
+/// The fields of struct trec_bag_desc: their number, and the index of those
+/// that say where a bag's output is.
+constexpr size_t bagFields = 8;
+constexpr size_t bagColumn = 3, bagOutput = 6;
+
 /// The descriptors of a model as they fill up.
 struct Descriptors {
   std::string strings;
-  SmallVector<int64_t> features, tables, parameters;
-  SmallVector<std::array<int64_t, 6>> bags;
+  SmallVector<int64_t> features, tables, parameters, outputs;
+  SmallVector<std::array<int64_t, bagFields>> bags;
   SmallVector<FlatSymbolRefAttr> kernels;
 
   int64_t addString(StringRef text) {
@@ -196,9 +201,10 @@ void EmitKernelEntriesPass::emitEntries(DispatchOp dispatch,
   }
 }
 
-/// Where tables and parameters are in their arrays.
+/// Where tables, parameters and the features of each batch are in their arrays.
 struct SymbolIndices {
   llvm::StringMap<int64_t> tables, parameters;
+  SmallVector<llvm::StringMap<int64_t>> features;
 
   /// 1 + the index of a parameter; 0 where there is none.
   int64_t findParameter(FlatSymbolRefAttr name) const {
@@ -242,19 +248,40 @@ static void describeTables(ModuleOp module, Descriptors &descriptors,
   }
 }
 
+/// The features of all batches, one batch after the other.
+static void describeFeatures(DispatchOp dispatch, Descriptors &descriptors,
+                             SymbolIndices &indices) {
+  for (auto [batch, kjt] : llvm::enumerate(dispatch.getKjts())) {
+    indices.features.emplace_back();
+    for (auto [index, key] :
+         llvm::enumerate(cast<KJTType>(kjt.getType()).getKeys())) {
+      indices.features[batch][key.getValue()] = descriptors.features.size() / 3;
+      descriptors.features.append({descriptors.addString(key.getValue()),
+                                   int64_t(batch), int64_t(index)});
+    }
+  }
+}
+
+/// The tensors of a dict; other outputs have no descriptors.
+static void describeOutputs(DispatchOp dispatch, Descriptors &descriptors) {
+  auto dict = dyn_cast<TensorDictType>(dispatch.getDest().getType());
+  if (!dict)
+    return;
+  for (auto [key, dim] : llvm::zip(dict.getKeys(), dict.getDims()))
+    descriptors.outputs.append({descriptors.addString(key.getValue()), dim});
+}
+
 static void describeBags(DispatchOp dispatch, int64_t kernel,
                          const SymbolIndices &indices,
                          Descriptors &descriptors) {
-  llvm::StringMap<int64_t> featureIndex;
-  for (auto [index, key] :
-       llvm::enumerate(dispatch.getKjt().getType().getKeys()))
-    featureIndex[key.getValue()] = index;
   for (BagAttr bag : dispatch.getBags().getAsRange<BagAttr>()) {
+    const llvm::StringMap<int64_t> &features = indices.features[bag.getBatch()];
     descriptors.bags.push_back(
         {kernel, indices.tables.lookup(bag.getTable().getValue()),
-         featureIndex.lookup(bag.getFeature().getValue()), bag.getColumn(),
+         features.lookup(bag.getFeature().getValue()), bag.getColumn(),
          indices.findParameter(bag.getWeights()),
-         indices.findParameter(bag.getRemap())});
+         indices.findParameter(bag.getRemap()), bag.getOutput(),
+         bag.getBadIds() == BadIds::repeated});
   }
 }
 
@@ -297,17 +324,21 @@ static void emitKernelTable(ImplicitLocOpBuilder &b, const Twine &name,
 
 static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
                             StringRef suffix) {
-  // The output's columns from left to right, whatever kernel makes them.
-  llvm::sort(descriptors.bags, [](auto &a, auto &b) { return a[3] < b[3]; });
+  // The columns of each output from left to right, whatever kernel makes them.
+  llvm::sort(descriptors.bags, [](auto &a, auto &b) {
+    return std::pair(a[bagOutput], a[bagColumn]) <
+           std::pair(b[bagOutput], b[bagColumn]);
+  });
   SmallVector<int64_t> bags;
-  for (const std::array<int64_t, 6> &bag : descriptors.bags)
+  for (const std::array<int64_t, bagFields> &bag : descriptors.bags)
     llvm::append_range(bags, bag);
   ImplicitLocOpBuilder b(module.getLoc(), module.getContext());
   b.setInsertionPointToEnd(module.getBody());
-  emitIntegers(b, "trec_features", descriptors.features, 1);
+  emitIntegers(b, "trec_features", descriptors.features, 3);
   emitIntegers(b, "trec_tables", descriptors.tables, 5);
   emitIntegers(b, "trec_parameters", descriptors.parameters, 5);
-  emitIntegers(b, "trec_bags", bags, 6);
+  emitIntegers(b, "trec_bags", bags, bagFields);
+  emitIntegers(b, "trec_outputs", descriptors.outputs, 2);
   emitStrings(b, descriptors.strings);
   emitKernelTable(b, "trec_kernels" + suffix, descriptors.kernels);
 }
@@ -333,11 +364,11 @@ void EmitKernelEntriesPass::runOnOperation() {
     return;
 
   Descriptors descriptors;
-  for (StringAttr key : dispatches.front().getKjt().getType().getKeys())
-    descriptors.features.push_back(descriptors.addString(key.getValue()));
   SymbolIndices indices;
+  describeFeatures(dispatches.front(), descriptors, indices);
   describeTables(module, descriptors, indices);
   describeParameters(module, descriptors, indices);
+  describeOutputs(dispatches.front(), descriptors);
   for (auto [kernel, dispatch] : llvm::enumerate(dispatches)) {
     emitEntries(dispatch, descriptors);
     describeBags(dispatch, kernel, indices, descriptors);

@@ -14,12 +14,21 @@
 //   %out = trec.embedding_bag_group sum %kjt into %0
 //       [#trec.bag<@ads, "ad_id", 0>, #trec.bag<@pages, "page_id", 128>] …
 //
+// Behind a trec.regroup the lookups write into the tensors of its groups:
+//
+//   %dict = trec.regroup %out [["page_id"], ["ad_id"]] : …
+//
+// becomes a group of
+//
+//   [#trec.bag<@pages, "page_id", 0>, #trec.bag<@ads, "ad_id", 0, output = 1>]
+//
 //===----------------------------------------------------------------------===//
 
 #include "trec/IR/TrecDialect.h"
 #include "trec/Transforms/Passes.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace mlir::trec {
 #define GEN_PASS_DEF_GROUPTABLESPASS
@@ -47,11 +56,23 @@ struct Configuration {
   }
 };
 
+/// Where the result of a lookup goes.
+struct Place {
+  int64_t output = 0;
+  int64_t column = 0;
+  BadIds badIds = BadIds::counted;
+};
+
+/// A result that becomes part of an output.
+struct Part {
+  Value value;
+  Place place;
+};
+
 /// One lookup on its way into a group.
 struct Member {
   Configuration configuration;
   BagAttr bag;
-  Value kjt;
 };
 
 using ConfigurationKey = decltype(std::declval<Configuration>().asTuple());
@@ -65,7 +86,8 @@ struct GroupTablesPass
   void runOnOperation() override {
     SmallVector<Operation *> outputs;
     getOperation().walk([&](Operation *op) {
-      if (isa<KeyedTensorOp, JaggedDictOp>(op))
+      bool isRegrouped = llvm::any_of(op->getUsers(), llvm::IsaPred<RegroupOp>);
+      if (isa<KeyedTensorOp, JaggedDictOp, RegroupOp>(op) && !isRegrouped)
         outputs.push_back(op);
     });
     SymbolTable symbols(getOperation());
@@ -85,7 +107,8 @@ static LogicalResult verifySampleWeights(EmbeddingBagOp lookup,
   if (!lookup.getWeights())
     return success();
   auto weights = lookup.getWeights().getDefiningOp<SampleWeightsOp>();
-  if (weights && weights.getKey() == feature.getKey())
+  if (weights && weights.getKey() == feature.getKey() &&
+      weights.getKjt() == feature.getKjt())
     return success();
   return lookup.emitOpError("expected the sample weights of its feature, \"")
          << feature.getKey() << '"';
@@ -110,107 +133,176 @@ static std::optional<MapKind> getRemapKind(FlatSymbolRefAttr remap,
   return map.getMapAttr().getKind();
 }
 
+/// The batches of the function around an op.
+static SmallVector<Value> getBatches(Operation *op) {
+  auto forward = op->getParentOfType<func::FuncOp>();
+  return llvm::filter_to_vector(
+      ValueRange(forward.getArguments()),
+      [](Value value) { return isa<KJTType>(value.getType()); });
+}
+
+static BagAttr makeBag(FeatureOp feature, FlatSymbolRefAttr table,
+                       FlatSymbolRefAttr weights, FlatSymbolRefAttr remap,
+                       const Place &place) {
+  SmallVector<Value> batches = getBatches(feature);
+  int64_t batch = llvm::find(batches, feature.getKjt()) - batches.begin();
+  return BagAttr::get(feature.getContext(), table, feature.getKeyAttr(),
+                      place.column, weights, remap, batch, place.output,
+                      place.badIds);
+}
+
 static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature,
-                         int64_t column, const SymbolTable &symbols) {
-  auto bag = BagAttr::get(
-      lookup.getContext(), lookup.getTableAttr(), feature.getKeyAttr(), column,
-      lookup.getPositionWeightsAttr(), lookup.getRemapAttr());
+                         const Place &place, const SymbolTable &symbols) {
   return {{getRowType(lookup.getTable(), symbols), lookup.getPoolingAttr(),
            lookup.getPolicyAttr(), getWeighting(lookup),
            getRemapKind(lookup.getRemapAttr(), symbols)},
-          bag,
-          feature.getKjt()};
+          makeBag(feature, lookup.getTableAttr(),
+                  lookup.getPositionWeightsAttr(), lookup.getRemapAttr(),
+                  place)};
 }
 
-static Member makeMember(EmbeddingOp lookup, FeatureOp feature, int64_t column,
-                         const SymbolTable &symbols) {
-  auto bag = BagAttr::get(lookup.getContext(), lookup.getTableAttr(),
-                          feature.getKeyAttr(), column, FlatSymbolRefAttr(),
-                          lookup.getRemapAttr());
+static Member makeMember(EmbeddingOp lookup, FeatureOp feature,
+                         const Place &place, const SymbolTable &symbols) {
   return {{getRowType(lookup.getTable(), symbols), PoolingAttr(),
            lookup.getPolicyAttr(), Weighting::none,
            getRemapKind(lookup.getRemapAttr(), symbols)},
-          bag,
-          feature.getKjt()};
+          makeBag(feature, lookup.getTableAttr(), FlatSymbolRefAttr(),
+                  lookup.getRemapAttr(), place)};
 }
 
-/// Describes the lookup of type OpT that makes one operand of an output.
+/// Describes the lookup of type OpT that makes one part of an output.
 template <typename OpT>
-static FailureOr<Member> describeLookup(Operation *output, Value operand,
-                                        int64_t column,
+static FailureOr<Member> describeLookup(Operation *output, const Part &part,
                                         const SymbolTable &symbols) {
-  auto lookup = operand.getDefiningOp<OpT>();
+  auto lookup = part.value.getDefiningOp<OpT>();
   auto feature = lookup ? lookup.getIds().template getDefiningOp<FeatureOp>()
                         : FeatureOp();
   if (!feature || !lookup->hasOneUse()) {
     InFlightDiagnostic diagnostic =
         output->emitOpError("expected operands made by a ")
         << OpT::getOperationName() << " of a feature, used once";
-    if (Operation *producer = operand.getDefiningOp())
+    if (Operation *producer = part.value.getDefiningOp())
       diagnostic.attachNote(producer->getLoc()) << "this operand is not";
     return diagnostic;
   }
   if constexpr (std::is_same_v<OpT, EmbeddingBagOp>)
     if (failed(verifySampleWeights(lookup, feature)))
       return failure();
-  return makeMember(lookup, feature, column, symbols);
+  return makeMember(lookup, feature, part.place, symbols);
 }
 
-static FailureOr<Groups> collectGroups(Operation *output,
+/// By key: the one result that is its in the operands of a regroup. A key that
+/// is in no group would lose its check of bounds.
+static FailureOr<DenseMap<Attribute, Value>> collectKeys(RegroupOp regroup) {
+  DenseSet<Attribute> grouped;
+  for (auto group : regroup.getGroups().getAsRange<ArrayAttr>())
+    grouped.insert_range(group);
+  DenseMap<Attribute, Value> values;
+  for (Value operand : regroup.getKeyed()) {
+    auto keyed = operand.getDefiningOp<KeyedTensorOp>();
+    if (!keyed || !keyed->hasOneUse())
+      return regroup.emitOpError("expected operands made by a "
+                                 "trec.keyed_tensor, used once");
+    for (auto [key, value] :
+         llvm::zip(keyed.getKeyed().getType().getKeys(), keyed.getPooled())) {
+      if (!grouped.contains(key))
+        return regroup.emitOpError("expected key ")
+               << key << " in a group, got it in none";
+      values[key] = value;
+    }
+  }
+  return values;
+}
+
+/// The parts of a regroup: group after group, each from left to right.
+static FailureOr<SmallVector<Part>> collectParts(RegroupOp regroup) {
+  FailureOr<DenseMap<Attribute, Value>> values = collectKeys(regroup);
+  if (failed(values))
+    return failure();
+  SmallVector<Part> parts;
+  DenseSet<Attribute> seen;
+  for (auto [output, group] :
+       llvm::enumerate(regroup.getGroups().getAsRange<ArrayAttr>())) {
+    Place place{int64_t(output)};
+    for (Attribute key : group) {
+      place.badIds =
+          seen.insert(key).second ? BadIds::counted : BadIds::repeated;
+      Value value = values->lookup(key);
+      parts.push_back({value, place});
+      place.column += cast<RankedTensorType>(value.getType()).getDimSize(1);
+    }
+  }
+  return parts;
+}
+
+/// The parts of an output in its order.
+static FailureOr<SmallVector<Part>> collectParts(Operation *output) {
+  if (auto regroup = dyn_cast<RegroupOp>(output))
+    return collectParts(regroup);
+  SmallVector<Part> parts;
+  Place place;
+  for (Value operand : output->getOperands()) {
+    parts.push_back({operand, place});
+    // A column of a KeyedTensor, the index of a key of a dict.
+    auto pooled = dyn_cast<RankedTensorType>(operand.getType());
+    place.column += pooled ? pooled.getDimSize(1) : 1;
+  }
+  return parts;
+}
+
+static FailureOr<Groups> collectGroups(Operation *output, ArrayRef<Part> parts,
                                        const SymbolTable &symbols) {
   Groups groups;
-  auto keyed = dyn_cast<KeyedTensorOp>(output);
-  int64_t column = 0;
-  for (auto [index, operand] : llvm::enumerate(output->getOperands())) {
+  bool isPooled = !isa<JaggedDictOp>(output);
+  for (const Part &part : parts) {
     FailureOr<Member> member =
-        keyed ? describeLookup<EmbeddingBagOp>(output, operand, column, symbols)
-              : describeLookup<EmbeddingOp>(output, operand, column, symbols);
+        isPooled ? describeLookup<EmbeddingBagOp>(output, part, symbols)
+                 : describeLookup<EmbeddingOp>(output, part, symbols);
     if (failed(member))
       return failure();
     groups[member->configuration.asTuple()].push_back(*member);
-    // A column of a KeyedTensor, the index of a key of a dict.
-    column += keyed ? keyed.getKeyed().getType().getDims()[index] : 1;
   }
   return groups;
 }
 
-static Value makeGroup(OpBuilder &builder, Location loc, Value dest,
+static Value makeGroup(OpBuilder &builder, ValueRange batches, Value dest,
                        ArrayRef<Member> members) {
+  Location loc = dest.getLoc();
   SmallVector<Attribute> bags = llvm::map_to_vector(
       members, [](const Member &member) -> Attribute { return member.bag; });
   const Configuration &configuration = members.front().configuration;
-  Value kjt = members.front().kjt;
   ArrayAttr bagsAttr = builder.getArrayAttr(bags);
   auto row = TypeAttr::get(configuration.row);
   if (!configuration.pooling)
-    return EmbeddingGroupOp::create(builder, loc, dest.getType(), kjt, dest,
-                                    bagsAttr, row, configuration.policy,
-                                    LoweringConfigAttr());
+    return EmbeddingGroupOp::create(builder, loc, dest.getType(),
+                                    batches.front(), dest, bagsAttr, row,
+                                    configuration.policy, LoweringConfigAttr());
   UnitAttr weighted = configuration.weighting == Weighting::sample
                           ? builder.getUnitAttr()
                           : UnitAttr();
   return EmbeddingBagGroupOp::create(
-      builder, loc, dest.getType(), configuration.pooling, kjt, dest, bagsAttr,
-      row, weighted, configuration.policy, LoweringConfigAttr());
+      builder, loc, dest.getType(), configuration.pooling, dest, batches,
+      bagsAttr, row, weighted, configuration.policy, LoweringConfigAttr());
 }
 
-/// Erases the fused lookups and what only they used.
-static void eraseLookups(ValueRange operands) {
-  for (Value operand : operands) {
-    Operation *lookup = operand.getDefiningOp();
-    SmallVector<Operation *> inputs;
-    for (Value input : lookup->getOperands())
-      inputs.push_back(input.getDefiningOp());
-    lookup->erase();
-    for (Operation *input : inputs)
-      if (input->use_empty())
-        input->erase();
-  }
+/// Erases an op, and what only it used.
+static void eraseWithInputs(Operation *op) {
+  SetVector<Operation *> inputs;
+  for (Value input : op->getOperands())
+    if (Operation *producer = input.getDefiningOp())
+      inputs.insert(producer);
+  op->erase();
+  for (Operation *input : inputs)
+    if (input->use_empty())
+      eraseWithInputs(input);
 }
 
 LogicalResult GroupTablesPass::groupLookups(Operation *output,
                                             const SymbolTable &symbols) {
-  FailureOr<Groups> groups = collectGroups(output, symbols);
+  FailureOr<SmallVector<Part>> parts = collectParts(output);
+  if (failed(parts))
+    return failure();
+  FailureOr<Groups> groups = collectGroups(output, *parts, symbols);
   if (failed(groups))
     return failure();
 
@@ -218,13 +310,11 @@ LogicalResult GroupTablesPass::groupLookups(Operation *output,
   Value result = EmptyOp::create(builder, output->getLoc(),
                                  output->getResult(0).getType());
   for (auto &[key, members] : *groups) {
-    result = makeGroup(builder, output->getLoc(), result, members);
+    result = makeGroup(builder, getBatches(output), result, members);
     ++numGroups;
     numBags += members.size();
   }
-  SmallVector<Value> operands(output->getOperands());
   output->replaceAllUsesWith(ValueRange{result});
-  output->erase();
-  eraseLookups(operands);
+  eraseWithInputs(output);
   return success();
 }

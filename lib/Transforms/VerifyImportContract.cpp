@@ -16,14 +16,17 @@
 //
 // with any number of tables and lookups, weights between dequantize and pool,
 // and a cast of the output behind pool; or with trec.materialize and
-// trec.jagged_dict in place of trec.pool and trec.keyed_tensor. Labels C1, C2 …
-// are those of Passes.td.
+// trec.jagged_dict in place of trec.pool and trec.keyed_tensor; or with several
+// batches and a trec.regroup of several trec.keyed_tensor. Labels C1, C2 … are
+// those of Passes.td.
 //
 //===----------------------------------------------------------------------===//
 
 #include "trec/IR/TrecDialect.h"
+#include "trec/Runtime/KernelABI.h"
 #include "trec/Transforms/Passes.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::trec {
@@ -86,15 +89,28 @@ static FailureOr<func::FuncOp> findForward(ModuleOp module) {
   return forward;
 }
 
+/// One batch for a KeyedTensor or a dict of JaggedTensors, at most
+/// TREC_MAX_BATCHES for a dict of tensors.
+static bool isSignature(FunctionType type) {
+  unsigned numBatches = type.getNumInputs();
+  if (!numBatches || type.getNumResults() != 1 ||
+      !llvm::all_of(type.getInputs(), llvm::IsaPred<KJTType>))
+    return false;
+  if (isa<TensorDictType>(type.getResult(0)))
+    return numBatches <= TREC_MAX_BATCHES;
+  return numBatches == 1 &&
+         isa<KeyedTensorType, JaggedDictType>(type.getResult(0));
+}
+
 /// C3.
 static LogicalResult verifySignature(func::FuncOp forward) {
   FunctionType type = forward.getFunctionType();
-  if (type.getNumInputs() != 1 || !isa<KJTType>(type.getInput(0)) ||
-      type.getNumResults() != 1 ||
-      !isa<KeyedTensorType, JaggedDictType>(type.getResult(0)))
+  if (!isSignature(type))
     return forward.emitOpError("expected one !trec.kjt argument and one "
                                "!trec.keyed_tensor or !trec.jagged_dict "
-                               "result, got ")
+                               "result, or at most ")
+           << int64_t(TREC_MAX_BATCHES)
+           << " !trec.kjt arguments and one !trec.tensor_dict result, got "
            << type;
   if (!forward.getBody().hasOneBlock())
     return forward.emitOpError("expected a body of one block, got ")
@@ -109,7 +125,7 @@ static LogicalResult verifyIsLowered(Operation &op) {
           .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
                 RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp,
                 MaterializeOp, CastOutputOp, KeyedTensorOp, JaggedDictOp,
-                func::ReturnOp>([](auto) { return ""; })
+                RegroupOp, func::ReturnOp>([](auto) { return ""; })
           .Case<EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
                 EmbeddingGroupOp, DispatchOp>([](auto) {
             return "it is made by the compiler itself; write the ops that it "
@@ -202,11 +218,13 @@ static LogicalResult verifyWeight(WeightOp weight) {
   if (auto byPosition = weight.getWeights().getDefiningOp<PositionWeightsOp>())
     return verifyPositionWeights(weight, byPosition, feature);
   auto weights = weight.getWeights().getDefiningOp<SampleWeightsOp>();
-  if (weights.getKey() == feature.getKey())
+  bool isSameBatch = weights.getKjt() == feature.getKjt();
+  if (isSameBatch && weights.getKey() == feature.getKey())
     return success();
   InFlightDiagnostic diagnostic =
       weight.emitOpError("expected sample weights of key ")
-      << feature.getKeyAttr() << ", got those of " << weights.getKeyAttr();
+      << feature.getKeyAttr() << ", got those of " << weights.getKeyAttr()
+      << (isSameBatch ? "" : " of another batch");
   diagnostic.attachNote(feature.getLoc()) << "the ids are taken here";
   return diagnostic;
 }
@@ -230,21 +248,42 @@ static LogicalResult verifyPolicies(func::FuncOp forward) {
   return success();
 }
 
-/// C10: a call either brings weights for all ids or for none. Without a
-/// weighted batch there are no sample weights, as trec.sample_weights verifies.
-static LogicalResult verifyAllWeighted(func::FuncOp forward) {
-  if (!cast<KJTType>(forward.getFunctionType().getInput(0)).getWeighted())
-    return success();
-  for (auto dequantize : forward.getOps<DequantizeOp>()) {
-    Operation *user = *dequantize->user_begin();
-    auto weight = dyn_cast<WeightOp>(user);
-    if (weight && weight.getWeights().getDefiningOp<SampleWeightsOp>())
-      continue;
-    InFlightDiagnostic diagnostic =
-        user->emitOpError("expected rows weighted by sample weights, as the "
-                          "batch is weighted, got rows without them");
-    diagnostic.attachNote(forward.getLoc()) << "the batch is declared here";
-    return diagnostic;
+/// C10 and C15: what a caller must bring is read. Without a weighted batch
+/// there are no sample weights, as trec.sample_weights verifies.
+static LogicalResult verifyBatchesAreRead(func::FuncOp forward) {
+  SetVector<Value> read, weighing;
+  for (auto feature : forward.getOps<FeatureOp>())
+    if (!feature->use_empty())
+      read.insert(feature.getKjt());
+  for (auto weights : forward.getOps<SampleWeightsOp>())
+    if (!weights->use_empty())
+      weighing.insert(weights.getKjt());
+  for (BlockArgument batch : forward.getArguments()) {
+    if (!read.contains(batch)) // C15
+      return forward.emitOpError("expected a lookup of ids of batch ")
+             << batch.getArgNumber() << ", got none; remove the argument";
+    if (cast<KJTType>(batch.getType()).getWeighted() &&
+        !weighing.contains(batch)) // C10
+      return forward.emitOpError("expected rows weighted by the sample weights "
+                                 "of batch ")
+             << batch.getArgNumber()
+             << ", got none; declare the batch without weights";
+  }
+  return success();
+}
+
+/// C14: a key in no group would be looked up for nothing.
+static LogicalResult verifyGroups(func::FuncOp forward) {
+  for (auto regroup : forward.getOps<RegroupOp>()) {
+    DenseSet<Attribute> grouped;
+    for (auto group : regroup.getGroups().getAsRange<ArrayAttr>())
+      grouped.insert_range(group);
+    for (Value operand : regroup.getKeyed())
+      for (StringAttr key : cast<KeyedTensorType>(operand.getType()).getKeys())
+        if (!grouped.contains(key))
+          return regroup.emitOpError("expected key ")
+                 << key << " in a group, got it in none; add it to one, or "
+                 << "remove its lookup";
   }
   return success();
 }
@@ -298,13 +337,14 @@ static LogicalResult verifyNames(ModuleOp module, func::FuncOp forward) {
   for (auto table : module.getOps<TableOp>())
     if (failed(verifyName(table, "table", table.getSymName())))
       return failure();
-  for (StringAttr key : cast<KJTType>(type.getInput(0)).getKeys())
-    if (failed(verifyName(forward, "feature", key)))
-      return failure();
-  auto keyed = dyn_cast<KeyedTensorType>(type.getResult(0));
+  for (Type batch : type.getInputs())
+    for (StringAttr key : cast<KJTType>(batch).getKeys())
+      if (failed(verifyName(forward, "feature", key)))
+        return failure();
   ArrayRef<StringAttr> keys =
-      keyed ? keyed.getKeys()
-            : cast<JaggedDictType>(type.getResult(0)).getKeys();
+      TypeSwitch<Type, ArrayRef<StringAttr>>(type.getResult(0))
+          .Case<KeyedTensorType, JaggedDictType, TensorDictType>(
+              [](auto output) { return output.getKeys(); });
   for (StringAttr key : keys)
     if (failed(verifyName(forward, "key", key)))
       return failure();
@@ -338,7 +378,8 @@ void VerifyImportContractPass::runOnOperation() {
   FailureOr<func::FuncOp> forward = findForward(module);
   if (failed(forward) || failed(verifySignature(*forward)) ||
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
-      failed(verifyAllWeighted(*forward)) || failed(verifyUnpooled(*forward)) ||
+      failed(verifyBatchesAreRead(*forward)) ||
+      failed(verifyGroups(*forward)) || failed(verifyUnpooled(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
       failed(verifyNames(module, *forward)))
     return signalPassFailure();

@@ -21,7 +21,7 @@ from trec.errors import (
     WeightsError,
 )
 from trec.exporter import export
-from trec.runtime import Model, SequenceModel, load
+from trec.runtime import Model, RegroupedModel, SequenceModel, load
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ __all__ = [
     "Model",
     "OutOfBoundsError",
     "QuantizeError",
+    "RegroupedModel",
     "SequenceModel",
     "ToolError",
     "TrecError",

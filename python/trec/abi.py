@@ -1,6 +1,6 @@
 """ctypes mirror of include/trec/Runtime/ModelABI.h; test/python/test_abi.py holds it to the C header.
 
-Only what Python fills or reads is named. `FORWARD_ARGS` packs a whole trec_forward_args in one call, which costs a
+Only what Python fills or reads is named. `FORWARD_ARGS` and `BATCH` pack a whole struct in one call, which costs a
 fifth of setting its fields one by one.
 """
 
@@ -84,10 +84,31 @@ class ForwardArgs(ctypes.Structure):
         ("reserved", c_int32),
         ("outputs", c_void_p),
         ("outputs_bytes", c_void_p),
+        ("batches", c_void_p),
+        ("num_batches", c_int64),
     ]
 
 
-FORWARD_ARGS = struct.Struct("=QqqQQqQQQqQQqQQiiiiQQ")
+class Batch(ctypes.Structure):
+    _fields_ = [
+        ("size", c_size_t),
+        ("num_keys", c_int64),
+        ("slots", c_void_p),
+        ("values", c_void_p),
+        ("num_values", c_int64),
+        ("lengths", c_void_p),
+        ("offsets", c_void_p),
+        ("weights", c_void_p),
+        ("num_weights", c_int64),
+        ("values_type", c_int32),
+        ("lengths_type", c_int32),
+        ("offsets_type", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+FORWARD_ARGS = struct.Struct("=QqqQQqQQQqQQqQQiiiiQQQq")
+BATCH = struct.Struct("=QqQQqQQQqiiii")
 
 
 class Counters(ctypes.Structure):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -80,15 +81,21 @@ def compile(
     output_dtype: Optional[str] = None,
     bounds_check: Optional[str] = None,
     dynamic_rows: bool = False,
+    regroup: Any = None,
+    batches: Optional[Sequence[int]] = None,
     **tool_options: Any,
 ) -> Path:
     """Compiles a module, an exported directory or an `.mlir` file; returns the path of the `.so`.
 
-    A module's weights are written beside the `.so`. `dtype`, `output_dtype`, `bounds_check` and `dynamic_rows` are
-    those of `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is `--report=r.json`).
+    A module's weights are written beside the `.so`. `dtype`, `output_dtype`, `bounds_check`, `dynamic_rows`, `regroup`
+    and `batches` are those of `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is
+    `--report=r.json`).
     """
     options = _options(cpu, gpu, weights, tool_options)
-    export = {"dtype": dtype, "output_dtype": output_dtype, "bounds_check": bounds_check, "dynamic_rows": dynamic_rows}
+    export = {
+        "dtype": dtype, "output_dtype": output_dtype, "bounds_check": bounds_check, "dynamic_rows": dynamic_rows,
+        "regroup": regroup, "batches": batches,
+    }  # fmt: skip
     path = Path(output) if output is not None else _temporary_directory() / "model.so"
     if not _is_path(module_or_dir):
         _compile_module(module_or_dir, path, options, export)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from trec.compiler import run_tool
-from trec.spec import ModelSpec
+from trec.errors import ExportError
+from trec.spec import ModelSpec, RegroupSpec
 from trec.weights_file import Tensor, write_weights
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 
-def write_model(spec: ModelSpec, tensors: Optional[Sequence[Tensor]], directory: PathLike) -> None:
+def write_model(spec: Union[ModelSpec, RegroupSpec], tensors: Optional[Sequence[Tensor]], directory: PathLike) -> None:
     """`model.mlir` and, where tensors are given, `model.safetensors` in `directory`, which is made with its parents."""
     target = Path(directory)
     target.mkdir(parents=True, exist_ok=True)
@@ -34,6 +35,8 @@ def export(
     output_dtype: Optional[str] = None,
     bounds_check: Optional[str] = None,
     dynamic_rows: bool = False,
+    regroup: Any = None,
+    batches: Optional[Sequence[int]] = None,
 ) -> list[Path]:
     """Writes `model.mlir` and `model.safetensors` for each supported collection in `module`; returns the directories.
 
@@ -41,10 +44,22 @@ def export(
     needs `dtype`: one of fp32, fp16, bf16, fp8, int8, int4, int2, or a dict by table. `bounds_check` overrides the
     module's own. With `dynamic_rows` the weights file says how many rows each table and entries each map has, so that a
     retrained model needs no new code; ids that a hash table lacks are then pruned ones, however large they are.
+
+    With `regroup`, a KTRegroupAsDict, `module` is a list of collections that become one model in `dir`; `batches` says
+    for each which batch of the model it reads, by default one of its own.
     """
     from trec.torch.collect import CollectOptions, find_collections, with_managed_maps
+    from trec.torch.regroup import collect_regroup
 
     options = CollectOptions(dtype, output_dtype, bounds_check)
+    if regroup is not None:
+        regrouped = collect_regroup(module, regroup, batches, options)
+        if dynamic_rows:
+            regrouped.spec.leave_rows_open()
+        write_model(regrouped.spec, regrouped.tensors(), dir)
+        return [Path(dir)]
+    if batches is not None:
+        raise ExportError("batches: expected with regroup alone")
     found = [with_managed_maps(item) for item in find_collections(module, options)]
     directories = []
     for item in found:

@@ -21,7 +21,7 @@ from trec.errors import (
     UnsupportedCPUError,
     WeightsError,
 )
-from trec.spec import BAGS
+from trec.spec import BAGS, REGROUP
 
 logger = logging.getLogger("trec")
 
@@ -62,7 +62,12 @@ class Library:
         self.features: list[str] = self.metadata["features"]
         self.tables: list[dict[str, Any]] = self.metadata["tables"]
         self.parameters: list[dict[str, Any]] = self.metadata.get("parameters", [])
-        self.is_pooled: bool = self.metadata.get("kind", BAGS) == BAGS
+        self.is_pooled: bool = self.metadata.get("kind", BAGS) in (BAGS, REGROUP)
+        self.groups: list[dict[str, Any]] = self.metadata["output"].get("groups", [])
+        whole = {"features": self.features, "weighted": self.metadata["weighted"]}
+        self.batches: list[dict[str, Any]] = self.metadata.get("batches", [whole])
+        # Models of these take an array of outputs.
+        self.num_outputs = len(self.groups) if self.is_pooled else len(self.metadata["output"]["keys"])
 
     def exception(self, status: int, error: abi.Error) -> TrecError:
         """The exception for a failed call, with names in place of the numbers of feature and table."""
@@ -190,19 +195,27 @@ class Handle:
             self.pointer = ctypes.c_void_p()
 
 
+def _buffer(size: int) -> tuple[bytearray, int]:
+    """Memory that is written in Python, and its address; 0 where there is none."""
+    memory = bytearray(size)
+    return memory, ctypes.addressof((ctypes.c_char * size).from_buffer(memory)) if size else 0
+
+
 class CallBuffer(threading.local):
     """One trec_forward_args and one trec_error for each thread, kept from call to call.
 
-    For a model without pooling also the addresses and sizes of its `num_outputs` outputs.
+    For a model without pooling, or of a regroup, also the addresses and sizes of its `num_outputs` outputs; and a
+    trec_batch for each batch but the first.
     """
 
-    def __init__(self, num_outputs: int = 0) -> None:
+    def __init__(self, num_outputs: int = 0, num_batches: int = 1) -> None:
         self.outputs = (ctypes.c_void_p * num_outputs)()
         self.outputs_bytes = (ctypes.c_uint64 * num_outputs)()
         self.outputs_address = ctypes.addressof(self.outputs)
         self.outputs_bytes_address = ctypes.addressof(self.outputs_bytes)
-        self.args = bytearray(abi.FORWARD_ARGS.size)
-        self.args_address = ctypes.addressof((ctypes.c_char * len(self.args)).from_buffer(self.args))
+        self.args, self.args_address = _buffer(abi.FORWARD_ARGS.size)
+        self.num_batches = num_batches - 1
+        self.batches, self.batches_address = _buffer(self.num_batches * abi.BATCH.size)
         self.error = new_error()
         self.error_address = ctypes.addressof(self.error)
 
@@ -220,7 +233,7 @@ class Slots:
     _LIMIT = 64
 
     def __init__(self, features: Sequence[str]) -> None:
-        self._features = list(features)
+        self.features = list(features)
         self._known: dict[tuple[str, ...], Any] = {}
 
     def find(self, keys: Sequence[str]) -> Any:
@@ -233,14 +246,14 @@ class Slots:
         return self._known[names]
 
     def _compute(self, keys: tuple[str, ...]) -> Any:
-        if list(keys) == self._features:
+        if list(keys) == self.features:
             return None
         first: dict[str, int] = {}
         for position, key in enumerate(keys):
             first.setdefault(key, position)
-        for feature in self._features:
+        for feature in self.features:
             if feature not in first:
                 error = InputError(f"feature '{feature}' is missing, the batch has keys {list(keys)}")
                 error.feature = feature
                 raise error
-        return (ctypes.c_int32 * len(self._features))(*(first[feature] for feature in self._features))
+        return (ctypes.c_int32 * len(self.features))(*(first[feature] for feature in self.features))

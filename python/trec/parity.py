@@ -34,11 +34,12 @@ def compare_batch(peer: Any, compiled: Any, batch: Any) -> tuple[int, int]:
     """Elements compared and elements that differ; keys, lengths and the caller's tensors count as well."""
     from trec.testing.models import flatten
 
-    expected_names, expected = flatten(peer(batch.plain()))
-    given = batch.kjt()
-    names, got = flatten(compiled(given))
+    expected_names, expected = flatten(peer(*[item.plain() for item in batch.all()]))
+    given = [item.kjt() for item in batch.all()]
+    names, got = flatten(compiled(*given))
     different = sum(_different(a, b) for a, b in zip(got, expected)) + abs(len(got) - len(expected))
-    untouched = np.array_equal(given.values().numpy(), batch.values.numpy())
+    pairs = zip(given, batch.all())
+    untouched = all(np.array_equal(kjt.values().numpy(), item.values.numpy()) for kjt, item in pairs)
     return sum(array.size for array in got), different + (names != expected_names) + (not untouched)
 
 

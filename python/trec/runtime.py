@@ -11,8 +11,10 @@ import numpy as np
 from trec import abi
 from trec.errors import InputError, TrecError, WeightsError
 from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, ids_per_key, open_library
+from trec.spec import REGROUP, SEQUENCE
 
 PathLike = Union[str, "os.PathLike[str]"]
+_ARGUMENTS = ("values", "lengths", "offsets", "weights", "keys")
 _PARAMETER_TYPES = {"float32": np.float32, "int32": np.int32, "int64": np.int64}
 _ID_TYPES = {np.dtype(np.int32): abi.INT32, np.dtype(np.int64): abi.INT64}
 # numpy has no bfloat16: its bits are handed out.
@@ -36,7 +38,7 @@ def _ids(name: str, value: Any) -> np.ndarray:
 
 
 class _BaseModel:
-    """What models with and without pooling have in common."""
+    """What models of all kinds have in common."""
 
     def __init__(self, library: Library, handle: Handle, keep: Any) -> None:
         self._handle = handle
@@ -44,9 +46,9 @@ class _BaseModel:
         output = library.metadata["output"]
         self._keys: list[dict[str, Any]] = output["keys"]
         self._output_type = np.dtype(_OUTPUT_TYPES[output["dtype"]])
-        self._call = CallBuffer(0 if library.is_pooled else len(self._keys))
+        self._call = CallBuffer(library.num_outputs, len(library.batches))
         self._forward = library.api.forward
-        self._slots = Slots(library.features)
+        self._slots = [Slots(batch["features"]) for batch in library.batches]
         self._metadata = library.metadata
         self.features: list[str] = list(library.features)
         self.tables: list[dict[str, Any]] = library.tables
@@ -56,31 +58,41 @@ class _BaseModel:
         """The model's metadata, the CPU level in use and the counters."""
         return {**self._metadata, "cpu_level": self._handle.cpu_level, "counters": self._handle.counters()}
 
-    def _run(self, batch: "_Batch", output: Optional[np.ndarray]) -> None:
-        call = self._call
-        bounds_address, bounds_type = batch.bounds.ctypes.data, _ID_TYPES[batch.bounds.dtype]
-        by_length, ids, per_id = batch.by_length, batch.ids, batch.weights
+    def _run(self, batches: Sequence["_Batch"], output: Optional[np.ndarray]) -> None:
+        call, first = self._call, batches[0].fields()
+        for index, batch in enumerate(batches[1:]):
+            fields = batch.fields()
+            abi.BATCH.pack_into(
+                call.batches, index * abi.BATCH.size, abi.BATCH.size, *fields.arrays, *fields.types, 0
+            )  # fmt: skip
         abi.FORWARD_ARGS.pack_into(
-            call.args, 0, abi.FORWARD_ARGS.size, batch.size, batch.num_keys,
-            0 if batch.slots is None else addressof(batch.slots), ids.ctypes.data, ids.size,
-            bounds_address if by_length else 0, 0 if by_length else bounds_address,
-            0 if per_id is None else per_id.ctypes.data, 0 if per_id is None else per_id.size,
+            call.args, 0, abi.FORWARD_ARGS.size, batches[0].size, *first.arrays,
             0 if output is None else output.ctypes.data, 0 if output is None else output.nbytes, 0, 0, 0,
-            _ID_TYPES[ids.dtype], bounds_type if by_length else 0, 0 if by_length else bounds_type, 0,
+            *first.types, 0,
             call.outputs_address if output is None else 0, call.outputs_bytes_address if output is None else 0,
+            call.batches_address, call.num_batches,
         )  # fmt: skip
         status = self._forward(self._handle.address, call.args_address, call.error_address)
         if status != abi.OK:
             raise self._handle.library.exception(status, call.error)
 
-    def _read(self, arrays: tuple[Any, Any, Any, Any], keys: Optional[Sequence[str]]) -> "_Batch":
-        """Checks what can be seen without reading the arrays."""
+    def _read(
+        self, arrays: tuple[Any, Any, Any, Any], keys: Optional[Sequence[str]], index: int = 0
+    ) -> "_Batch":
+        """Checks what can be seen of one batch without reading the arrays."""
         values, lengths, offsets, weights = arrays
         ids = _ids("values", values)
-        slots = None if keys is None else self._slots.find(keys)
-        num_keys = len(self.features) if keys is None else len(keys)
+        slots = None if keys is None else self._slots[index].find(keys)
+        num_keys = len(self._slots[index].features) if keys is None else len(keys)
         bounds, size = _bounds(lengths, offsets, num_keys)
         return _Batch(ids, bounds, lengths is not None, size, num_keys, slots, _weights(weights))
+
+
+class _Fields(NamedTuple):
+    """What trec_forward_args and trec_batch say of a batch."""
+
+    arrays: tuple[int, ...]
+    types: tuple[int, int, int]
 
 
 class _Batch(NamedTuple):
@@ -91,6 +103,18 @@ class _Batch(NamedTuple):
     num_keys: int
     slots: Any
     weights: Optional[np.ndarray]
+
+    def fields(self) -> _Fields:
+        address, kind, by_length = self.bounds.ctypes.data, _ID_TYPES[self.bounds.dtype], self.by_length
+        weights, num_weights = (0, 0) if self.weights is None else (self.weights.ctypes.data, self.weights.size)
+        slots = 0 if self.slots is None else addressof(self.slots)
+        return _Fields(
+            (
+                self.num_keys, slots, self.ids.ctypes.data, self.ids.size,
+                address if by_length else 0, 0 if by_length else address, weights, num_weights,
+            ),
+            (_ID_TYPES[self.ids.dtype], kind if by_length else 0, 0 if by_length else kind),
+        )  # fmt: skip
 
 
 def _bounds(lengths: Any, offsets: Any, num_keys: int) -> tuple[np.ndarray, int]:
@@ -151,7 +175,7 @@ class Model(_BaseModel):
         """As calling the model, but fills and returns a whole `[B, total_dim]` array, the caller's where given."""
         batch = self._read((values, lengths, offsets, weights), keys)
         output = self._output(output, batch.size)
-        self._run(batch, output)
+        self._run([batch], output)
         return output
 
     def _output(self, output: Optional[np.ndarray], batch: int) -> np.ndarray:
@@ -190,8 +214,48 @@ class SequenceModel(_BaseModel):
         outputs = [np.empty((totals[slot], key["dim"]), self._output_type) for key, slot in keys_of]
         self._call.outputs[:] = [output.ctypes.data for output in outputs]
         self._call.outputs_bytes[:] = [output.nbytes for output in outputs]
-        self._run(batch, None)
+        self._run([batch], None)
         return {key["key"]: (output, counts[slot]) for (key, slot), output in zip(keys_of, outputs)}
+
+
+class RegroupedModel(_BaseModel):
+    """One loaded model of several collections whose outputs are regrouped; may be called from many threads at once."""
+
+    def __init__(self, library: Library, handle: Handle, keep: Any) -> None:
+        super().__init__(library, handle, keep)
+        self._groups = library.groups
+        self.batches: list[list[str]] = [batch["features"] for batch in library.batches]
+
+    def __call__(self, *batches: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """By group an array `[B, dim]`.
+
+        One mapping for each batch of the model, with the arguments of a model of one collection: `values`, one of
+        `lengths` and `offsets`, `weights` where the batch has some, and `keys`. All have one batch size.
+        """
+        if len(batches) != len(self.batches):
+            raise InputError(f"expected {len(self.batches)} batches, got {len(batches)}")
+        read = [self._read_mapping(batch, index) for index, batch in enumerate(batches)]
+        size = read[0].size
+        for index, batch in enumerate(read):
+            if batch.size != size:
+                raise InputError(f"batch {index}: expected {size} samples, as batch 0 has, got {batch.size}")
+        outputs = [np.empty((size, group["dim"]), self._output_type) for group in self._groups]
+        self._call.outputs[:] = [output.ctypes.data for output in outputs]
+        self._call.outputs_bytes[:] = [output.nbytes for output in outputs]
+        self._run(read, None)
+        return {group["key"]: output for group, output in zip(self._groups, outputs)}
+
+    def _read_mapping(self, batch: Mapping[str, Any], index: int) -> "_Batch":
+        unknown = sorted(set(batch) - set(_ARGUMENTS))
+        if unknown or "values" not in batch:
+            what = f"unknown '{unknown[0]}'" if unknown else "no 'values'"
+            raise InputError(f"batch {index}: {what}; expected some of {', '.join(_ARGUMENTS)}")
+        values, lengths, offsets, weights, keys = (batch.get(name) for name in _ARGUMENTS)
+        try:
+            return self._read((values, lengths, offsets, weights), keys, index)
+        except InputError as error:
+            error.args = (f"batch {index}: {error}",)
+            raise
 
 
 def _array_of(arrays: Mapping[str, np.ndarray], kind: str, name: str) -> np.ndarray:
@@ -253,7 +317,7 @@ def load(
     device: str = "cpu",
     threads: int = 1,
     bounds_check: Optional[str] = None,
-) -> Union[Model, SequenceModel]:
+) -> Union[Model, SequenceModel, RegroupedModel]:
     """Loads a compiled model.
 
     `weights`: a safetensors file, or arrays that are used where they lie: `uint8[rows, row_bytes]` by table, and by the
@@ -272,4 +336,5 @@ def load(
         handle = Handle(library, source, options)
     else:
         handle = Handle(library, Weights(path=os.fspath(weights)), options)
-    return (Model if library.is_pooled else SequenceModel)(library, handle, keep)
+    kinds: dict[str, type[_BaseModel]] = {SEQUENCE: SequenceModel, REGROUP: RegroupedModel}
+    return kinds.get(library.metadata["kind"], Model)(library, handle, keep)  # type: ignore[return-value]

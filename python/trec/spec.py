@@ -9,7 +9,7 @@ BITS = {"fp32": 32, "fp16": 16, "int8": 8, "int4": 4, "int2": 2, "bf16": 16, "fp
 BOUNDS_CHECKS = ("fatal", "warning", "ignore", "none")
 OUTPUT_DTYPES = ("float32", "float16", "bfloat16")
 HEADER_BYTES = 4
-BAGS, SEQUENCE = "embedding_bag_collection", "embedding_collection"
+BAGS, SEQUENCE, REGROUP = "embedding_bag_collection", "embedding_collection", "regrouped_collections"
 
 
 def row_bytes(dim: int, dtype: str, row_alignment: int) -> int:
@@ -140,3 +140,42 @@ class ModelSpec:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
+
+
+@dataclass
+class RegroupSpec:
+    """Several collections whose outputs are regrouped; `batches` says which batch each of them reads."""
+
+    collections: list[ModelSpec]
+    batches: list[int]
+    groups: dict[str, list[str]]
+    name: str = "model"
+    output_dtype: str = "float32"
+    bounds_check: str = "warning"
+    weights: Optional[str] = None
+
+    def leave_rows_open(self) -> None:
+        for collection in self.collections:
+            collection.leave_rows_open()
+
+    def to_dict(self) -> dict[str, Any]:
+        result: dict[str, Any] = {"trec_spec": 1, "kind": REGROUP}
+        for name in ("name", "output_dtype", "bounds_check"):
+            result[name] = getattr(self, name)
+        result["collections"] = [
+            {"batch": batch, **_fields_of(collection)} for batch, collection in zip(self.batches, self.collections)
+        ]
+        result["groups"] = [{"key": key, "keys": keys} for key, keys in self.groups.items()]
+        if self.weights:
+            result["weights"] = self.weights
+        return result
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
+
+
+def _fields_of(collection: ModelSpec) -> dict[str, Any]:
+    """What a spec says of one of several collections."""
+    names = ("features", "weighted", "position_weights", "tables", "outputs")
+    whole = collection.to_dict()
+    return {name: whole[name] for name in names if name in whole}

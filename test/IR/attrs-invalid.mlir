@@ -98,3 +98,15 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // expected-error @below {{struct is missing required parameter: prefetch_distance}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1>} {}
+
+// -----
+
+// #trec.bag C1: before the first batch.
+// expected-error @below {{expected a batch of at least 0, got -1}}
+module attributes {trec.bad = #trec.bag<@t, "f", 0, batch = -1>} {}
+
+// -----
+
+// #trec.bag C1: before the first output.
+// expected-error @below {{expected an output of at least 0, got -2}}
+module attributes {trec.bad = #trec.bag<@t, "f", 0, output = -2>} {}

@@ -71,3 +71,14 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
   %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0>] bounds warning : !kjt, !keyed
   return
 }
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["x"], [16], f32>
+// trec.dispatch C3: one batch too far.
+func.func @f(%kjt: !kjt, %dest: !keyed) {
+  // expected-error @below {{expected one of 1 batches for "a", got batch 1}}
+  %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0, batch = 1>] bounds warning : !kjt, !keyed
+  return
+}

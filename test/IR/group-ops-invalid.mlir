@@ -180,3 +180,52 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>] rows !row bounds warning : !kjt, !keyed
   return
 }
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!groups = !trec.tensor_dict<["x"], [16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C3: one batch too far.
+func.func @f(%kjt: !kjt, %dest: !groups) {
+  // expected-error @below {{expected one of 2 batches for "a", got batch 2}}
+  %0 = trec.embedding_bag_group sum %kjt, %kjt into %dest [#trec.bag<@t, "a", 0, batch = 2>] rows !row bounds warning : !kjt, !kjt, !groups
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!groups = !trec.tensor_dict<["x"], [16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C4: one output too far.
+func.func @f(%kjt: !kjt, %dest: !groups) {
+  // expected-error @below {{expected one of 1 outputs for "a", got output 1}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0, output = 1>] rows !row bounds warning : !kjt, !groups
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"], weighted>
+!kjt1 = !trec.kjt<["a"]>
+!groups = !trec.tensor_dict<["x"], [16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C5: the batch of the bag has no weights, another has.
+func.func @f(%kjt: !kjt, %kjt1: !kjt1, %dest: !groups) {
+  // expected-error @below {{expected a weighted batch}}
+  %0 = trec.embedding_bag_group sum weighted %kjt, %kjt1 into %dest [#trec.bag<@t, "a", 0, batch = 1>] rows !row bounds warning : !kjt, !kjt1, !groups
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!groups = !trec.tensor_dict<["x"], [16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// The type of the output is missing.
+func.func @f(%kjt: !kjt, %dest: !groups) {
+  // expected-error @below {{expected types of batches and of an output}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning : !kjt
+  return
+}

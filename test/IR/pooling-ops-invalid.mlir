@@ -65,3 +65,63 @@ func.func @f(%a: tensor<?x4xf32>) {
   %0 = trec.keyed_tensor %a : (tensor<?x4xf32>) -> !trec.keyed_tensor<["a"], [4], bf16>
   return
 }
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+// trec.regroup C1: a group too many.
+func.func @f(%a: !keyed) {
+  // expected-error @below {{expected 1 groups, one per key of the result, got 2}}
+  %0 = trec.regroup %a [["a"], ["a"]] : (!keyed) -> !trec.tensor_dict<["x"], [4], f32>
+  return
+}
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+// trec.regroup C1: an empty group.
+func.func @f(%a: !keyed) {
+  // expected-error @below {{expected keys in group "x", got none}}
+  %0 = trec.regroup %a [[]] : (!keyed) -> !trec.tensor_dict<["x"], [4], f32>
+  return
+}
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+// trec.regroup C2: a key of no operand.
+func.func @f(%a: !keyed) {
+  // expected-error @below {{expected key "b" of group "x" once among the keys of its operands, got no such key}}
+  %0 = trec.regroup %a [["b"]] : (!keyed) -> !trec.tensor_dict<["x"], [4], f32>
+  return
+}
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+// trec.regroup C2: a key of two operands.
+func.func @f(%a: !keyed, %b: !keyed) {
+  // expected-error @below {{expected key "a" of group "x" once among the keys of its operands, got several}}
+  %0 = trec.regroup %a, %b [["a"]] : (!keyed, !keyed) -> !trec.tensor_dict<["x"], [4], f32>
+  return
+}
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+// trec.regroup C3: another dim.
+func.func @f(%a: !keyed) {
+  // expected-error @below {{expected a dim of 8 for group "x", the sum of its keys', got 4}}
+  %0 = trec.regroup %a [["a", "a"]] : (!keyed) -> !trec.tensor_dict<["x"], [4], f32>
+  return
+}
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+// trec.regroup C4: another element.
+func.func @f(%a: !keyed) {
+  // expected-error @below {{expected operands of 'f16', got '!trec.keyed_tensor<["a"], [4], f32>'}}
+  %0 = trec.regroup %a [["a"]] : (!keyed) -> !trec.tensor_dict<["x"], [4], f16>
+  return
+}

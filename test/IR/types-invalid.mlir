@@ -172,3 +172,27 @@ func.func private @f(!trec.jagged_dict<["a"], [-4], f32>)
 // !trec.jagged_dict C3: another element.
 // expected-error @below {{expected elements of f32, f16 or bf16, got 'i8'}}
 func.func private @f(!trec.jagged_dict<["a"], [4], i8>)
+
+// -----
+
+// !trec.tensor_dict C1: a dim too many.
+// expected-error @below {{expected one dim for each of at least one key, got 1 keys and 2 dims}}
+func.func private @f(!trec.tensor_dict<["a"], [4, 4], f32>)
+
+// -----
+
+// !trec.tensor_dict C2: no columns.
+// expected-error @below {{expected a dim of at least 1 for key "a", got 0}}
+func.func private @f(!trec.tensor_dict<["a"], [0], f32>)
+
+// -----
+
+// !trec.tensor_dict C3: another element.
+// expected-error @below {{expected elements of f32, f16 or bf16, got 'f64'}}
+func.func private @f(!trec.tensor_dict<["a"], [4], f64>)
+
+// -----
+
+// !trec.tensor_dict C4: two tensors of one name.
+// expected-error @below {{expected keys that differ, got "a" twice}}
+func.func private @f(!trec.tensor_dict<["a", "a"], [4, 4], f32>)

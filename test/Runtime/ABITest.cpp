@@ -21,7 +21,9 @@ TEST(ABI, LayoutIsWhatBindingsMirror) {
   EXPECT_EQ(sizeof(trec_create_options), 104u);
   EXPECT_EQ(offsetof(trec_create_options, bounds_check), 48u);
   EXPECT_EQ(offsetof(trec_create_options, warning_user), 80u);
-  EXPECT_EQ(sizeof(trec_forward_args), 152u);
+  EXPECT_EQ(sizeof(trec_forward_args), 168u);
+  EXPECT_EQ(offsetof(trec_forward_args, batches), 152u);
+  EXPECT_EQ(sizeof(trec_batch), 88u);
   EXPECT_EQ(offsetof(trec_forward_args, output), 80u);
   EXPECT_EQ(offsetof(trec_forward_args, values_type), 120u);
   EXPECT_EQ(sizeof(trec_counters), 32u);

@@ -40,7 +40,7 @@ KERNEL(kernel_2_int32, T2_DIM, id32)
 KERNEL(kernel_2_int64, T2_DIM, id64)
 
 static const trec_kernel kernels[] = {kernel_4_int32, kernel_4_int64, kernel_2_int32, kernel_2_int64};
-static const struct trec_feature_desc features[] = {{0}, {3}, {6}};
+static const struct trec_feature_desc features[] = {{0, 0, 0}, {3, 0, 1}, {6, 0, 2}};
 static const struct trec_table_desc tables[] = {{9, T1_ROWS, T1_DIM * 4, T1_DIM, TREC_WEIGHTS_FP32},
                                                 {12, T2_ROWS, T2_DIM * 4, T2_DIM, TREC_WEIGHTS_FP32}};
 static const struct trec_bag_desc bags[] = {{0, 0, 0, 0}, {1, 1, 1, 4}, {0, 0, 2, 6}, {1, 1, 0, 10}};
@@ -62,6 +62,7 @@ const struct trec_image trec_image = {
     .total_dim = TOTAL_DIM,
     .output_type = TREC_FLOAT32,
     .bounds_check = TREC_BOUNDS_WARNING,
+    .num_batches = 1,
     .metadata = metadata,
     .metadata_bytes = sizeof metadata - 1,
 };

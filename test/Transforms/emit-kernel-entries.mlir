@@ -87,13 +87,14 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK-LABEL: llvm.func @trec_kernel_b_i32(
 // CHECK-LABEL: llvm.func @trec_kernel_b_i64(
 
-// Offsets of names, and per table: name, rows, bytes of a row, dim, type.
-// CHECK: llvm.mlir.global external constant @trec_features(dense<{{\[\[}}0], [3], [8]]> : tensor<3x1xi64>) {{.*}} : !llvm.array<3 x array<1 x i64>>
+// Per feature: name, batch, index in the batch; per table: name, rows, bytes of a row, dim, type.
+// CHECK: llvm.mlir.global external constant @trec_features(dense<{{\[\[}}0, 0, 0], [3, 0, 1], [8, 0, 2]]> : tensor<3x3xi64>) {{.*}} : !llvm.array<3 x array<3 x i64>>
 // CHECK: llvm.mlir.global external constant @trec_tables(dense<{{\[\[}}13, 1000, 8, 16, 4], [17, -1, 16, 8, 2]]> : tensor<2x5xi64>)
 // Per parameter: name, entries, type, map, ids.
 // CHECK: llvm.mlir.global external constant @trec_parameters(dense<{{\[\[}}23, 20, 3, 0, 0], [29, 500, 1, 1, 2147483648], [36, -1, 1, 2, 70], [42, 9, 2, 3, 2147483648]]> : tensor<4x5xi64>)
-// Per bag, in the order of columns: kernel, table, feature, column, and from 1 weights and remap.
-// CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0], [0, 0, 0, 8, 1, 0], [0, 0, 1, 24, 1, 2]]> : tensor<3x6xi64>)
+// Per bag, in the order of columns: kernel, table, feature, column, from 1 weights and remap, output, repeated.
+// CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 8, 1, 0, 0, 0], [0, 0, 1, 24, 1, 2, 0, 0]]> : tensor<3x8xi64>)
+// CHECK: llvm.mlir.global external constant @trec_outputs(dense<> : tensor<0x2xi64>)
 // CHECK: llvm.mlir.global external constant @trec_strings("ad\00user\00idle\00ads\00users\00decay\00pruned\00slots\00pairs\00")
 // CHECK: llvm.mlir.global external constant @trec_kernels() {{.*}} : !llvm.array<4 x ptr> {
 // CHECK: llvm.mlir.addressof @trec_kernel_b_i32

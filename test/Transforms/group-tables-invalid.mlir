@@ -97,3 +97,29 @@ func.func @rows_used_twice(%kjt: !kjt) -> !dict {
   %out = trec.jagged_dict %rows, %rows : (!rows, !rows) -> !dict
   return %out : !dict
 }
+
+// -----
+
+!keyed = !trec.keyed_tensor<["a"], [8], f32>
+!groups = !trec.tensor_dict<["x"], [8], f32>
+func.func @no_keyed_tensor(%keyed: !keyed) -> !groups {
+  // expected-error @below {{expected operands made by a trec.keyed_tensor, used once}}
+  %out = trec.regroup %keyed [["a"]] : (!keyed) -> !groups
+  return %out : !groups
+}
+
+// -----
+
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["a", "b"], [8, 8], f32>
+!groups = !trec.tensor_dict<["x"], [8], f32>
+trec.table @t : !trec.table<10x8, int8, #trec.row_layout<header = f16>>
+func.func @ungrouped_key(%kjt: !kjt) -> !groups {
+  %ids = trec.feature %kjt "f" : !kjt
+  %a = trec.embedding_bag sum @t[%ids] bounds warning : tensor<?x8xf32>
+  %b = trec.embedding_bag mean @t[%ids] bounds warning : tensor<?x8xf32>
+  %keyed = trec.keyed_tensor %a, %b : (tensor<?x8xf32>, tensor<?x8xf32>) -> !keyed
+  // expected-error @below {{expected key "b" in a group, got it in none}}
+  %out = trec.regroup %keyed [["a"]] : (!keyed) -> !groups
+  return %out : !groups
+}

@@ -43,10 +43,30 @@ module attributes {trec.contract = 1 : i32} {
 
 // C3: another signature.
 module attributes {trec.contract = 1 : i32} {
-  // expected-error @below {{'func.func' op expected one !trec.kjt argument and one !trec.keyed_tensor or !trec.jagged_dict result, got '(i32) -> i32'}}
+  // expected-error @below {{'func.func' op expected one !trec.kjt argument and one !trec.keyed_tensor or !trec.jagged_dict result, or at most 16 !trec.kjt arguments and one !trec.tensor_dict result, got '(i32) -> i32'}}
   func.func @forward(%i: i32) -> i32 {
     return %i : i32
   }
+}
+
+// -----
+
+// C3: two batches for a KeyedTensor.
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["a"], [4], f32>
+module attributes {trec.contract = 1 : i32} {
+  // expected-error @below {{'func.func' op expected one !trec.kjt argument}}
+  func.func private @forward(!kjt, !kjt) -> !keyed
+}
+
+// -----
+
+// C3: more batches than a forward takes.
+!k = !trec.kjt<["a"]>
+!groups = !trec.tensor_dict<["a"], [4], f32>
+module attributes {trec.contract = 1 : i32} {
+  // expected-error @below {{or at most 16 !trec.kjt arguments}}
+  func.func private @forward(!k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k, !k) -> !groups
 }
 
 // -----

@@ -177,13 +177,12 @@ module attributes {trec.contract = 1 : i32} {
 !keyed = !trec.keyed_tensor<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  // expected-note @below {{the batch is declared here}}
+  // expected-error @below {{'func.func' op expected rows weighted by the sample weights of batch 0, got none; declare the batch without weights}}
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     %checked = trec.check_bounds warning %ids in @t
     %rows = trec.lookup @t[%checked] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    // expected-error @below {{'trec.pool' op expected rows weighted by sample weights, as the batch is weighted, got rows without them}}
     %pooled = trec.pool sum %values : <!trec.dequantized<4>>
     %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed
     return %out : !keyed

@@ -138,14 +138,13 @@ module attributes {trec.contract = 1 : i32} {
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
   trec.parameter @p : tensor<8xf32>
-  // expected-note @below {{the batch is declared here}}
+  // expected-error @below {{'func.func' op expected rows weighted by the sample weights of batch 0, got none; declare the batch without weights}}
   func.func @forward(%kjt: !kjt) -> !keyed {
     %ids = trec.feature %kjt "a" : !kjt
     %checked = trec.check_bounds warning %ids in @t
     %rows = trec.lookup @t[%checked] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %w = trec.position_weights %ids from @p
-    // expected-error @below {{'trec.weight' op expected rows weighted by sample weights, as the batch is weighted, got rows without them}}
     %weighted = trec.weight %values by %w : <!trec.dequantized<4>>
     %pooled = trec.pool sum %weighted : <!trec.dequantized<4>>
     %out = trec.keyed_tensor %pooled : (tensor<?x4xf32>) -> !keyed
@@ -160,13 +159,12 @@ module attributes {trec.contract = 1 : i32} {
 !dict = !trec.jagged_dict<["a"], [4], f32>
 module attributes {trec.contract = 1 : i32} {
   trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
-  // expected-note @below {{the batch is declared here}}
+  // expected-error @below {{'func.func' op expected rows weighted by the sample weights of batch 0, got none; declare the batch without weights}}
   func.func @forward(%kjt: !kjt) -> !dict {
     %ids = trec.feature %kjt "a" : !kjt
     %checked = trec.check_bounds warning %ids in @t
     %rows = trec.lookup @t[%checked] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
     %values = trec.dequantize %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
-    // expected-error @below {{'trec.materialize' op expected rows weighted by sample weights, as the batch is weighted, got rows without them}}
     %floats = trec.materialize %values : <!trec.dequantized<4>> -> <vector<4xf32>>
     %out = trec.jagged_dict %floats : (!trec.jagged<vector<4xf32>>) -> !dict
     return %out : !dict

@@ -55,7 +55,8 @@ TEST(ImportSpecErrorsTest, Documents) {
             "trec_spec: expected an integer from 1 to 1, got nothing");
   EXPECT_EQ(errorOf("embedding_bag_collection", "linear"),
             "kind: expected one of \"embedding_bag_collection\", "
-            "\"embedding_collection\", got \"linear\"");
+            "\"embedding_collection\", \"regrouped_collections\", got "
+            "\"linear\"");
   EXPECT_EQ(errorOf(R"("name": "m")", R"("nome": "m")"),
             "nome: unknown field, expected one of trec_spec, kind, name, "
             "features, weighted, position_weights, output_dtype, "

@@ -45,29 +45,29 @@ static std::string errorOf(std::string text, const std::string &from,
 TEST(ImportSpecParametersTest, ReadsPositionWeightsAndMaps) {
   auto spec = parseModelSpec(bags);
   ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
-  EXPECT_TRUE(spec->isPooled);
-  ASSERT_EQ(spec->positionWeights.size(), 2u);
-  EXPECT_EQ(spec->positionWeights[0].feature, "a");
-  EXPECT_EQ(spec->positionWeights[0].name, "position_weights.a");
-  EXPECT_EQ(spec->positionWeights[0].length, 20);
-  EXPECT_EQ(spec->positionWeights[1].name, "decay");
-  EXPECT_EQ(spec->positionWeights[1].length, 0);
-  EXPECT_EQ(spec->tables[0].weights, WeightsType::bf16);
-  EXPECT_EQ(spec->tables[0].remap->name, "remap.t");
-  EXPECT_EQ(spec->tables[0].remap->length, 100);
-  EXPECT_EQ(spec->tables[1].weights, WeightsType::fp8);
-  EXPECT_EQ(spec->tables[1].remap->name, "u_map");
-  EXPECT_EQ(spec->tables[1].remap->length, 0);
+  EXPECT_TRUE(spec->collections[0].isPooled);
+  ASSERT_EQ(spec->collections[0].positionWeights.size(), 2u);
+  EXPECT_EQ(spec->collections[0].positionWeights[0].feature, "a");
+  EXPECT_EQ(spec->collections[0].positionWeights[0].name, "position_weights.a");
+  EXPECT_EQ(spec->collections[0].positionWeights[0].length, 20);
+  EXPECT_EQ(spec->collections[0].positionWeights[1].name, "decay");
+  EXPECT_EQ(spec->collections[0].positionWeights[1].length, 0);
+  EXPECT_EQ(spec->collections[0].tables[0].weights, WeightsType::bf16);
+  EXPECT_EQ(spec->collections[0].tables[0].remap->name, "remap.t");
+  EXPECT_EQ(spec->collections[0].tables[0].remap->length, 100);
+  EXPECT_EQ(spec->collections[0].tables[1].weights, WeightsType::fp8);
+  EXPECT_EQ(spec->collections[0].tables[1].remap->name, "u_map");
+  EXPECT_EQ(spec->collections[0].tables[1].remap->length, 0);
 }
 
 TEST(ImportSpecParametersTest, GroupsOutputsWithoutPoolingByType) {
   auto spec = parseModelSpec(sequences);
   ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
-  EXPECT_FALSE(spec->isPooled);
-  EXPECT_FALSE(spec->tables[0].remap.has_value());
-  EXPECT_EQ(spec->tables[2].remap->length, 9);
+  EXPECT_FALSE(spec->collections[0].isPooled);
+  EXPECT_FALSE(spec->collections[0].tables[0].remap.has_value());
+  EXPECT_EQ(spec->collections[0].tables[2].remap->length, 9);
   std::vector<std::string> keys;
-  for (const OutputSpec &output : spec->outputs)
+  for (const OutputSpec &output : spec->collections[0].outputs)
     keys.push_back(output.key);
   EXPECT_EQ(keys, (std::vector<std::string>{"a@t", "b", "a@v", "c"}));
 }
@@ -130,7 +130,7 @@ TEST(ImportSpecParametersTest, KindsOfMaps) {
     text.replace(text.find(R"({"length": 100})"), 15, remap);
     auto spec = parseModelSpec(text);
     EXPECT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
-    return spec ? *spec->tables[0].remap : RemapSpec();
+    return spec ? *spec->collections[0].tables[0].remap : RemapSpec();
   };
   RemapSpec array = parse(R"({"length": 100})");
   EXPECT_EQ(array.kind, MapKind::array);

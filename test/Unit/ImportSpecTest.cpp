@@ -20,8 +20,9 @@ static std::vector<std::string> listOutputs(const std::string &fields) {
     return {};
   }
   std::vector<std::string> outputs;
-  for (const OutputSpec &output : spec->outputs)
-    outputs.push_back(output.key + "=" + spec->tables[output.table].name + "." +
+  for (const OutputSpec &output : spec->collections[0].outputs)
+    outputs.push_back(output.key + "=" +
+                      spec->collections[0].tables[output.table].name + "." +
                       output.feature);
   return outputs;
 }
@@ -44,15 +45,15 @@ TEST(ImportSpecTest, FillsInDefaults) {
                 "dtype": "int2", "features": ["b", "a"]}]})");
   ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
   EXPECT_EQ(spec->name, "model");
-  EXPECT_FALSE(spec->weighted);
+  EXPECT_FALSE(spec->collections[0].weighted);
   EXPECT_EQ(spec->outputType, OutputType::float32);
   EXPECT_EQ(spec->boundsCheck, BoundsPolicy::warning);
-  EXPECT_EQ(spec->features, (Names{"b", "a"}));
+  EXPECT_EQ(spec->collections[0].features, (Names{"b", "a"}));
   EXPECT_FALSE(spec->weights.has_value());
-  EXPECT_FALSE(spec->tables[0].rows.has_value());
-  EXPECT_EQ(spec->tables[0].rowAlignment, 16);
-  EXPECT_EQ(spec->tables[0].weights, WeightsType::int2);
-  EXPECT_EQ(spec->tables[0].pooling, Pooling::sum);
+  EXPECT_FALSE(spec->collections[0].tables[0].rows.has_value());
+  EXPECT_EQ(spec->collections[0].tables[0].rowAlignment, 16);
+  EXPECT_EQ(spec->collections[0].tables[0].weights, WeightsType::int2);
+  EXPECT_EQ(spec->collections[0].tables[0].pooling, Pooling::sum);
 }
 
 TEST(ImportSpecTest, ReadsEveryField) {
@@ -67,17 +68,17 @@ TEST(ImportSpecTest, ReadsEveryField) {
                 {"key": "y", "table": "t", "feature": "b"}]})");
   ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
   EXPECT_EQ(spec->name, "sparse");
-  EXPECT_TRUE(spec->weighted);
+  EXPECT_TRUE(spec->collections[0].weighted);
   EXPECT_EQ(spec->outputType, OutputType::bfloat16);
   EXPECT_EQ(spec->boundsCheck, BoundsPolicy::none);
-  EXPECT_EQ(spec->features, (Names{"a", "b"}));
+  EXPECT_EQ(spec->collections[0].features, (Names{"a", "b"}));
   EXPECT_EQ(spec->weights, "w.safetensors");
-  EXPECT_EQ(spec->tables[0].rows, 7);
-  EXPECT_EQ(spec->tables[0].dim, 3);
-  EXPECT_EQ(spec->tables[0].rowAlignment, 2);
-  EXPECT_EQ(spec->tables[0].pooling, Pooling::mean);
-  EXPECT_EQ(spec->outputs[0].key, "x");
-  EXPECT_EQ(spec->outputs[1].feature, "b");
+  EXPECT_EQ(spec->collections[0].tables[0].rows, 7);
+  EXPECT_EQ(spec->collections[0].tables[0].dim, 3);
+  EXPECT_EQ(spec->collections[0].tables[0].rowAlignment, 2);
+  EXPECT_EQ(spec->collections[0].tables[0].pooling, Pooling::mean);
+  EXPECT_EQ(spec->collections[0].outputs[0].key, "x");
+  EXPECT_EQ(spec->collections[0].outputs[1].feature, "b");
 }
 
 // TorchRec's order of outputs, seen in its modules.

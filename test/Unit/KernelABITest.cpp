@@ -63,13 +63,13 @@ protected:
     context.loadDialect<TrecDialect, LLVM::LLVMDialect>();
     module.setDataLayout(createTargetMachine(levels[0])->createDataLayout());
     manifest.name = "tiny";
-    manifest.features.resize(3);
+    manifest.batches = {{{"a", "b"}, true}, {{"c"}, false}};
+    manifest.groups.resize(7);
     manifest.tables.resize(4);
     manifest.outputs.resize(5);
     manifest.kernels.resize(6);
     manifest.outputElement = BFloat16Type::get(&context);
     manifest.totalDim = 77;
-    manifest.weighted = true;
     manifest.policy = BoundsPolicy::ignore;
     addModelImage(module, manifest,
                   {levels, tables, "ads_query", metadata, ir, weights});
@@ -115,6 +115,7 @@ TEST_F(KernelABITest, imagePointsToItsArrays) {
   EXPECT_SYMBOL(metadata, "trec_metadata");
   EXPECT_SYMBOL(ir, "trec_ir");
   EXPECT_SYMBOL(weights, "trec_weights");
+  EXPECT_SYMBOL(outputs, "trec_outputs");
 #undef EXPECT_SYMBOL
 }
 
@@ -134,6 +135,8 @@ TEST_F(KernelABITest, imageHasTheNumbersOfTheManifest) {
   EXPECT_FIELD(metadata_bytes, int64_t(metadata.size()));
   EXPECT_FIELD(ir_bytes, int64_t(ir.size()));
   EXPECT_FIELD(weights_bytes, int64_t(weights.size()));
+  EXPECT_FIELD(num_batches, 2);
+  EXPECT_FIELD(num_outputs, 7);
 #undef EXPECT_FIELD
 }
 
@@ -265,7 +268,8 @@ TEST_F(DescriptorsTest, bags) {
 TEST_F(DescriptorsTest, features) {
   std::vector<int64_t> names = read("trec_features");
   EXPECT_EQ(width, sizeof(trec_feature_desc));
-  EXPECT_EQ(names, (std::vector<int64_t>{0, int64_t(strlen("idle."))}));
+  EXPECT_EQ(names,
+            (std::vector<int64_t>{0, 0, 0, int64_t(strlen("idle.")), 0, 1}));
 }
 
 TEST_F(DescriptorsTest, kernelsPerConfiguration) {

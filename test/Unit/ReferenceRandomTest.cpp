@@ -42,7 +42,8 @@ TEST(ReferenceRandomTest, GivesTheSameForTheSameSeed) {
   BatchShape shape;
   shape.batchSize = 10;
   auto make = [&](uint64_t seed) {
-    return makeRandomBatch(runner.getModule(), one.getTables(), shape, seed);
+    return makeRandomBatches(runner.getModule(), one.getTables(), shape, seed)
+        .front();
   };
   EXPECT_EQ(make(1).values, make(1).values);
   EXPECT_EQ(make(1).weights, make(1).weights);
@@ -60,7 +61,8 @@ TEST(ReferenceRandomTest, MakesBatchesOfTheShape) {
   shape.batchSize = 2000;
   shape.badPerMille = 20;
   Batch batch =
-      makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+      makeRandomBatches(runner.getModule(), tables.getTables(), shape, 1)
+          .front();
   EXPECT_EQ(batch.lengths.size(), 2000u);
   EXPECT_EQ(*std::max_element(batch.lengths.begin(), batch.lengths.end()), 20);
   double count = double(batch.values.size());
@@ -78,7 +80,8 @@ TEST(ReferenceRandomTest, MakesBatchesOfTheShape) {
 
   shape.minBagLength = shape.maxBagLength = 7;
   shape.skippedPerMille = shape.badPerMille = 0;
-  batch = makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+  batch = makeRandomBatches(runner.getModule(), tables.getTables(), shape, 1)
+              .front();
   EXPECT_EQ(batch.values.size(), 2000u * 7);
   EXPECT_TRUE(llvm::all_of(batch.values,
                            [](int64_t id) { return id >= 0 && id < 50; }));
@@ -159,7 +162,8 @@ TEST(ReferenceRandomTest, FillsMapsOfPairs) {
   BatchShape shape;
   shape.batchSize = 400;
   Batch batch =
-      makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+      makeRandomBatches(runner.getModule(), tables.getTables(), shape, 1)
+          .front();
   int64_t known = llvm::count_if(batch.values, [&](int64_t id) {
     for (size_t i = 0; i < wide.size(); i += 2)
       if (wide[i] == id)
@@ -203,7 +207,8 @@ TEST(ReferenceRandomTest, KeepsBagsWithinPositionWeights) {
   BatchShape shape;
   shape.batchSize = 200;
   Batch batch =
-      makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+      makeRandomBatches(runner.getModule(), tables.getTables(), shape, 1)
+          .front();
   auto longest = [&](size_t key) {
     auto lengths = ArrayRef(batch.lengths).slice(200 * key, 200);
     return *std::max_element(lengths.begin(), lengths.end());
@@ -269,7 +274,8 @@ TEST(ReferenceRandomTest, FillsLargeTablesInPart) {
   shape.batchSize = 20;
   shape.stride = stride;
   Batch batch =
-      makeRandomBatch(runner.getModule(), tables.getTables(), shape, 1);
+      makeRandomBatches(runner.getModule(), tables.getTables(), shape, 1)
+          .front();
   int64_t filled = llvm::count_if(
       batch.values, [&](int64_t id) { return id >= 0 && id % stride == 0; });
   EXPECT_GT(filled, int64_t(batch.values.size()) / 2);

@@ -15,6 +15,7 @@ STRUCTS = {
     "trec_table_data": abi.TableData,
     "trec_create_options": abi.CreateOptions,
     "trec_forward_args": abi.ForwardArgs,
+    "trec_batch": abi.Batch,
     "trec_counters": abi.Counters,
     "trec_api": abi.Api,
 }
@@ -56,10 +57,11 @@ def _members(body):
             for line in body.split(";") if line.strip()]  # fmt: skip
 
 
-def test_packed_arguments_are_the_struct():
-    numbers = list(range(1, len(abi.ForwardArgs._fields_) + 1))
-    packed = abi.ForwardArgs.from_buffer_copy(abi.FORWARD_ARGS.pack(*numbers))
-    assert [getattr(packed, field[0]) for field in abi.ForwardArgs._fields_] == numbers
+@pytest.mark.parametrize("mirror, packer", [(abi.ForwardArgs, abi.FORWARD_ARGS), (abi.Batch, abi.BATCH)])
+def test_packed_arguments_are_the_struct(mirror, packer):
+    numbers = list(range(1, len(mirror._fields_) + 1))
+    packed = mirror.from_buffer_copy(packer.pack(*numbers))
+    assert [getattr(packed, field[0]) for field in mirror._fields_] == numbers
 
 
 CONSTANTS = {

@@ -95,7 +95,7 @@ def test_a_difference_is_found():
     assert sum(compare_batch(changed, compiled, batch)[1] for batch in batches) > 0
 
 
-@pytest.mark.parametrize("kind", ["bags", "sequence", "processed", "formats"])
+@pytest.mark.parametrize("kind", ["bags", "regrouped", "sequence", "processed", "formats"])
 def test_every_kind_is_drawn_and_varied(kind):
     """Figures are worth nothing if batches are empty."""
     draw = seeded_draw(5)

@@ -17,6 +17,7 @@
 #include "llvm/Support/JSON.h"
 
 #include <chrono>
+#include <numeric>
 #include <unistd.h>
 
 using namespace mlir;
@@ -159,12 +160,24 @@ static int64_t countCacheBytes() {
   return bytes ? bytes : int64_t(32) << 20;
 }
 
-static int64_t countPreparedBytes(const Batch &batch, const ModelIR &ir) {
+static int64_t countIds(ArrayRef<Batch> batches) {
+  int64_t ids = 0;
+  for (const Batch &batch : batches)
+    ids += int64_t(batch.values.size());
+  return ids;
+}
+
+static int64_t countPreparedBytes(ArrayRef<Batch> batches, const ModelIR &ir) {
   const OutputLayout &layout = ir.getOutputLayout();
-  int64_t rows =
-      layout.isPooled() ? batch.batchSize : int64_t(batch.values.size());
-  return int64_t(batch.values.size() + batch.lengths.size()) * 8 +
-         rows * layout.getColumns(0) * layout.getElementBytes();
+  int64_t columns = layout.getDims().front();
+  if (layout.isPooled())
+    columns = std::accumulate(layout.getDims().begin(), layout.getDims().end(),
+                              int64_t(0));
+  int64_t ids = countIds(batches), integers = ids;
+  for (const Batch &batch : batches)
+    integers += int64_t(batch.lengths.size());
+  int64_t rows = layout.isPooled() ? batches.front().batchSize : ids;
+  return integers * 8 + rows * columns * layout.getElementBytes();
 }
 
 static int64_t countBatches(int64_t rowBytes, int64_t preparedBytes) {
@@ -180,16 +193,16 @@ static Calls prepare(const ModelIR &ir, const TableMap &tables,
   BatchMaker maker(ir.getModule(), tables, load, seed);
   CallForm form;
   form.valuesType = load.idsType;
-  Batch batch = maker.make();
-  int64_t count =
-      countBatches(maker.countRowBytes(batch), countPreparedBytes(batch, ir));
+  std::vector<Batch> batches = maker.make();
+  int64_t count = countBatches(maker.countRowBytes(batches),
+                               countPreparedBytes(batches, ir));
   sizes.numBatches = count;
   Calls calls;
   for (int64_t i = 0; i < count; ++i) {
-    sizes.ids += double(batch.values.size()) / double(count);
-    sizes.rowBytes += double(maker.countRowBytes(batch)) / double(count);
-    calls.push_back(std::make_unique<Call>(ir, batch, form));
-    batch = maker.make();
+    sizes.ids += double(countIds(batches)) / double(count);
+    sizes.rowBytes += double(maker.countRowBytes(batches)) / double(count);
+    calls.push_back(std::make_unique<Call>(ir, batches, form));
+    batches = maker.make();
   }
   return calls;
 }

@@ -48,26 +48,39 @@ int64_t IdSampler::draw(RandomEngine &random) const {
 
 BatchMaker::BatchMaker(ModuleOp module, const TableMap &tables,
                        const BenchLoad &load, uint64_t seed)
-    : module(module), load(load), random(seed),
-      byKey(findKeyTables(module, tables)), bagLimits(findBagLimits(module)) {
-  for (const auto &entry : byKey)
-    if (int64_t rows = entry.second.fewestRows; rows > 0)
-      samplers.try_emplace(rows, load.distribution, rows);
+    : load(load), random(seed) {
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  for (auto [index, type] :
+       llvm::enumerate(forward.getFunctionType().getInputs()))
+    arguments.push_back({cast<KJTType>(type),
+                         findKeyTables(module, tables, index),
+                         findBagLimits(module, index)});
+  for (const Argument &argument : arguments)
+    for (const auto &entry : argument.byKey)
+      if (int64_t rows = entry.second.fewestRows; rows > 0)
+        samplers.try_emplace(rows, load.distribution, rows);
 }
 
-Batch BatchMaker::make() {
-  auto forward = module.lookupSymbol<func::FuncOp>("forward");
-  auto type = cast<KJTType>(forward.getFunctionType().getInput(0));
+std::vector<Batch> BatchMaker::make() {
+  std::vector<Batch> batches;
+  size_t feature = 0;
+  for (const Argument &argument : arguments)
+    batches.push_back(makeBatch(argument, feature));
+  return batches;
+}
+
+/// `feature` counts the features of all batches.
+Batch BatchMaker::makeBatch(const Argument &argument, size_t &feature) {
   Batch batch;
   batch.batchSize = load.batchSize;
-  for (auto [number, key] : llvm::enumerate(type.getKeys())) {
+  for (StringAttr key : argument.type.getKeys()) {
     batch.keys.push_back(key.str());
-    int64_t rows = byKey.lookup(key.getValue()).fewestRows;
+    int64_t rows = argument.byKey.lookup(key.getValue()).fewestRows;
     auto sampler = samplers.find(rows);
-    auto limit = bagLimits.find(key.getValue());
+    auto limit = argument.bagLimits.find(key.getValue());
     for (int64_t sample = 0; sample < load.batchSize; ++sample) {
-      int64_t length = load.lengths.draw(number, random);
-      if (limit != bagLimits.end())
+      int64_t length = load.lengths.draw(feature, random);
+      if (limit != argument.bagLimits.end())
         length = std::min(length, limit->second);
       batch.lengths.push_back(length);
       // A table without rows has no id but -1.
@@ -75,19 +88,22 @@ Batch BatchMaker::make() {
         batch.values.push_back(
             sampler == samplers.end() ? -1 : sampler->second.draw(random));
     }
+    ++feature;
   }
   std::uniform_real_distribution<float> weight(0.5f, 1.5f);
-  if (type.getWeighted())
+  if (argument.type.getWeighted())
     for (size_t i = 0; i < batch.values.size(); ++i)
       batch.weights.push_back(weight(random));
   return batch;
 }
 
-int64_t BatchMaker::countRowBytes(const Batch &batch) const {
+int64_t BatchMaker::countRowBytes(ArrayRef<Batch> batches) const {
   int64_t bytes = 0;
-  auto length = batch.lengths.begin();
-  for (const std::string &key : batch.keys)
-    for (int64_t sample = 0; sample < batch.batchSize; ++sample)
-      bytes += *length++ * byKey.lookup(key).rowBytes;
+  for (auto [argument, batch] : llvm::zip_equal(arguments, batches)) {
+    auto length = batch.lengths.begin();
+    for (const std::string &key : batch.keys)
+      for (int64_t sample = 0; sample < batch.batchSize; ++sample)
+        bytes += *length++ * argument.byKey.lookup(key).rowBytes;
+  }
   return bytes;
 }

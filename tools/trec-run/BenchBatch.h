@@ -31,16 +31,24 @@ class BatchMaker {
 public:
   BatchMaker(ModuleOp module, const TableMap &tables, const BenchLoad &load,
              uint64_t seed);
-  Batch make();
-  /// Bytes of rows that a batch looks up.
-  int64_t countRowBytes(const Batch &batch) const;
+  /// One batch for each argument.
+  std::vector<Batch> make();
+  /// Bytes of rows that batches look up.
+  int64_t countRowBytes(ArrayRef<Batch> batches) const;
 
 private:
-  ModuleOp module;
+  /// What is known of one argument.
+  struct Argument {
+    KJTType type;
+    llvm::StringMap<KeyTables> byKey;
+    llvm::StringMap<int64_t> bagLimits;
+  };
+
+  Batch makeBatch(const Argument &argument, size_t &feature);
+
   const BenchLoad &load;
   RandomEngine random;
-  llvm::StringMap<KeyTables> byKey;
-  llvm::StringMap<int64_t> bagLimits;
+  std::vector<Argument> arguments;
   /// By number of rows.
   std::map<int64_t, IdSampler> samplers;
 };

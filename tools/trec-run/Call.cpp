@@ -40,8 +40,9 @@ static std::vector<int64_t> getBags(const Batch &batch, bool withOffsets) {
   return offsets;
 }
 
-/// The ids of each key.
-static llvm::StringMap<int64_t> countIds(const Batch &batch) {
+/// The ids of each key of the first batch: models of several pool them all.
+static llvm::StringMap<int64_t> countIds(ArrayRef<Batch> batches) {
+  const Batch &batch = batches.front();
   llvm::StringMap<int64_t> counts;
   auto length = batch.lengths.begin();
   for (const std::string &key : batch.keys)
@@ -50,18 +51,16 @@ static llvm::StringMap<int64_t> countIds(const Batch &batch) {
   return counts;
 }
 
-Call::Call(const ModelIR &ir, const Batch &batch, const CallForm &form)
+Call::Prepared::Prepared(KJTType type, const Batch &batch, const CallForm &form)
     : values(batch.values, form.valuesType),
       bags(getBags(batch, form.withOffsets), form.bagsType),
-      weights(batch.weights),
-      outputs(ir.getOutputLayout(), batch.batchSize, countIds(batch)) {
-  for (StringAttr key : ir.getBatchType().getKeys())
+      weights(batch.weights) {
+  for (StringAttr key : type.getKeys())
     slots.push_back(llvm::find(batch.keys, key.getValue()) -
                     batch.keys.begin());
   // An unweighted model refuses weights, a weighted one their absence.
   weights.reserve(1);
   args.size = sizeof(args);
-  args.batch_size = batch.batchSize;
   args.num_keys = int64_t(batch.keys.size());
   args.slots = slots.data();
   args.values = values.data();
@@ -69,9 +68,19 @@ Call::Call(const ModelIR &ir, const Batch &batch, const CallForm &form)
   args.values_type = form.valuesType;
   (form.withOffsets ? args.offsets : args.lengths) = bags.data();
   (form.withOffsets ? args.offsets_type : args.lengths_type) = form.bagsType;
-  if (ir.getBatchType().getWeighted()) {
+  if (type.getWeighted()) {
     args.weights = weights.data();
     args.num_weights = int64_t(weights.size());
   }
+}
+
+Call::Call(const ModelIR &ir, ArrayRef<Batch> batches, const CallForm &form)
+    : outputs(ir.getOutputLayout(), batches.front().batchSize,
+              countIds(batches)) {
+  for (auto [type, batch] : llvm::zip_equal(ir.getBatchTypes(), batches))
+    this->batches.push_back(prepared.emplace_back(type, batch, form).args);
+  args.size = sizeof(args);
+  args.batch_size = batches.front().batchSize;
+  setBatches(args, this->batches);
   outputs.attach(args);
 }

@@ -34,7 +34,7 @@ private:
 
 class Call {
 public:
-  Call(const ModelIR &ir, const Batch &batch, const CallForm &form);
+  Call(const ModelIR &ir, ArrayRef<Batch> batches, const CallForm &form);
   Call(const Call &) = delete;
 
   int32_t run(const Model &model, trec_error &error) {
@@ -43,10 +43,20 @@ public:
   const OutputBuffers &getOutputs() const { return outputs; }
 
 private:
-  IntegerArray values;
-  IntegerArray bags;
-  std::vector<float> weights;
-  std::vector<int32_t> slots;
+  /// One batch, and what it points to.
+  struct Prepared {
+    Prepared(KJTType type, const Batch &batch, const CallForm &form);
+    Prepared(Prepared &&) = default;
+
+    IntegerArray values;
+    IntegerArray bags;
+    std::vector<float> weights;
+    std::vector<int32_t> slots;
+    trec_batch args{};
+  };
+
+  std::vector<Prepared> prepared;
+  std::vector<trec_batch> batches;
   OutputBuffers outputs;
   trec_forward_args args{};
 };

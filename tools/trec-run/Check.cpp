@@ -56,9 +56,10 @@ public:
   int64_t numElements = 0;
 
 private:
-  Error compareForm(const Batch &batch, const Outputs &expected,
+  Error compareForm(ArrayRef<Batch> batches, const Outputs &expected,
                     const CallForm &form);
-  Error expectStatus(const Batch &batch, int32_t expected, const Twine &what);
+  Error expectStatus(ArrayRef<Batch> batches, int32_t expected,
+                     const Twine &what);
 
   const ModelIR &ir;
   const Model &model;
@@ -101,11 +102,12 @@ static Error chooseWeights(const ModelLibrary &library, const ModelIR &ir,
   return Error::success();
 }
 
-Error Checker::compareForm(const Batch &batch, const Outputs &expected,
+Error Checker::compareForm(ArrayRef<Batch> batches, const Outputs &expected,
                            const CallForm &form) {
-  std::string description =
-      "batch size " + std::to_string(batch.batchSize) + ", " + form.describe();
-  Call call(ir, batch, form);
+  std::string description = "batch size " +
+                            std::to_string(batches.front().batchSize) + ", " +
+                            form.describe();
+  Call call(ir, batches, form);
   trec_error status;
   int64_t badBefore = model.countBadIds();
   if (call.run(model, status) != TREC_OK)
@@ -128,13 +130,13 @@ Error Checker::compareForm(const Batch &batch, const Outputs &expected,
 
 /// The batch as a caller with other features may hold it: keys backwards, and
 /// one more that the model does not know.
-static Batch reorder(const Batch &batch) {
+static Batch reorder(KJTType type, const Batch &batch) {
   Batch result;
   result.batchSize = batch.batchSize;
   result.keys.push_back("");
   result.lengths.assign(batch.batchSize, 1);
   result.values.assign(batch.batchSize, INT32_MAX);
-  if (!batch.weights.empty())
+  if (type.getWeighted())
     result.weights.assign(batch.batchSize, 1.0f);
   size_t end = batch.values.size();
   for (size_t key = batch.keys.size(); key-- > 0;) {
@@ -156,9 +158,11 @@ static Batch reorder(const Batch &batch) {
 }
 
 /// Every combination of types; int32 ids only where the ids fit.
-static std::vector<CallForm> listForms(const Batch &batch) {
-  bool fits = llvm::all_of(batch.values, [](int64_t id) {
-    return id >= INT32_MIN && id <= INT32_MAX;
+static std::vector<CallForm> listForms(ArrayRef<Batch> batches) {
+  bool fits = llvm::all_of(batches, [](const Batch &batch) {
+    return llvm::all_of(batch.values, [](int64_t id) {
+      return id >= INT32_MIN && id <= INT32_MAX;
+    });
   });
   std::vector<CallForm> forms;
   for (int32_t valuesType : {TREC_INT64, TREC_INT32})
@@ -170,28 +174,35 @@ static std::vector<CallForm> listForms(const Batch &batch) {
 }
 
 Error Checker::check(const BatchShape &shape, uint64_t seed) {
-  Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed);
-  Expected<Outputs> expected = interpret(ir.getModule(), batch, tables);
+  std::vector<Batch> batches =
+      makeRandomBatches(ir.getModule(), tables, shape, seed);
+  Expected<Outputs> expected = interpret(ir.getModule(), batches, tables);
   if (!expected)
     return expected.takeError();
-  for (const CallForm &form : listForms(batch))
-    if (Error error = compareForm(batch, *expected, form))
+  for (const CallForm &form : listForms(batches))
+    if (Error error = compareForm(batches, *expected, form))
       return error;
-  return compareForm(reorder(batch), *expected, CallForm());
+  std::vector<Batch> reordered;
+  for (auto [type, batch] : llvm::zip_equal(ir.getBatchTypes(), batches))
+    reordered.push_back(reorder(type, batch));
+  return compareForm(reordered, *expected, CallForm());
 }
 
 Error Checker::checkRefusal(uint64_t seed) {
   BatchShape shape;
   shape.batchSize = 8;
   shape.badPerMille = 1000;
-  Batch batch = makeRandomBatch(ir.getModule(), tables, shape, seed);
-  return expectStatus(
-      batch, batch.values.empty() ? TREC_OK : TREC_OUT_OF_BOUNDS, "bad ids");
+  std::vector<Batch> batches =
+      makeRandomBatches(ir.getModule(), tables, shape, seed);
+  bool isEmpty = llvm::all_of(
+      batches, [](const Batch &batch) { return batch.values.empty(); });
+  return expectStatus(batches, isEmpty ? TREC_OK : TREC_OUT_OF_BOUNDS,
+                      "bad ids");
 }
 
-Error Checker::expectStatus(const Batch &batch, int32_t expected,
+Error Checker::expectStatus(ArrayRef<Batch> batches, int32_t expected,
                             const Twine &what) {
-  Call call(ir, batch, CallForm());
+  Call call(ir, batches, CallForm());
   trec_error error;
   int32_t status = call.run(model, error);
   ++numCalls;
@@ -202,29 +213,36 @@ Error Checker::expectStatus(const Batch &batch, int32_t expected,
 }
 
 /// Two samples whose only ids are `count` of `key`, skipped ones, in the
-/// second.
-static Batch makeLongBag(ArrayRef<StringAttr> keys, StringRef key,
-                         int64_t count) {
+/// second; without any where the batch has no such key.
+static Batch makeLongBag(KJTType type, StringRef key, int64_t count) {
   Batch batch;
   batch.batchSize = 2;
-  for (StringAttr other : keys) {
+  for (StringAttr other : type.getKeys()) {
+    bool isLong = other == key;
     batch.keys.push_back(other.str());
     batch.lengths.push_back(0);
-    batch.lengths.push_back(other == key ? count : 0);
+    batch.lengths.push_back(isLong ? count : 0);
+    batch.values.insert(batch.values.end(), isLong ? count : 0, -1);
   }
-  batch.values.assign(count, -1);
+  if (type.getWeighted())
+    batch.weights.assign(batch.values.size(), 1.0f);
   return batch;
 }
 
 Error Checker::checkLongBags() {
-  for (const auto &limit : findBagLimits(ir.getModule())) {
-    Batch batch = makeLongBag(ir.getBatchType().getKeys(), limit.getKey(),
-                              limit.getValue() + 1);
-    std::string what = "a bag of " + std::to_string(limit.getValue() + 1) +
-                       " ids of feature \"" + limit.getKey().str() + "\"";
-    if (Error error = expectStatus(batch, TREC_INVALID_INPUT, what))
-      return error;
-  }
+  SmallVector<KJTType> types = ir.getBatchTypes();
+  for (size_t argument = 0; argument < types.size(); ++argument)
+    for (const auto &limit : findBagLimits(ir.getModule(), argument)) {
+      std::vector<Batch> batches;
+      for (auto [index, type] : llvm::enumerate(types))
+        batches.push_back(
+            makeLongBag(type, index == argument ? limit.getKey() : StringRef(),
+                        limit.getValue() + 1));
+      std::string what = "a bag of " + std::to_string(limit.getValue() + 1) +
+                         " ids of feature \"" + limit.getKey().str() + "\"";
+      if (Error error = expectStatus(batches, TREC_INVALID_INPUT, what))
+        return error;
+    }
   return Error::success();
 }
 

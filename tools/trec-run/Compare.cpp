@@ -50,8 +50,10 @@ static bool isSame(Element expected, Element got) {
 
 static ArrayRef<uint8_t> getExpected(const OutputLayout &layout,
                                      const Outputs &expected, size_t buffer) {
-  return layout.isPooled() ? ArrayRef(expected.bytes)
-                           : ArrayRef(expected.jagged[buffer].bytes);
+  if (layout.isKeyed())
+    return expected.bytes;
+  return layout.isPooled() ? expected.tensors[buffer].bytes
+                           : expected.jagged[buffer].bytes;
 }
 
 static void describePlace(raw_ostream &os, const OutputLayout &layout,
@@ -60,7 +62,7 @@ static void describePlace(raw_ostream &os, const OutputLayout &layout,
   int64_t row = difference.index / columns;
   int64_t column = difference.index % columns;
   size_t key = difference.buffer;
-  while (layout.isPooled() && column >= layout.getDims()[key])
+  while (layout.isKeyed() && column >= layout.getDims()[key])
     column -= layout.getDims()[key++];
   os << (layout.isPooled() ? "sample " : "id ") << row << ", key "
      << layout.getKeys()[key] << ", column " << column;

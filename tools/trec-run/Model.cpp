@@ -61,8 +61,27 @@ static FunctionType getSignature(ModuleOp module) {
   return module.lookupSymbol<func::FuncOp>("forward").getFunctionType();
 }
 
-KJTType ModelIR::getBatchType() const {
-  return cast<KJTType>(getSignature(*module).getInput(0));
+SmallVector<KJTType> ModelIR::getBatchTypes() const {
+  return llvm::map_to_vector(getSignature(*module).getInputs(),
+                             llvm::CastTo<KJTType>);
+}
+
+void mlir::trec::setBatches(trec_forward_args &args,
+                            ArrayRef<trec_batch> batches) {
+  const trec_batch &first = batches.front();
+  args.num_keys = first.num_keys;
+  args.slots = first.slots;
+  args.values = first.values;
+  args.num_values = first.num_values;
+  args.lengths = first.lengths;
+  args.offsets = first.offsets;
+  args.weights = first.weights;
+  args.num_weights = first.num_weights;
+  args.values_type = first.values_type;
+  args.lengths_type = first.lengths_type;
+  args.offsets_type = first.offsets_type;
+  args.batches = batches.drop_front().data();
+  args.num_batches = int64_t(batches.size()) - 1;
 }
 
 BoundsPolicy ModelIR::getPolicy() const {

@@ -40,7 +40,8 @@ public:
   static llvm::Expected<ModelIR> parse(const ModelLibrary &library);
 
   ModuleOp getModule() const { return *module; }
-  KJTType getBatchType() const;
+  /// Of the arguments of `@forward`.
+  SmallVector<KJTType> getBatchTypes() const;
   const OutputLayout &getOutputLayout() const { return *layout; }
   /// The policy of the model's checks.
   BoundsPolicy getPolicy() const;
@@ -57,6 +58,9 @@ struct WeightsSource {
   std::string path;
   const TableMap *tables = nullptr;
 };
+
+/// Makes a call read these batches, which must outlive it.
+void setBatches(trec_forward_args &args, ArrayRef<trec_batch> batches);
 
 /// A created model.
 class Model {

@@ -18,15 +18,22 @@ OutputLayout::OutputLayout(ModuleOp module) {
   auto forward = module.lookupSymbol<func::FuncOp>("forward");
   Type type = forward.getFunctionType().getResult(0);
   if (auto keyed = dyn_cast<KeyedTensorType>(type)) {
-    pooled = true;
+    kind = Kind::keyed;
     element = keyed.getElement();
     keys = keyed.getKeys();
     dims = keyed.getDims();
     totalDim = keyed.getTotalDim();
     return;
   }
+  if (auto groups = dyn_cast<TensorDictType>(type)) {
+    kind = Kind::tensors;
+    element = groups.getElement();
+    keys = groups.getKeys();
+    dims = groups.getDims();
+    return;
+  }
   auto dict = cast<JaggedDictType>(type);
-  pooled = false;
+  kind = Kind::jagged;
   element = dict.getElement();
   keys = dict.getKeys();
   dims = dict.getDims();
@@ -47,11 +54,11 @@ std::vector<std::string> OutputLayout::getTensorNames() const {
 
 OutputBuffers::OutputBuffers(const OutputLayout &layout, int64_t batchSize,
                              const llvm::StringMap<int64_t> &idCounts)
-    : pooled(layout.isPooled()) {
-  size_t count = pooled ? 1 : layout.getKeys().size();
+    : isKeyed(layout.isKeyed()) {
+  size_t count = isKeyed ? 1 : layout.getKeys().size();
   for (size_t i = 0; i < count; ++i) {
-    int64_t rows =
-        pooled ? batchSize : idCounts.lookup(layout.getFeatures()[i]);
+    int64_t rows = layout.isPooled() ? batchSize
+                                     : idCounts.lookup(layout.getFeatures()[i]);
     // Bytes that no number of a batch has, so that what is not written shows.
     buffers.emplace_back(rows * layout.getColumns(i) * layout.getElementBytes(),
                          0xcd);
@@ -63,7 +70,7 @@ OutputBuffers::OutputBuffers(const OutputLayout &layout, int64_t batchSize,
 }
 
 void OutputBuffers::attach(trec_forward_args &args) const {
-  if (pooled) {
+  if (isKeyed) {
     args.output = pointers.front();
     args.output_bytes = sizes.front();
     return;

@@ -1,7 +1,8 @@
 //===- OutputLayout.h - The buffers that a model writes ---------*- C++ -*-===//
 //
-// A pooled model writes one buffer with a row per sample, a model without
-// pooling one buffer per key with a row per id:
+// A pooled model writes one buffer with a row per sample, a model that regroups
+// one buffer per group with a row per sample, a model without pooling one
+// buffer per key with a row per id:
 //
 //   OutputLayout layout(ir.getModule());
 //   OutputBuffers buffers(layout, batchSize, idsPerFeature);
@@ -27,7 +28,10 @@ class OutputLayout {
 public:
   explicit OutputLayout(ModuleOp module);
 
-  bool isPooled() const { return pooled; }
+  /// True where a row is one of a sample, not of an id.
+  bool isPooled() const { return kind != Kind::jagged; }
+  /// True where all keys are side by side in one buffer.
+  bool isKeyed() const { return kind == Kind::keyed; }
   Type getElement() const { return element; }
   int64_t getElementBytes() const {
     return element.getIntOrFloatBitWidth() / 8;
@@ -39,13 +43,15 @@ public:
 
   /// Elements of a row of a buffer.
   int64_t getColumns(size_t buffer) const {
-    return pooled ? totalDim : dims[buffer];
+    return isKeyed() ? totalDim : dims[buffer];
   }
   /// A key as the name of a tensor. Keys that repeat get a number.
   std::vector<std::string> getTensorNames() const;
 
 private:
-  bool pooled;
+  enum class Kind { keyed, jagged, tensors };
+
+  Kind kind;
   Type element;
   ArrayRef<StringAttr> keys;
   ArrayRef<int64_t> dims;
@@ -68,7 +74,7 @@ public:
   ArrayRef<uint8_t> operator[](size_t index) const { return buffers[index]; }
 
 private:
-  bool pooled;
+  bool isKeyed;
   std::vector<std::vector<uint8_t>> buffers;
   std::vector<void *> pointers;
   std::vector<uint64_t> sizes;

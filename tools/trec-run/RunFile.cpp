@@ -1,9 +1,10 @@
 //===- RunFile.cpp - trec-run --inputs --outputs --------------------------===//
 //
 // Inputs: `values` (I32 or I64, the ids of all features in the model's order),
-// `lengths` or `offsets` (likewise), and `weights` (F32) for a weighted model.
-// Outputs: one tensor [B, dim] per key; without pooling one tensor [ids, dim]
-// per key, and one named `<key>.lengths` (I64) of the ids per sample.
+// `lengths` or `offsets` (likewise), and `weights` (F32) for a weighted model;
+// of the second batch `values.1` and so on. Outputs: one tensor [B, dim] per
+// key or group; without pooling one tensor [ids, dim] per key, and one named
+// `<key>.lengths` (I64) of the ids per sample.
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,6 +38,13 @@ struct Input {
 
 struct Inputs {
   Input values, lengths, offsets, weights;
+};
+
+struct FileBatches {
+  std::vector<Inputs> inputs;
+  /// Point into the inputs.
+  std::vector<trec_batch> args;
+  int64_t size = 0;
 };
 
 /// The lengths of the bags of each feature. Where the inputs are not well
@@ -79,25 +87,27 @@ static Expected<Input> readInput(const TensorFile &file, StringRef name,
   return input;
 }
 
-static Expected<Inputs> readInputs(const TensorFile &file) {
+/// The tensors of one batch.
+static Expected<Inputs> readInputs(const TensorFile &file, size_t batch) {
   Inputs inputs;
+  std::string suffix = batch ? "." + std::to_string(batch) : "";
   std::pair<Input *, StringRef> integers[] = {{&inputs.values, "values"},
                                               {&inputs.lengths, "lengths"},
                                               {&inputs.offsets, "offsets"}};
   for (auto [input, name] : integers) {
-    auto read = readInput(file, name, {"I32", "I64"});
+    auto read = readInput(file, name.str() + suffix, {"I32", "I64"});
     if (!read)
       return read.takeError();
     *input = std::move(*read);
   }
-  auto weights = readInput(file, "weights", {"F32"});
+  auto weights = readInput(file, "weights" + suffix, {"F32"});
   if (!weights)
     return weights.takeError();
   inputs.weights = std::move(*weights);
   if (!inputs.values || bool(inputs.lengths) == bool(inputs.offsets))
-    return createStringError(file.getPath() +
-                             ": expected tensors \"values\" and one of "
-                             "\"lengths\" and \"offsets\"");
+    return createStringError(file.getPath() + ": expected tensors \"values" +
+                             suffix + "\" and one of \"lengths" + suffix +
+                             "\" and \"offsets" + suffix + "\"");
   return inputs;
 }
 
@@ -148,8 +158,8 @@ static StringRef getDType(Type element) {
 }
 
 /// Cuts the output into one tensor per key.
-static Error writePooled(const OutputLayout &layout, ArrayRef<uint8_t> output,
-                         int64_t batchSize, StringRef path) {
+static Error writeKeyed(const OutputLayout &layout, ArrayRef<uint8_t> output,
+                        int64_t batchSize, StringRef path) {
   int64_t rowBytes = layout.getColumns(0) * layout.getElementBytes();
   int64_t begin = 0;
   std::vector<std::vector<uint8_t>> storage;
@@ -164,6 +174,18 @@ static Error writePooled(const OutputLayout &layout, ArrayRef<uint8_t> output,
     tensors.push_back(
         {name, getDType(layout.getElement()).str(), {batchSize, dim}, bytes});
   }
+  return writeTensorFile(path, std::move(tensors));
+}
+
+static Error writeGroups(const OutputLayout &layout,
+                         const OutputBuffers &outputs, int64_t batchSize,
+                         StringRef path) {
+  std::vector<Tensor> tensors;
+  for (auto [index, name] : llvm::enumerate(layout.getTensorNames()))
+    tensors.push_back({name,
+                       getDType(layout.getElement()).str(),
+                       {batchSize, layout.getDims()[index]},
+                       outputs[index]});
   return writeTensorFile(path, std::move(tensors));
 }
 
@@ -188,12 +210,10 @@ static Error writeUnpooled(const OutputLayout &layout,
   return writeTensorFile(path, std::move(tensors));
 }
 
-static trec_forward_args makeArgs(const Inputs &inputs, int64_t batchSize,
-                                  int64_t features) {
-  trec_forward_args args{};
+static trec_batch makeBatch(const Inputs &inputs, KJTType type) {
+  trec_batch args{};
   args.size = sizeof(args);
-  args.batch_size = batchSize;
-  args.num_keys = features;
+  args.num_keys = int64_t(type.getKeys().size());
   args.values = inputs.values.data();
   args.num_values = inputs.values.size();
   args.values_type = inputs.values.getType();
@@ -206,35 +226,62 @@ static trec_forward_args makeArgs(const Inputs &inputs, int64_t batchSize,
   return args;
 }
 
+/// All batches of a file, in the order of the model's arguments.
+static Expected<FileBatches> readBatches(const TensorFile &file,
+                                         const ModelIR &ir) {
+  FileBatches batches;
+  for (auto [index, type] : llvm::enumerate(ir.getBatchTypes())) {
+    Expected<Inputs> inputs = readInputs(file, index);
+    if (!inputs)
+      return inputs.takeError();
+    Expected<int64_t> size =
+        getBatchSize(file, *inputs, int64_t(type.getKeys().size()));
+    if (!size)
+      return size.takeError();
+    if (index && *size != batches.size)
+      return createStringError(file.getPath() +
+                               ": expected batches of one size, got " +
+                               Twine(batches.size) + " samples, and " +
+                               Twine(*size) + " of batch " + Twine(index));
+    batches.size = *size;
+    batches.args.push_back(makeBatch(*inputs, type));
+    batches.inputs.push_back(std::move(*inputs));
+  }
+  return batches;
+}
+
 Error mlir::trec::runFile(const ModelLibrary &library,
                           const RunOptions &options) {
   Expected<TensorFile> file = TensorFile::open(options.inputs);
   if (!file)
     return file.takeError();
-  Expected<Inputs> inputs = readInputs(*file);
-  if (!inputs)
-    return inputs.takeError();
   Expected<ModelIR> ir = ModelIR::parse(library);
   if (!ir)
     return ir.takeError();
-  int64_t features = int64_t(ir->getBatchType().getKeys().size());
-  Expected<int64_t> batchSize = getBatchSize(*file, *inputs, features);
-  if (!batchSize)
-    return batchSize.takeError();
+  Expected<FileBatches> batches = readBatches(*file, *ir);
+  if (!batches)
+    return batches.takeError();
   Expected<Model> model =
       createWithAnyWeights(library, *ir, options.weights, options.threads);
   if (!model)
     return model.takeError();
 
   const OutputLayout &layout = ir->getOutputLayout();
-  BagLengths bags(*inputs, ir->getBatchType(), *batchSize);
-  OutputBuffers outputs(layout, *batchSize, bags.countIds());
-  trec_forward_args args = makeArgs(*inputs, *batchSize, features);
+  // Only a model of one batch has outputs that depend on its ids.
+  BagLengths bags(batches->inputs.front(), ir->getBatchTypes().front(),
+                  batches->size);
+  OutputBuffers outputs(layout, batches->size, bags.countIds());
+  trec_forward_args args{};
+  args.size = sizeof(args);
+  args.batch_size = batches->size;
+  setBatches(args, batches->args);
   outputs.attach(args);
   trec_error error;
   if (model->forward(args, error) != TREC_OK)
     return createStringError(options.inputs + ": " + error.message);
+  if (layout.isKeyed())
+    return writeKeyed(layout, outputs[0], batches->size, options.outputs);
   return layout.isPooled()
-             ? writePooled(layout, outputs[0], *batchSize, options.outputs)
+             ? writeGroups(layout, outputs, batches->size, options.outputs)
              : writeUnpooled(layout, outputs, bags, options.outputs);
 }

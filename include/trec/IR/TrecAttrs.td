@@ -41,6 +41,9 @@ def Trec_Weighting : Trec_Enum<"Weighting", "where the weights of rows come from
   I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"sample", 1>,
   I32EnumAttrCase<"position", 2>]>;
 
+def Trec_BadIds : Trec_Enum<"BadIds", "whether a lookup counts its bad ids", [
+  I32EnumAttrCase<"counted", 0>, I32EnumAttrCase<"repeated", 1>]>;
+
 class Trec_Attr<string name, string mnemonic_>
     : AttrDef<Trec_Dialect, name> {
   let mnemonic = mnemonic_;
@@ -101,27 +104,36 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
   let description = [{
     The bags of `feature` are looked up in `table`. In a KeyedTensor they are
     pooled into the columns that start at `column`; in a dict of JaggedTensors
-    `column` is the index of their key. With `weights` each row is weighted by its
-    position in its bag, by the `trec.parameter` of that name. With `remap` ids
-    are mapped to the rows of the table by that `trec.parameter`, as `trec.remap`
-    does.
+    `column` is the index of their key; in a dict of tensors they are pooled into
+    columns of the tensor with index `output`. The feature is one of the batch
+    with index `batch` of the group. With `bad_ids = repeated` another lookup of
+    the model has the same ids, table and map and counts the bad ones; this one
+    counts none. With `weights` each row is weighted by its position in its bag,
+    by the `trec.parameter` of that name. With `remap` ids are mapped to the rows
+    of the table by that `trec.parameter`, as `trec.remap` does.
 
     ```mlir
     module attributes {trec.plain = #trec.bag<@ads, "ad_id", 128>,
                        trec.weighted = #trec.bag<@ads, "ad_id", 0, weights = @ad_weights>,
-                       trec.pruned = #trec.bag<@ads, "ad_id", 0, remap = @ad_map>} {
+                       trec.pruned = #trec.bag<@ads, "ad_id", 0, remap = @ad_map>,
+                       trec.regrouped = #trec.bag<@ads, "ad_id", 0, batch = 1, output = 2>,
+                       trec.again = #trec.bag<@ads, "ad_id", 64, batch = 1, bad_ids = repeated>} {
     }
     ```
 
     Constraints:
-    * C1: `column` is not negative.
+    * C1: `column`, `batch` and `output` are not negative.
   }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$table,
                         "::mlir::StringAttr":$feature, "int64_t":$column,
                         OptionalParameter<"::mlir::FlatSymbolRefAttr">:$weights,
-                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$remap);
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$remap,
+                        DefaultValuedParameter<"int64_t", "0">:$batch,
+                        DefaultValuedParameter<"int64_t", "0">:$output,
+                        DefaultValuedParameter<"::mlir::trec::BadIds", "::mlir::trec::BadIds::counted">:$bad_ids);
   let assemblyFormat = [{
-    `<` $table `,` $feature `,` $column (`,` struct($weights, $remap)^)? `>`
+    `<` $table `,` $feature `,` $column
+    (`,` struct($weights, $remap, $batch, $output, $bad_ids)^)? `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -85,7 +85,7 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
 def Trec_EmptyOp : Trec_Op<"empty", [Pure]> {
   let summary = "an output that is not yet written";
   let description = [{
-    The destination of groups: a KeyedTensor or a dict of JaggedTensors. Reading
+    The destination of groups: a KeyedTensor, or a dict of either kind. Reading
     what no group has written gives an unspecified value.
 
     ```mlir
@@ -107,13 +107,15 @@ class Trec_GroupLikeOp<string mnemonic, list<Trait> traits>
 
 def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
     DeclareOpInterfaceMethods<Trec_LookupGroupInterface,
-        ["getRowType", "getPoolingMode", "getWeighting", "getRemapKind", "getOutputElement"]>]> {
+        ["getBatches", "getRowType", "getPoolingMode", "getWeighting", "getRemapKind",
+         "getOutputElement"]>]> {
   let summary = "all lookups of one configuration";
   let description = [{
     Runs one `trec.embedding_bag` per entry of `bags` and writes each into its
-    columns of `dest`. What the entries share is the configuration: type of row,
-    pooling, weighted or not, policy, element of the output. One kernel serves
-    the group; `lowering` says how it is run.
+    columns of `dest`, a KeyedTensor or one tensor of a dict. What the entries
+    share is the configuration: type of row, pooling, weighted or not, policy,
+    element of the output. One kernel serves the group; `lowering` says how it is
+    run. Features may be of several batches.
 
     ```mlir
     #layout = #trec.row_layout<header = f16>
@@ -133,30 +135,33 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
     Constraints:
     * C1: there is at least one bag.
     * C2: each table symbol names a `trec.table` with rows of type `row`.
-    * C3: the batch has each feature.
-    * C4: the columns of each bag are within the output.
-    * C5: a weighted group has a weighted batch, and no bag with weights.
+    * C3: the batch of each bag is one of the group, and has its feature.
+    * C4: the output of each bag is one of the group, and its columns are within.
+    * C5: bags of a weighted group have a weighted batch, and no weights.
     * C6: either all bags have weights or none has.
     * C7: weights of bags name a `trec.parameter` of f32.
     * C8: the remaps of all bags are maps of one kind, or no bag has one.
     * C9: remaps of bags name a `trec.parameter` that maps ids.
   }];
-  let arguments = (ins Trec_PoolingAttr:$pooling, Trec_KJTType:$kjt, Trec_KeyedTensorType:$dest,
+  // The type of the result is inferred from dest, the first operand.
+  let arguments = (ins Trec_PoolingAttr:$pooling, Trec_DenseOutputType:$dest,
+                       Variadic<Trec_KJTType>:$kjts,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
                        TypeAttrOf<Trec_RowType>:$row, UnitAttr:$weighted,
                        Trec_BoundsPolicyAttr:$policy, OptionalAttr<Trec_LoweringConfigAttr>:$lowering);
-  let results = (outs Trec_KeyedTensorType:$result);
+  let results = (outs Trec_DenseOutputType:$result);
   let assemblyFormat = [{
-    custom<PoolingKeyword>($pooling) (`weighted` $weighted^)? $kjt `into` $dest $bags
+    custom<PoolingKeyword>($pooling) (`weighted` $weighted^)? $kjts `into` $dest $bags
     `rows` $row `bounds` custom<BoundsKeyword>($policy) (`lowering` $lowering^)?
-    attr-dict `:` type($kjt) `,` type($dest)
+    attr-dict `:` custom<GroupTypes>(type($kjts), type($dest))
   }];
   let hasVerifier = 1;
 }
 
 def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
     DeclareOpInterfaceMethods<Trec_LookupGroupInterface,
-        ["getRowType", "getPoolingMode", "getWeighting", "getRemapKind", "getOutputElement"]>]> {
+        ["getBatches", "getRowType", "getPoolingMode", "getWeighting", "getRemapKind",
+         "getOutputElement"]>]> {
   let summary = "all lookups of one configuration, without pooling";
   let description = [{
     Runs one `trec.embedding` per entry of `bags` and makes each the value of its
@@ -224,18 +229,19 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     Constraints:
     * C1: there is at least one bag.
     * C2: each table symbol names a `trec.table`.
-    * C3: the batch has each feature.
+    * C3: the batch of each bag is one of the dispatch, and has its feature.
     * C4: both kernels name a `func.func` with the arguments of a kernel: memrefs
       of rank 2, 1, 1, 1, 2, 1 and 1, then three indexes; and without results.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel_i32, FlatSymbolRefAttr:$kernel_i64,
-                       Trec_KJTType:$kjt, Trec_OutputType:$dest,
+                       Trec_OutputType:$dest, Variadic<Trec_KJTType>:$kjts,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
                        Trec_BoundsPolicyAttr:$policy);
   let results = (outs Trec_OutputType:$result);
   let assemblyFormat = [{
-    $kernel_i32 `,` $kernel_i64 `(` $kjt `)` `into` $dest $bags
-    `bounds` custom<BoundsKeyword>($policy) attr-dict `:` type($kjt) `,` type($dest)
+    $kernel_i32 `,` $kernel_i64 `(` $kjts `)` `into` $dest $bags
+    `bounds` custom<BoundsKeyword>($policy) attr-dict
+    `:` custom<GroupTypes>(type($kjts), type($dest))
   }];
   let hasVerifier = 1;
 }

@@ -16,7 +16,7 @@ def Trec_LookupGroupInterface : OpInterface<"LookupGroupInterface"> {
     `trec.embedding_group`.
   }];
   let methods = [
-    InterfaceMethod<"The batch.", "::mlir::Value", "getKjt">,
+    InterfaceMethod<"The batches.", "::mlir::ValueRange", "getBatches">,
     InterfaceMethod<"The output that the group writes into.", "::mlir::Value", "getDest">,
     InterfaceMethod<"The lookups.", "::mlir::ArrayAttr", "getBags">,
     InterfaceMethod<"The type of the rows of all tables.", "::mlir::trec::RowType", "getRowType">,

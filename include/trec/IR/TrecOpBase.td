@@ -32,6 +32,8 @@ def Trec_DequantizedRows
     : Trec_JaggedOf<"::llvm::isa<::mlir::trec::DequantizedType>($_self)", "jagged dequantized rows">;
 def Trec_FloatRows : Trec_JaggedOf<"::llvm::isa<::mlir::VectorType>($_self)", "jagged rows of floats">;
 
-def Trec_OutputType : AnyTypeOf<[Trec_KeyedTensorType, Trec_JaggedDictType]>;
+def Trec_DenseOutputType : AnyTypeOf<[Trec_KeyedTensorType, Trec_TensorDictType]>;
+def Trec_OutputType
+    : AnyTypeOf<[Trec_KeyedTensorType, Trec_JaggedDictType, Trec_TensorDictType]>;
 
 #endif // TREC_IR_TRECOPBASE_TD

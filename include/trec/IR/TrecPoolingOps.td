@@ -80,4 +80,35 @@ def Trec_KeyedTensorOp : Trec_Op<"keyed_tensor", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Trec_RegroupOp : Trec_Op<"regroup", [Pure]> {
+  let summary = "put keys of KeyedTensors side by side in new tensors";
+  let description = [{
+    The tensor of key i of the result holds the columns of the keys of group i,
+    in the order of the group. A key may be in several groups, and in none. It is
+    TorchRec's `KTRegroupAsDict`.
+
+    ```mlir
+    !ads = !trec.keyed_tensor<["ad_id", "page_id"], [16, 8], f32>
+    !users = !trec.keyed_tensor<["user_id"], [8], f32>
+    !dict = !trec.tensor_dict<["dense", "user"], [24, 8], f32>
+    func.func @f(%ads: !ads, %users: !users) -> !dict {
+      %dict = trec.regroup %ads, %users [["user_id", "ad_id"], ["page_id"]]
+          : (!ads, !users) -> !dict
+      return %dict : !dict
+    }
+    ```
+
+    Constraints:
+    * C1: there is one group per key of the result, and no group is empty.
+    * C2: each key of a group is one key of one operand.
+    * C3: each dim of the result is the sum of the dims of its group.
+    * C4: the operands have the element of the result.
+  }];
+  let arguments = (ins Variadic<Trec_KeyedTensorType>:$keyed,
+                       TypedArrayAttrBase<StrArrayAttr, "groups of keys">:$groups);
+  let results = (outs Trec_TensorDictType:$dict);
+  let assemblyFormat = "$keyed $groups attr-dict `:` functional-type($keyed, $dict)";
+  let hasVerifier = 1;
+}
+
 #endif // TREC_IR_TRECPOOLINGOPS_TD

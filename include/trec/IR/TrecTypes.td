@@ -179,4 +179,24 @@ def Trec_JaggedDictType : Trec_Type<"JaggedDict", "jagged_dict"> {
   let assemblyFormat = "`<` custom<NameList>($keys) `,` `[` $dims `]` `,` $element `>`";
 }
 
+def Trec_TensorDictType : Trec_Type<"TensorDict", "tensor_dict"> {
+  let summary = "a dict of tensors, what a regroup of KeyedTensors gives";
+  let description = [{
+    Per key a dense `[batch, dim]` matrix of `element`.
+
+    ```mlir
+    func.func private @output() -> !trec.tensor_dict<["dense", "user"], [192, 64], f32>
+    ```
+
+    Constraints:
+    * C1: there is at least one key, and as many dims as keys.
+    * C2: dims are at least 1.
+    * C3: the element is f32, f16 or bf16.
+    * C4: keys differ from each other.
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys,
+                        ArrayRefParameter<"int64_t">:$dims, "::mlir::Type":$element);
+  let assemblyFormat = "`<` custom<NameList>($keys) `,` `[` $dims `]` `,` $element `>`";
+}
+
 #endif // TREC_IR_TRECTYPES_TD

@@ -30,13 +30,15 @@ class FirstError {
 public:
   void report(const llvm::Twine &place, const llvm::Twine &message) {
     if (text.empty())
-      text = (place + ": " + message).str();
+      text = (scope + place + ": " + message).str();
   }
   explicit operator bool() const { return !text.empty(); }
   llvm::Error take() const;
+  /// Goes in front of the places that are reported from here on.
+  void setScope(std::string prefix) { scope = std::move(prefix); }
 
 private:
-  std::string text;
+  std::string scope, text;
 };
 
 /// `name` as it is shown in errors: in quotes, escaped as in JSON.

@@ -60,7 +60,7 @@ struct TableSpec {
 /// One output: a feature looked up in a table.
 struct OutputSpec {
   std::string key;
-  /// Index into ModelSpec::tables.
+  /// Index into CollectionSpec::tables.
   size_t table = 0;
   std::string feature;
 };
@@ -74,20 +74,36 @@ struct PositionWeightsSpec {
 };
 
 /// One collection of tables.
-struct ModelSpec {
-  std::string name;
+struct CollectionSpec {
   /// False: an EmbeddingCollection, whose outputs have a row per id.
   bool isPooled = true;
-  /// The keys of the batch, in the model's order.
+  /// The batch that it reads: an argument of the model.
+  size_t batch = 0;
+  /// The keys of the batch that it reads, in its order.
   std::vector<std::string> features;
   bool weighted = false;
   /// Of every feature, or of none.
   std::vector<PositionWeightsSpec> positionWeights;
-  OutputType outputType = OutputType::float32;
-  BoundsPolicy boundsCheck = BoundsPolicy::warning;
   std::vector<TableSpec> tables;
   /// Every feature of every table, in the order of the outputs.
   std::vector<OutputSpec> outputs;
+};
+
+/// One tensor of a regroup.
+struct GroupSpec {
+  std::string key;
+  /// Keys of outputs of the collections, from left to right.
+  std::vector<std::string> keys;
+};
+
+/// One collection, or several whose outputs are regrouped.
+struct ModelSpec {
+  std::string name;
+  OutputType outputType = OutputType::float32;
+  BoundsPolicy boundsCheck = BoundsPolicy::warning;
+  std::vector<CollectionSpec> collections;
+  /// Empty: the output is that of the one collection.
+  std::vector<GroupSpec> groups;
   /// Path of the weights, relative to the spec's file.
   std::optional<std::string> weights;
 };

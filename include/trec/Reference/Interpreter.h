@@ -64,19 +64,29 @@ struct JaggedOutput {
   std::vector<int64_t> lengths;
 };
 
+/// One entry of a dict of tensors: rows in sample order.
+struct TensorOutput {
+  std::string key;
+  std::vector<uint8_t> bytes;
+};
+
 /// What `@forward` returned, and what it counted.
 struct Outputs {
   /// Rows of a KeyedTensor in sample order, elements of the output's type.
   std::vector<uint8_t> bytes;
   /// The entries of a dict of JaggedTensors, in order of its keys.
   std::vector<JaggedOutput> jagged;
+  /// The entries of a dict of tensors, in order of its keys.
+  std::vector<TensorOutput> tensors;
   /// Bad ids in the order in which the ops met them.
   std::vector<BadId> badIds;
 };
 
-/// Runs `@forward` on a batch. Errors: a batch or a table that is not what the
-/// module declares, a bad id under `fatal` or `none`, an op without a meaning.
-llvm::Expected<Outputs> interpret(ModuleOp module, const Batch &batch,
+/// Runs `@forward` on a batch for each of its arguments, all of one size.
+/// Errors: a batch or a table that is not what the module declares, a bad id
+/// under `fatal` or `none`, an op without a meaning.
+llvm::Expected<Outputs> interpret(ModuleOp module,
+                                  llvm::ArrayRef<Batch> batches,
                                   const TableMap &tables);
 
 } // namespace mlir::trec

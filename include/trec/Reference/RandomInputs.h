@@ -6,7 +6,7 @@
 //   RandomTables tables(module, /*seed=*/1);
 //   BatchShape shape;
 //   shape.batchSize = 64;
-//   Batch batch = makeRandomBatch(module, tables.getTables(), shape, 2);
+//   auto batches = makeRandomBatches(module, tables.getTables(), shape, 2);
 //
 //===----------------------------------------------------------------------===//
 
@@ -53,7 +53,7 @@ private:
 /// Bytes of all tables of a module, those without a number of rows left out.
 int64_t countTableBytes(ModuleOp module);
 
-/// The tables that a key is looked up in.
+/// The tables that a key of one batch is looked up in.
 struct KeyTables {
   /// The rows that every one of them has, or ids that its map is asked for, and
   /// the rows that any has.
@@ -63,11 +63,13 @@ struct KeyTables {
   int64_t rowBytes = 0;
 };
 
-llvm::StringMap<KeyTables> findKeyTables(ModuleOp module,
-                                         const TableMap &tables);
+/// By key of the batch that is so many-th argument of `@forward`.
+llvm::StringMap<KeyTables>
+findKeyTables(ModuleOp module, const TableMap &tables, unsigned argument = 0);
 
-/// By key: the ids that a bag may hold, for keys with weights by position.
-llvm::StringMap<int64_t> findBagLimits(ModuleOp module);
+/// By key, likewise: the ids that a bag may hold, for keys with weights by
+/// position.
+llvm::StringMap<int64_t> findBagLimits(ModuleOp module, unsigned argument = 0);
 
 struct BatchShape {
   int64_t batchSize = 1;
@@ -83,10 +85,10 @@ struct BatchShape {
   int64_t badPerMille = 0;
 };
 
-/// A batch of the keys of `@forward`, weighted where it is. Good ids lie in
-/// every table that their key is looked up in.
-Batch makeRandomBatch(ModuleOp module, const TableMap &tables,
-                      const BatchShape &shape, uint64_t seed);
+/// A batch for each argument of `@forward`, weighted where it is. Good ids lie
+/// in every table that their key is looked up in.
+std::vector<Batch> makeRandomBatches(ModuleOp module, const TableMap &tables,
+                                     const BatchShape &shape, uint64_t seed);
 
 } // namespace mlir::trec
 

@@ -31,8 +31,20 @@ typedef void (*trec_kernel)(const struct trec_bag_args *args, int64_t begin, int
 /* Kernels per configuration: one for each type of id. */
 enum { TREC_KERNEL_INT32 = 0, TREC_KERNEL_INT64 = 1, TREC_KERNEL_VARIANTS = 2 };
 
+/* Features lie batch after batch. */
 struct trec_feature_desc {
   int64_t name; /* offset into strings */
+  int64_t batch;
+  int64_t index; /* among the features of its batch */
+};
+
+/* How many batches one forward takes at most: what it keeps of each lies on the stack. */
+enum { TREC_MAX_BATCHES = 16 };
+
+/* One tensor of a regroup. */
+struct trec_output_desc {
+  int64_t name; /* offset into strings */
+  int64_t dim;
 };
 
 struct trec_table_desc {
@@ -79,6 +91,8 @@ struct trec_bag_desc {
   int64_t column;  /* the first; without pooling the index of its output */
   int64_t weights; /* 1 + the parameter with its weights by position; 0: none */
   int64_t remap;   /* 1 + the parameter that maps its ids to rows; 0: none */
+  int64_t output;  /* of a regroup: the tensor that column is in */
+  int64_t repeats; /* 1: a bag before it has the same ids and table, and counts the bad ones */
 };
 
 /* The kernels of one CPU level. `features` has bit i set where the code needs entry i of
@@ -102,9 +116,9 @@ struct trec_image {
   int64_t num_kernels;
   const struct trec_level_desc *levels; /* best first */
   int64_t num_levels;
-  int64_t total_dim;    /* columns of the output */
+  int64_t total_dim;    /* columns of the output; of a regroup and without pooling 0 */
   int64_t output_type;  /* TREC_FLOAT32, TREC_FLOAT16 or TREC_BFLOAT16 */
-  int64_t weighted;     /* 1: forward needs per-sample weights */
+  int64_t weighted;     /* bit i: batch i needs per-sample weights */
   int64_t bounds_check; /* TREC_BOUNDS_* other than AS_COMPILED */
   const char *metadata;
   int64_t metadata_bytes;
@@ -114,7 +128,10 @@ struct trec_image {
   int64_t weights_bytes;
   const struct trec_parameter_desc *parameters;
   int64_t num_parameters;
-  int64_t unpooled; /* 0: one output of rows of total_dim; 1: one output per bag, a row per id */
+  int64_t unpooled; /* 0: one output of rows of total_dim, or those of a regroup; 1: one per bag, a row per id */
+  int64_t num_batches;
+  const struct trec_output_desc *outputs; /* of a regroup */
+  int64_t num_outputs;                    /* 0: no regroup */
 };
 
 #ifdef __cplusplus
@@ -134,10 +151,14 @@ TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_bag_args, num_ids, 10);
+TREC_FIELD_AT(trec_feature_desc, index, 2);
+TREC_FIELD_AT(trec_output_desc, dim, 1);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);
 TREC_FIELD_AT(trec_parameter_desc, ids, 4);
 TREC_FIELD_AT(trec_bag_desc, remap, 5);
+TREC_FIELD_AT(trec_bag_desc, repeats, 7);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
 TREC_FIELD_AT(trec_image, unpooled, 23);
+TREC_FIELD_AT(trec_image, num_outputs, 26);
 
 #endif /* TREC_KERNEL_ABI_H */

@@ -37,7 +37,7 @@ extern "C" {
 enum {
   TREC_OK = 0,
   TREC_INVALID_ARGUMENT = 1, /* a call that no batch could make right: null pointer, unknown type, short buffer */
-  TREC_INVALID_INPUT = 2,    /* lengths, offsets, slots or weights of this batch are wrong */
+  TREC_INVALID_INPUT = 2,    /* lengths, offsets, slots or weights of a batch are wrong */
   TREC_OUT_OF_BOUNDS = 3,    /* an id is outside its table, under TREC_BOUNDS_FATAL or TREC_BOUNDS_NONE */
   TREC_WEIGHTS_MISMATCH = 4, /* the weights are not those that the model was compiled for, or not well formed */
   TREC_IO_ERROR = 5,         /* a file cannot be opened, mapped or read */
@@ -64,7 +64,7 @@ typedef struct trec_error {
   size_t size;
   int32_t status;
   int32_t reserved;
-  int64_t feature;  /* index into the model's features */
+  int64_t feature;  /* index into the model's features, those of its batches one after the other */
   int64_t table;    /* index into the model's tables */
   int64_t sample;   /* in 0..batch_size */
   int64_t position; /* of the id within its sample's bag */
@@ -110,6 +110,24 @@ typedef struct trec_create_options {
   int64_t num_parameters;
 } trec_create_options;
 
+/* One more batch of a model that takes several. Its fields are those of trec_forward_args with the same names, and
+ * `slots` has an entry for each of the batch's own features. */
+typedef struct trec_batch {
+  size_t size;
+  int64_t num_keys;
+  const int32_t *slots;
+  const void *values;
+  int64_t num_values;
+  const void *lengths;
+  const void *offsets;
+  const float *weights;
+  int64_t num_weights;
+  int32_t values_type;
+  int32_t lengths_type;
+  int32_t offsets_type;
+  int32_t reserved;
+} trec_batch;
+
 /* One batch, as a KeyedJaggedTensor holds it. With K = num_keys and B = batch_size, the ids of key k, sample b are
  * values[offsets[k * B + b]] to values[offsets[k * B + b + 1]] (exclusive). */
 typedef struct trec_forward_args {
@@ -121,7 +139,7 @@ typedef struct trec_forward_args {
   int64_t num_values;
   const void *lengths;  /* [K * B] ids per bag; exactly one of lengths and offsets */
   const void *offsets;  /* [K * B + 1], from 0, never decreasing, the last equal to num_values */
-  const float *weights; /* [num_weights] one per id for a weighted model, else NULL */
+  const float *weights; /* [num_weights] one per id for a weighted batch, else NULL */
   int64_t num_weights;
   void *output;              /* [B, output_row_stride] elements of the model's output type, rows in sample order */
   uint64_t output_bytes;     /* of the buffer behind output */
@@ -134,9 +152,13 @@ typedef struct trec_forward_args {
   int32_t reserved;
   /* For a model without pooling, instead of output: one buffer per output key, a row of the key's dim per id of its
    * feature, in the order of the ids. A buffer may be NULL where its feature has no ids, both arrays may where the
-   * batch has none. */
+   * batch has none. For a model that regroups: one buffer [B, dim] per group, without gaps. */
   void *const *outputs;
   const uint64_t *outputs_bytes; /* of each buffer */
+  /* For a model that takes several batches: all but the first, whose fields are those above. They share batch_size, and
+   * all have one size, by which they lie apart. */
+  const trec_batch *batches;
+  int64_t num_batches;
 } trec_forward_args;
 
 /* Totals since create, over all threads. */
@@ -160,10 +182,10 @@ typedef struct trec_api {
   /* Sets *model, or sets it to NULL and returns an error. */
   int32_t (*create)(const trec_create_options *options, trec_model **model, trec_error *error);
   void (*destroy)(trec_model *model); /* NULL is allowed */
-  /* Bytes that forward needs in workspace for this shape. */
+  /* Bytes that forward needs in workspace for this shape; num_keys is the sum over all batches. */
   int32_t (*workspace_size)(const trec_model *model, int64_t num_keys, int64_t batch_size, uint64_t *bytes,
                             trec_error *error);
-  /* Computes the whole KeyedTensor. After an error the contents of output are unspecified. */
+  /* Computes all outputs. After an error their contents are unspecified. */
   int32_t (*forward)(trec_model *model, const trec_forward_args *args, trec_error *error);
   int32_t (*counters)(const trec_model *model, trec_counters *counters);
   /* Name of the CPU level that create chose for this model, such as "x86-64-v3". */

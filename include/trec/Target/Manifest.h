@@ -32,11 +32,24 @@ struct ManifestParameter {
   int64_t entryBytes;
 };
 
+/// A batch as the caller brings it.
+struct ManifestBatch {
+  std::vector<std::string> features;
+  bool weighted; // has sample weights
+};
+
 /// One key of the output. `pooling` is "sum", "mean" or "none".
 struct ManifestOutput {
   std::string key, feature, table, pooling;
   std::string remap; // the parameter that maps its ids; empty: none
+  int64_t group;     // of a regroup; else 0
   int64_t column, dim;
+};
+
+/// One tensor of a regroup.
+struct ManifestGroup {
+  std::string key;
+  int64_t dim;
 };
 
 /// A kernel and how it is run.
@@ -49,16 +62,21 @@ struct ManifestKernel {
 /// One compiled model.
 struct Manifest {
   std::string name;
-  std::vector<std::string> features;
+  std::vector<ManifestBatch> batches;
   std::vector<ManifestTable> tables;
   std::vector<ManifestParameter> parameters;
   std::vector<ManifestOutput> outputs;
+  std::vector<ManifestGroup> groups; // of a regroup; else empty
   std::vector<ManifestKernel> kernels;
   Type outputElement; // f32, f16 or bf16
-  int64_t totalDim;   // of a KeyedTensor; 0 for a dict of JaggedTensors
+  int64_t totalDim;   // of a KeyedTensor; 0 for a dict
   bool isPooled;
-  bool weighted;
   BoundsPolicy policy;
+
+  /// The features of all batches, one batch after the other.
+  std::vector<std::string> listFeatures() const;
+  /// Bit i is set where batch i has sample weights.
+  int64_t getWeightedBatches() const;
 };
 
 /// Reads the manifest of a module at the `group` stage. Emits an error and

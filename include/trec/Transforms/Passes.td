@@ -18,8 +18,9 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     Constraints:
     * C1: the module has `trec.contract`, of the version that this compiler reads.
     * C2: the module holds tables, parameters and one function, `@forward`.
-    * C3: `@forward` has one block, takes one `!trec.kjt` and returns one
-      `!trec.keyed_tensor` or one `!trec.jagged_dict`.
+    * C3: `@forward` has one block, and takes one `!trec.kjt` and returns one
+      `!trec.keyed_tensor` or one `!trec.jagged_dict`, or takes at most 16
+      `!trec.kjt` and returns one `!trec.tensor_dict`.
     * C4: its ops are those that the compiler lowers.
     * C5: the result of each op of a lookup is used once, by the next op of it.
     * C6: a lookup reads ids that were checked against its own table, or against
@@ -28,10 +29,12 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C8: rows are weighted once, by the sample weights of the key of their ids or
       by the positions of their ids.
     * C9: all checks have one policy.
-    * C10: with a weighted batch every lookup is weighted by sample weights.
+    * C10: the sample weights of a weighted batch weight some lookup.
     * C11: each table and each parameter is used.
     * C12: names hold no NUL.
     * C13: rows that are not pooled have no weights.
+    * C14: every key of a `trec.keyed_tensor` that is regrouped is in a group.
+    * C15: every batch has a feature that is looked up.
   }];
 }
 
@@ -72,6 +75,10 @@ def GroupTablesPass : Pass<"trec-group-tables", "::mlir::ModuleOp"> {
     `trec.embedding` ops behind a `trec.jagged_dict` by `trec.embedding_group` ops
     likewise. A thousand tables become tens of groups. Groups and their bags keep
     the order of the outputs.
+
+    A `trec.regroup` is resolved: lookups write into the tensor of each group that
+    their key is in, and no KeyedTensor is left. Where a key is in several groups,
+    the lookups after the first are repeats.
   }];
   let statistics = [
     Statistic<"numGroups", "num-groups", "Number of groups made">,
@@ -103,7 +110,7 @@ def EmitKernelEntriesPass : Pass<"trec-emit-kernel-entries", "::mlir::ModuleOp">
     For each kernel of a `trec.dispatch` an entry with the C signature of
     `trec_kernel` (include/trec/Runtime/KernelABI.h), and for the whole model the
     constant arrays `trec_features`, `trec_tables`, `trec_parameters`,
-    `trec_bags`, `trec_strings` and `trec_kernels`. The function and the tables are then erased: nothing of
+    `trec_bags`, `trec_outputs`, `trec_strings` and `trec_kernels`. The function and the tables are then erased: nothing of
     the trec dialect is left.
   }];
   let options = [

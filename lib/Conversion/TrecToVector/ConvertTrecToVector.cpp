@@ -52,7 +52,8 @@ static LogicalResult convertGroup(LookupGroupInterface group,
   OpBuilder builder(group);
   auto dispatch = DispatchOp::create(
       builder, group.getLoc(), group.getDest().getType(), kernel32, kernel64,
-      group.getKjt(), group.getDest(), group.getBags(), group.getPolicyAttr());
+      group.getDest(), group.getBatches(), group.getBags(),
+      group.getPolicyAttr());
   group->replaceAllUsesWith(dispatch);
   group->erase();
   return success();

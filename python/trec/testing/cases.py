@@ -19,6 +19,7 @@ from torchrec.modules.mc_modules import (
     ManagedCollisionCollection,
     MCHManagedCollisionModule,
 )
+from torchrec.modules.regroup import KTRegroupAsDict
 from torchrec.quant.embedding_modules import (
     EmbeddingBagCollection,
     EmbeddingCollection,
@@ -52,7 +53,7 @@ class Case:
 
     module: Any
     shape: Shape
-    peer: Callable[[KeyedJaggedTensor], Any]
+    peer: Callable[..., Any]
     options: dict[str, Any]
 
 
@@ -307,7 +308,73 @@ def _formats(draw: Draw) -> Case:
     return Case(module, shape, Formula(spec, rows), {"dtype": dtypes, "output_dtype": output_dtype})
 
 
+@dataclass
+class Regrouped:
+    """TorchRec's collections and KTRegroupAsDict, called as the compiled module is."""
+
+    modules: list[Any]
+    regroup: KTRegroupAsDict
+    batches: list[int]
+
+    def __call__(self, *kjts: KeyedJaggedTensor) -> dict[str, torch.Tensor]:
+        return self.regroup([module(kjts[batch]) for module, batch in zip(self.modules, self.batches)])
+
+
+def _draw_own_bags(draw: Draw, prefix: str) -> list[EmbeddingBagConfig]:
+    """Tables with features that no other collection has, at least one of them with a key of its own."""
+    configs = _draw_bags(draw)
+    for config in configs:
+        config.feature_names = [prefix + name for name in config.feature_names]
+    own = EmbeddingBagConfig(
+        name="own", num_embeddings=_draw_rows(draw), embedding_dim=_draw_dim(draw, 1), feature_names=[f"{prefix}own"],
+        data_type=DataType.INT8,
+    )  # fmt: skip
+    return [*configs, own]
+
+
+def _draw_groups(draw: Draw, keys: list[list[str]]) -> list[list[str]]:
+    """Groups of keys, some of them in several or in none; of each collection there is one at least."""
+    count = draw.integer(1, 4)
+    choices = [key for names in keys for key in names]
+    groups = [[draw.choice(choices) for _ in range(draw.integer(1, 4))] for _ in range(count)]
+    for names in keys:
+        if not any(key in names for group in groups for key in group):
+            groups[draw.integer(0, count - 1)].append(draw.choice(names))
+    return groups
+
+
+def _regrouped(draw: Draw) -> Case:
+    """1 to 3 collections, some with position weights, that read a batch each or share one."""
+    count = draw.integer(1, 3)
+    batches = draw.choice((list(range(count)), [0] * count, [max(0, index - 1) for index in range(count)]))
+    output_dtype = draw.choice((torch.float32, torch.float32, torch.float16, torch.bfloat16))
+    shapes = [Shape({}) for _ in range(max(batches) + 1)]
+    modules, keys = [], []
+    for index, batch in enumerate(batches):
+        configs, is_processed = _draw_own_bags(draw, f"c{index}_"), draw.chance(30)
+        rows, shape = _rows_by_feature(configs), shapes[batch]
+        common = {**_common(draw, configs), "output_dtype": output_dtype}
+        if is_processed:
+            common["feature_processor"] = _draw_processor(draw, list(rows))
+            # TorchRec's processors lose the inverse indices.
+            shape.takes_empty_batches = shape.takes_strides = False
+        is_weighted = is_processed or draw.chance(40)
+        kind = FeatureProcessedEmbeddingBagCollection if is_processed else EmbeddingBagCollection
+        module = kind(configs, is_weighted=is_weighted, **common)
+        shape.rows.update(rows)
+        shape.is_weighted |= is_weighted and not is_processed
+        modules.append(module)
+        names = module._embedding_names
+        keys.append([name for name in names if names.count(name) == 1])
+    groups = _draw_groups(draw, keys)
+    half = output_dtype in (torch.float32, torch.float16) and draw.chance(20)
+    regroup = KTRegroupAsDict(groups, [f"g{i}" for i in range(len(groups))], DataType.FP16 if half else None)
+    shapes[0].others = shapes[1:]
+    return Case(modules, shapes[0], Regrouped(modules, regroup, batches), {"regroup": regroup, "batches": batches})
+
+
 _KINDS = {
+    "regrouped": _regrouped,
     "bags": _bags,
     "sequence": _sequence,
     "processed": _processed,
@@ -316,7 +383,7 @@ _KINDS = {
     "managed": _managed,
 }
 # Bags are the most varied.
-KINDS = ("bags", "bags", "sequence", "processed", "formats", "remapped", "managed")
+KINDS = ("bags", "bags", "sequence", "processed", "formats", "remapped", "managed", "regrouped")
 
 
 def draw_case(draw: Draw, kinds: Sequence[str] = KINDS) -> Case:

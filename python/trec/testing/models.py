@@ -4,7 +4,7 @@ What is drawn goes through `Draw`, so that hypothesis can shrink it; ids and wei
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
@@ -45,6 +45,8 @@ class Shape:
     # What stands between ids and rows may know no -1, or one type of ids alone.
     takes_skipped: bool = True
     id_types: tuple[torch.dtype, ...] = (torch.int32, torch.int64)
+    # Of a model that takes several batches.
+    others: list["Shape"] = field(default_factory=list)
 
 
 @dataclass
@@ -56,6 +58,11 @@ class Batch:
     weights: Optional[torch.Tensor]
     strides: Optional[list[int]] = None
     inverse: Optional[torch.Tensor] = None
+    others: list["Batch"] = field(default_factory=list)
+
+    def all(self) -> list["Batch"]:
+        """This one and those that come with it."""
+        return [self, *self.others]
 
     def kjt(self) -> KeyedJaggedTensor:
         """A new one each time: FBGEMM overwrites bad ids in its input."""
@@ -98,7 +105,7 @@ def as_array(values: torch.Tensor) -> np.ndarray:
 
 
 def flatten(result: Any) -> tuple[list[Any], list[np.ndarray]]:
-    """The names and the arrays of a KeyedTensor or of a dict of JaggedTensors, and of remapped features with it."""
+    """The names and the arrays of a KeyedTensor or of a dict of either kind, and of remapped features with it."""
     if isinstance(result, tuple):
         parts = [flatten(part) for part in result]
         return sum((names for names, _ in parts), []), sum((arrays for _, arrays in parts), [])
@@ -108,6 +115,8 @@ def flatten(result: Any) -> tuple[list[Any], list[np.ndarray]]:
         return list(result.keys()), [as_array(tensor) for tensor in tensors]
     if isinstance(result, KeyedTensor):
         return [*result.keys(), *result.length_per_key()], [as_array(result.values())]
+    if all(isinstance(value, torch.Tensor) for value in result.values()):
+        return list(result), [as_array(value) for value in result.values()]
     tensors = [
         tensor
         for jagged in result.values()
@@ -132,16 +141,25 @@ def _with_bad_ids(random: np.random.Generator, rows: int, ids: np.ndarray, bad: 
 
 
 def draw_batch(draw: Draw, shape: Shape) -> Batch:
+    """A batch, and the others of a model that takes several: all of one size."""
+    shapes = [shape, *shape.others]
+    smallest = 0 if all(item.takes_empty_batches for item in shapes) else 1
+    size = draw.choice([size for size in _BATCH_SIZES if smallest <= size <= shape.largest_batch])
+    is_strided = size > 0 and all(item.takes_strides for item in shapes) and draw.chance(20)
+    first, *others = [_draw_batch(draw, item, size, is_strided) for item in shapes]
+    first.others = others
+    return first
+
+
+def _draw_batch(draw: Draw, shape: Shape, size: int, is_strided: bool) -> Batch:
     """Keys permuted, with extra ones; empty bags, empty batches, -1, bad ids and other sizes by key among the rest."""
     random = np.random.default_rng(draw.integer(0, 2**31))
     features = list(shape.rows)
     extra = [f"extra{index}" for index in range(draw.choice((0, 0, 1, 2)))]
     keys = features if draw.chance(40) else [str(key) for key in random.permutation(features + extra)]
-    smallest = 0 if shape.takes_empty_batches else 1
-    size = draw.choice([size for size in _BATCH_SIZES if smallest <= size <= shape.largest_batch])
     longest, bad = draw.choice([length for length in (0, 1, 4, 40) if length <= shape.longest_bag]), draw.chance(30)
     strides = inverse = None
-    if size and shape.takes_strides and draw.chance(20):
+    if is_strided:
         strides = [int(stride) for stride in random.integers(1, size + 1, len(keys))]
         inverse = torch.from_numpy(np.stack([random.integers(0, stride, size + 2) for stride in strides]))
     lengths = [random.integers(0, longest + 1, stride) for stride in strides or [size] * len(keys)]

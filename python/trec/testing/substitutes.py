@@ -105,7 +105,7 @@ SUBSTITUTES = {kind.original: kind for kind in (Bags, Sequence, Processed)}
 def _remember_libraries() -> None:
     """Compiles equal models once: tests make the same few over and over."""
     compiled: dict[str, bytes] = {}
-    compile_spec = build._build
+    compile_spec = build.build
 
     def remembering(spec: Any, target: Any) -> bytes:
         key = repr((spec, target))
@@ -113,7 +113,7 @@ def _remember_libraries() -> None:
             compiled[key] = compile_spec(spec, target)
         return compiled[key]
 
-    build._build = remembering
+    build.build = remembering
 
 
 def _places() -> Iterator[tuple[ModuleType, str, Any]]:

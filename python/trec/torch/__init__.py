@@ -2,16 +2,18 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
+from torchrec.modules.regroup import KTRegroupAsDict
 
 from trec.compiler import compile as compile_directory
 from trec.errors import ExportError, WeightsError
 from trec.library import open_library
 from trec.spec import SEQUENCE
-from trec.torch.build import Target, parts_of, parts_of_files
+from trec.torch.build import Target, build, parts_of, parts_of_files
 from trec.torch.collect import Collection, CollectOptions, collect
 from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.kinds import is_collection, is_quantized, walk
@@ -21,6 +23,8 @@ from trec.torch.managed import (
 )
 from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.processed import CompiledFeatureProcessedEmbeddingBagCollection
+from trec.torch.regroup import Regroup, collect_regroup
+from trec.torch.regrouped import CompiledRegroupedCollections, RegroupParts
 from trec.torch.sequence import CompiledEmbeddingCollection
 from trec.weights_file import read_weights
 
@@ -30,6 +34,7 @@ __all__ = [
     "CompiledFeatureProcessedEmbeddingBagCollection",
     "CompiledManagedCollisionEmbeddingBagCollection",
     "CompiledManagedCollisionEmbeddingCollection",
+    "CompiledRegroupedCollections",
     "compile",
     "load",
     "replace",
@@ -57,24 +62,41 @@ def _compile(found: Collection, target: Target) -> Any:
     return result
 
 
+def _compile_regroup(found: Regroup, target: Target) -> CompiledRegroupedCollections:
+    children = [_compile(item, target) for item in found.collections]
+    parts = RegroupParts(build(found.spec, target), found.spec, children, found.arguments, found.names)
+    result = CompiledRegroupedCollections(parts)
+    result.training = any(child.training for child in children)
+    return result
+
+
 def compile(
-    module: torch.nn.Module,
+    module: Any,
     *,
     dtype: DType = None,
     output_dtype: Optional[str] = None,
     cpu: str = "native",
     gpu: Optional[str] = None,
     bounds_check: Optional[str] = None,
+    regroup: Optional[KTRegroupAsDict] = None,
+    batches: Optional[Sequence[int]] = None,
 ) -> Any:
     """Compiles a quantized collection, or a float one with `dtype`, to a module with the same interface.
 
-    A quantized module's rows are used where they are. Keys come in torchrec.quant's order.
+    A quantized module's rows are used where they are. Keys come in torchrec.quant's order. With `regroup` several
+    collections and the KTRegroupAsDict behind them become one module, which takes a KeyedJaggedTensor for each
+    collection, or, with `batches`, that many-th for each, and returns the dict of tensors.
     """
+    options = CollectOptions(dtype, output_dtype, bounds_check)
+    if regroup is not None:
+        return _compile_regroup(collect_regroup(module, regroup, batches, options), Target(cpu, gpu))
+    if batches is not None:
+        raise ExportError("batches: expected with regroup alone")
     if not is_collection(module):
         list(walk(module))
         raise ExportError(f"expected an embedding collection, got {type(module).__name__}; use trec.torch.replace")
     list(walk(module))
-    return _compile(collect(module, "", CollectOptions(dtype, output_dtype, bounds_check)), Target(cpu, gpu))
+    return _compile(collect(module, "", options), Target(cpu, gpu))
 
 
 def replace(

@@ -5,6 +5,8 @@ each row of the result is. A compiled model takes one number for all keys, so th
 bags, and rows are picked afterwards, as TorchRec's float modules do.
 """
 
+import ctypes
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
 import torch
@@ -12,6 +14,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from trec import abi
 from trec.errors import InputError
+from trec.library import Slots
 
 ID_TYPES = {torch.int32: abi.INT32, torch.int64: abi.INT64}
 # Stands for the lengths or offsets of an empty batch: an empty tensor has no address.
@@ -153,3 +156,51 @@ def pick_rows(block: torch.Tensor, rows: torch.Tensor, samples: int, feature: st
             f"got {int(rows.min())} to {int(rows.max())}"
         )
     return torch.index_select(block, 0, rows)
+
+
+class BatchReader:
+    """Reads batches with the features of one model; `outputs` are the features of its outputs."""
+
+    def __init__(self, features: Sequence[str], is_weighted: bool, outputs: Sequence[str]) -> None:
+        self._features, self._outputs = list(features), list(outputs)
+        self._is_weighted = is_weighted
+        self._slots = Slots(features)
+        self._last = KeySlots([], 0, 0, None, [])
+
+    def read(self, features: KeyedJaggedTensor, size: int) -> Batch:
+        """Checks the batch's tensors as far as that needs no look at their elements."""
+        keys = features.keys()
+        slots = self._last
+        if keys != slots.keys:
+            slots = self._find(keys)
+        values = features.values()
+        values_type = ID_TYPES.get(values.dtype)
+        if values_type is None or values.dim() != 1 or not values.is_cpu:
+            raise bad_ids(values)
+        if not values.is_contiguous():
+            values = values.contiguous()
+        weights, weights_address, num_weights = None, 0, 0
+        if self._is_weighted:
+            weights = check_weights(features.weights_or_none())
+            weights_address, num_weights = weights.data_ptr(), weights.numel()
+        lengths_address = offsets_address = lengths_type = offsets_type = 0
+        bounds = features.offsets_or_none()
+        if bounds is not None:
+            bounds, offsets_type = check_bounds("offsets", bounds, slots.count * size + 1)
+            offsets_address = bounds.data_ptr()
+        else:
+            bounds, lengths_type = check_bounds("lengths", features.lengths_or_none(), slots.count * size)
+            lengths_address = bounds.data_ptr()
+        return Batch(
+            values, bounds, weights, slots, size, values.data_ptr(), values.numel(), lengths_address,
+            offsets_address, weights_address, num_weights, values_type, lengths_type, offsets_type,
+        )  # fmt: skip
+
+    def _find(self, keys: list[str]) -> KeySlots:
+        array = self._slots.find(keys)
+        order = {name: index for index, name in enumerate(self._features)}
+        features = [order[name] for name in self._outputs]
+        places = features if array is None else [array[index] for index in features]
+        slots = KeySlots(list(keys), len(keys), 0 if array is None else ctypes.addressof(array), array, places)
+        self._last = slots
+        return slots

@@ -3,17 +3,17 @@
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
 
 from trec.compiler import compile as compile_directory
-from trec.errors import WeightsError
+from trec.errors import LoadError, WeightsError
 from trec.exporter import write_model
 from trec.runtime import check_parameter
-from trec.spec import SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, RemapSpec, TableSpec, row_bytes
+from trec.spec import REGROUP, SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, RegroupSpec, RemapSpec, TableSpec, row_bytes
 from trec.torch.collect import Collection, CollectOptions, collect, processor_of
 from trec.torch.compiled import Interface, Parts
 from trec.torch.kinds import (
@@ -53,7 +53,7 @@ class Target:
     gpu: Optional[str] = None
 
 
-def _build(spec: ModelSpec, target: Target) -> bytes:
+def build(spec: Union[ModelSpec, RegroupSpec], target: Target) -> bytes:
     with tempfile.TemporaryDirectory(prefix="trec-") as directory:
         write_model(spec, None, directory)
         output = Path(directory, "model.so")
@@ -91,7 +91,7 @@ def _interface(found: Collection) -> Interface:
 
 def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
     rows = {table.spec.name: table.stored() for table in found.tables}
-    so = _build(found.spec, target or Target())
+    so = build(found.spec, target or Target())
     return Parts(so, _interface(found), rows, _children_of(found.module), _maps_of(found.tables))
 
 
@@ -130,11 +130,14 @@ def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) 
     interface.configs = tables
     interface.tbe_buffers = [buffers for part in found for buffers in _interface(part).tbe_buffers]
     rows = {table.spec.name: table.stored() for table in merged}
-    return Parts(_build(spec, Target()), interface, rows, maps=_maps_of(merged))
+    return Parts(build(spec, Target()), interface, rows, maps=_maps_of(merged))
 
 
 def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) -> Parts:
     """From a compiled model and the arrays of its weights file."""
+    if metadata["kind"] == REGROUP:
+        reason = "a model that regroups does not say which collections it was"
+        raise LoadError(f"{reason}; use trec.load, or trec.torch.compile")
     spec = _spec_of_metadata(metadata, arrays)
     rows = {table.name: torch.from_numpy(arrays[table.name]) for table in spec.tables}
     configs = [_config_of_table(table, spec.kind) for table in spec.tables]

@@ -5,21 +5,19 @@ effect with the next call, and no weights are copied.
 """
 
 import copy
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Optional
 
 import torch
-from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from torchrec.types import ModuleNoCopyMixin
 
 from trec import abi
 from trec.errors import TrecError
-from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, library_from_bytes
+from trec.library import CallBuffer, Handle, Library, Options, Weights, library_from_bytes
 from trec.spec import ModelSpec
 from trec.torch.bags import make_bags, pack_rows, unpack_rows
-from trec.torch.batch import ID_TYPES, Batch, KeySlots, bad_ids, check_bounds, check_weights
+from trec.torch.batch import Batch, BatchReader
 from trec.torch.collect import OUTPUT_DTYPES
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
@@ -66,7 +64,6 @@ class _Runtime(NamedTuple):
     addresses: dict[str, int]
     parameters: list[torch.Tensor]
     call: CallBuffer
-    slots: Slots
     output: dict[str, Any]
 
 
@@ -118,10 +115,10 @@ class CompiledCollection(ModuleNoCopyMixin):
             self.add_module(name, child)
         self._own_buffers = {name: dict(bag._buffers) for name, bag in bags.items()}
         library = library or library_from_bytes(self._so)
-        call = CallBuffer(0 if library.is_pooled else len(self._embedding_names))
-        self._runtime = _Runtime(library, {}, {}, [], call, Slots(library.features), self._output_template())
+        self._runtime = _Runtime(library, {}, {}, [], CallBuffer(library.num_outputs), self._output_template())
         self._forward_function = library.api.forward
-        self._last_keys = KeySlots([], 0, 0, None, [])
+        self._reader = BatchReader(library.features, self._is_weighted, self._feature_names)
+        self._read = self._reader.read
         self._bind()
 
     def _output_template(self) -> dict[str, Any]:
@@ -131,19 +128,29 @@ class CompiledCollection(ModuleNoCopyMixin):
         """What the model reads beside its rows, in the library's order."""
         return [self._maps[parameter["name"]] for parameter in self._runtime.library.parameters]
 
+    def tensor_of(self, name: str) -> torch.Tensor:
+        """The memory of a table or of a parameter of the model."""
+        names = [parameter["name"] for parameter in self._runtime.library.parameters]
+        return self._runtime.parameters[names.index(name)] if name in names else self._rows[name]
+
     def _bind(self) -> None:
         """Points the model at the rows and maps; again where their memory has moved."""
         addresses = {name: tensor.data_ptr() for name, tensor in (self._rows | self._maps).items()}
         if addresses != self._runtime.addresses:
-            self._runtime.handles.clear()
+            self._unbind()
             self._runtime.addresses.update(addresses)
         self._bind_parameters(self._parameters_to_bind())
         self._handle(_get_num_threads())
 
+    def _unbind(self) -> None:
+        self._runtime.handles.clear()
+        # What else reads these rows tells by this that they have moved.
+        self._binding = object()
+
     def _bind_parameters(self, parameters: Sequence[torch.Tensor]) -> None:
         bound = self._runtime.parameters
         if [tensor.data_ptr() for tensor in parameters] != [tensor.data_ptr() for tensor in bound]:
-            self._runtime.handles.clear()
+            self._unbind()
             # Kept, so that no other memory can come to lie where a handle still points.
             bound[:] = parameters
 
@@ -156,35 +163,6 @@ class CompiledCollection(ModuleNoCopyMixin):
         weights = Weights(tables=tables, parameters=parameters)
         return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
 
-    def _read(self, features: KeyedJaggedTensor, size: int) -> Batch:
-        """Checks the batch's tensors as far as that needs no look at their elements."""
-        keys = features.keys()
-        slots = self._last_keys
-        if keys != slots.keys:
-            slots = self._find_keys(keys)
-        values = features.values()
-        values_type = ID_TYPES.get(values.dtype)
-        if values_type is None or values.dim() != 1 or not values.is_cpu:
-            raise bad_ids(values)
-        if not values.is_contiguous():
-            values = values.contiguous()
-        weights, weights_address, num_weights = None, 0, 0
-        if self._is_weighted:
-            weights = check_weights(features.weights_or_none())
-            weights_address, num_weights = weights.data_ptr(), weights.numel()
-        lengths_address = offsets_address = lengths_type = offsets_type = 0
-        bounds = features.offsets_or_none()
-        if bounds is not None:
-            bounds, offsets_type = check_bounds("offsets", bounds, slots.count * size + 1)
-            offsets_address = bounds.data_ptr()
-        else:
-            bounds, lengths_type = check_bounds("lengths", features.lengths_or_none(), slots.count * size)
-            lengths_address = bounds.data_ptr()
-        return Batch(
-            values, bounds, weights, slots, size, values.data_ptr(), values.numel(), lengths_address,
-            offsets_address, weights_address, num_weights, values_type, lengths_type, offsets_type,
-        )  # fmt: skip
-
     def _run(self, batch: Batch, output: tuple[int, int], outputs: tuple[int, int] = (0, 0)) -> Handle:
         """Calls the model; addresses and sizes are of one output, or of arrays of them."""
         runtime = self._runtime
@@ -193,21 +171,12 @@ class CompiledCollection(ModuleNoCopyMixin):
         _pack_into(
             call.args, 0, _ARGS_SIZE, batch.size, batch.keys.count, batch.keys.address, batch.values, batch.num_values,
             batch.lengths, batch.offsets, batch.weights, batch.num_weights, output[0], output[1], 0, 0, 0,
-            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1],
+            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0,
         )  # fmt: skip
         status = self._forward_function(handle.address, call.args_address, call.error_address)
         if status:
             raise runtime.library.exception(status, call.error)
         return handle
-
-    def _find_keys(self, keys: list[str]) -> KeySlots:
-        array = self._runtime.slots.find(keys)
-        order = {name: index for index, name in enumerate(self._runtime.library.features)}
-        features = [order[name] for name in self._feature_names]
-        places = features if array is None else [array[index] for index in features]
-        slots = KeySlots(list(keys), len(keys), 0 if array is None else ctypes.addressof(array), array, places)
-        self._last_keys = slots
-        return slots
 
     def output_dtype(self) -> torch.dtype:
         return self._output_dtype
@@ -256,7 +225,7 @@ class CompiledCollection(ModuleNoCopyMixin):
     def _carried(self) -> dict[str, Any]:
         """The attributes that a copy takes along."""
         state = dict(self.__dict__)
-        for name in ("_runtime", "_forward_function", "_last_keys", "_own_buffers"):
+        for name in ("_runtime", "_forward_function", "_reader", "_read", "_binding", "_own_buffers"):
             del state[name]
         made = (self._rows_name, "tbes")
         state["_modules"] = {name: child for name, child in self._modules.items() if name not in made}

@@ -50,6 +50,10 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
         template._key_indices()
         return dict(template.__dict__)
 
+    def _processed(self, features: KeyedJaggedTensor) -> KeyedJaggedTensor:
+        """The batch that the compiled model reads."""
+        return features
+
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:
         """Pools every feature; as torchrec.quant's module, but errors where that is quietly wrong."""
         return self._forward_strided(features) if is_strided(features) else self._pool(features)

@@ -63,8 +63,12 @@ class CompiledFeatureProcessedEmbeddingBagCollection(CompiledEmbeddingBagCollect
         ]
 
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:
+        return super().forward(self._processed(features))
+
+    def _processed(self, features: KeyedJaggedTensor) -> KeyedJaggedTensor:
+        """The batch that the compiled model reads; where the processor is part of that, looks for its Parameters."""
         if not self.is_fused:
-            return super().forward(runnable(self.feature_processor)(features))
+            return runnable(self.feature_processor)(features)
         bound = self._runtime.parameters
         for slot, tensor in zip(self._position_slots, bound):
             if slot is None:
@@ -76,7 +80,7 @@ class CompiledFeatureProcessedEmbeddingBagCollection(CompiledEmbeddingBagCollect
         for marker in self._markers:
             if marker._pre_processed:
                 raise TrecError("the feature processor takes positions from the weights now; compile the module again")
-        return super().forward(features)
+        return features
 
     def is_weighted(self) -> bool:
         return self._says_weighted
