@@ -44,3 +44,13 @@ module @map attributes {trec.all = [
 module @lowering_config attributes {trec.all = [
   #trec.lowering_config<half = hardware, vector_width = 64, accumulators = 1, prefetch_distance = 0>,
   #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, fma = library, half = integer>]} {}
+
+// CHECK-LABEL: module @bag_places
+// CHECK-SAME: #trec.bag<@t, "f", 0, batch = 1>
+// CHECK-SAME: #trec.bag<@t, "f", 8, output = 2>
+// CHECK-SAME: #trec.bag<@t, "f", 8, weights = @w, batch = 1, output = 2, bad_ids = repeated>
+// CHECK-SAME: #trec.bag<@t, "f", 8>
+module @bag_places attributes {trec.all = [
+  #trec.bag<@t, "f", 0, batch = 1>, #trec.bag<@t, "f", 8, output = 2>,
+  #trec.bag<@t, "f", 8, output = 2, bad_ids = repeated, batch = 1, weights = @w>,
+  #trec.bag<@t, "f", 8, batch = 0, output = 0, bad_ids = counted>]} {}

@@ -31,3 +31,11 @@ func.func @keyed_tensor(%a: tensor<?x16xf16>, %b: tensor<?x8xf16>) -> !keyed {
   %1 = trec.keyed_tensor %a, %b {tag} : (tensor<?x16xf16>, tensor<?x8xf16>) -> !keyed
   return %0 : !keyed
 }
+
+// CHECK-LABEL: func.func @regroup(
+func.func @regroup(%a: !keyed, %b: !trec.keyed_tensor<["c"], [4], f16>) -> !trec.tensor_dict<["x", "y"], [24, 8], f16> {
+  // CHECK: trec.regroup %{{.*}}, %{{.*}} {{\[\[}}"b", "a"], ["c", "c"]] : (!keyed, !keyed1) -> !groups
+  %0 = trec.regroup %a, %b [["b", "a"], ["c", "c"]]
+      : (!keyed, !trec.keyed_tensor<["c"], [4], f16>) -> !trec.tensor_dict<["x", "y"], [24, 8], f16>
+  return %0 : !trec.tensor_dict<["x", "y"], [24, 8], f16>
+}

@@ -56,3 +56,7 @@ func.func private @rows(
 // CHECK-SAME: !trec.table<10000000000x1, int2, #[[INT]]>)
 func.func private @tables(
   !trec.table<?x64, int8, #padded>, !trec.table<0x16, fp32, #float>, !trec.table<10000000000x1, int2, #int>)
+
+// CHECK: func.func private @tensors(!groups, !groups1)
+func.func private @tensors(
+  !trec.tensor_dict<["dense", "user"], [192, 64], f32>, !trec.tensor_dict<["odd name"], [16777217], bf16>)
