@@ -16,6 +16,7 @@ from trec.spec import SEQUENCE
 from trec.torch.build import Target, build, parts_of, parts_of_files
 from trec.torch.collect import Collection, CollectOptions, collect
 from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.fuse import fuse_regroups
 from trec.torch.kinds import is_collection, is_quantized, walk
 from trec.torch.managed import (
     CompiledManagedCollisionEmbeddingBagCollection,
@@ -107,12 +108,24 @@ def replace(
     cpu: str = "native",
     gpu: Optional[str] = None,
     bounds_check: Optional[str] = None,
+    fuse_regroup: bool = False,
 ) -> torch.nn.Module:
     """Swaps every collection inside `model` for its compiled one, in place, and returns the model.
 
-    Nothing is changed where any of them is refused. A float collection is left alone without `dtype`.
+    Nothing is changed where any of them is refused. A float collection is left alone without `dtype`. With
+    `fuse_regroup` the model is traced by torch.fx, each KTRegroupAsDict becomes one module with its collections, and
+    what comes back is a GraphModule.
     """
     options = CollectOptions(dtype, output_dtype, bounds_check)
+    if fuse_regroup:
+        model = fuse_regroups(
+            model,
+            lambda modules, regroup, batches: _compile_regroup(
+                collect_regroup(modules, regroup, batches, options), Target(cpu, gpu)
+            ),
+        )
+        if not any(dtype is not None or is_quantized(module) for _, module in walk(model)):
+            return model
     wanted = {path: module for path, module in walk(model) if dtype is not None or is_quantized(module)}
     if not wanted:
         raise ExportError(f"{type(model).__name__} holds no quantized collection; quantize it or pass dtype=")
