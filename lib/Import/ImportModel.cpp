@@ -59,9 +59,9 @@ static Error writeStateDict(StringRef path, const ImportOptions &options,
   Expected<StateDict> dict = StateDict::open(path);
   if (!dict)
     return dict.takeError();
-  Expected<std::vector<Tensor>> rows = dict->findRows(module);
-  if (!rows)
-    return rows.takeError();
+  Expected<std::vector<Tensor>> tensors = dict->findTensors(module);
+  if (!tensors)
+    return tensors.takeError();
   std::string output = inside(options.outputDir, "model.safetensors");
   // Writing would lose what else it has.
   if (sys::fs::equivalent(path, output))
@@ -69,7 +69,7 @@ static Error writeStateDict(StringRef path, const ImportOptions &options,
                                     "written; move it elsewhere first");
   if (Error error = makeDirectory(options.outputDir))
     return error;
-  return writeTensorFile(output, std::move(*rows));
+  return writeTensorFile(output, std::move(*tensors));
 }
 
 static Error writeModelWeights(const ImportOptions &options,

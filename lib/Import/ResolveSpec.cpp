@@ -69,14 +69,13 @@ static void checkTables(const CollectionSpec &spec, FirstError &error) {
   }
 }
 
-/// The features of all tables, in order of first appearance.
+/// The features of all outputs, in order of first appearance.
 static std::vector<std::string> listFeatures(const CollectionSpec &spec) {
   std::vector<std::string> features;
   StringSet<> seen;
-  for (const TableSpec &table : spec.tables)
-    for (const std::string &feature : table.features)
-      if (seen.insert(feature).second)
-        features.push_back(feature);
+  for (const OutputSpec &output : spec.outputs)
+    if (seen.insert(output.feature).second)
+      features.push_back(output.feature);
   return features;
 }
 
@@ -232,6 +231,25 @@ static void resolveOutputs(CollectionSpec &spec,
                                   " is missing; add it");
 }
 
+/// Puts tables in the order of the outputs, and weights by position in that of
+/// the features. Each importer knows these orders; that of TorchRec's configs
+/// is not in every source.
+static void sortTensors(CollectionSpec &spec) {
+  std::vector<TableSpec> tables;
+  std::map<size_t, size_t> places;
+  for (OutputSpec &output : spec.outputs) {
+    auto [place, isNew] = places.try_emplace(output.table, tables.size());
+    if (isNew)
+      tables.push_back(std::move(spec.tables[output.table]));
+    output.table = place->second;
+  }
+  spec.tables = std::move(tables);
+  llvm::stable_sort(spec.positionWeights, [&](const auto &a, const auto &b) {
+    return llvm::find(spec.features, a.feature) <
+           llvm::find(spec.features, b.feature);
+  });
+}
+
 void mlir::trec::resolveCollection(
     CollectionSpec &spec, bool hasFeatures,
     const std::optional<std::vector<NamedOutput>> &outputs, FirstError &error) {
@@ -241,12 +259,14 @@ void mlir::trec::resolveCollection(
     return;
   if (hasFeatures)
     checkFeatures(spec, error);
-  else
-    spec.features = listFeatures(spec);
   checkParameterNames(spec, error);
-  checkPositionWeights(spec, error);
   if (outputs)
     resolveOutputs(spec, *outputs, error);
   else
     spec.outputs = listOutputs(spec);
+  if (!hasFeatures)
+    spec.features = listFeatures(spec);
+  checkPositionWeights(spec, error);
+  if (!error)
+    sortTensors(spec);
 }

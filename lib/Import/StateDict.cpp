@@ -5,6 +5,7 @@
 #include "TorchFile.h"
 #include "ZipFile.h"
 #include "trec/Import/JsonFields.h"
+#include "trec/Import/WeightsFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -38,6 +39,22 @@ static std::optional<StringRef> getCollection(StringRef name, StringRef table) {
 
 static bool isWeightOf(StringRef name, StringRef table) {
   return getCollection(name, table).has_value();
+}
+
+/// The qualified name of the collection whose feature processor has a tensor
+/// that is this parameter; nothing for other tensors.
+static std::optional<StringRef> getProcessedCollection(StringRef name,
+                                                       StringRef parameter) {
+  StringRef feature = parameter;
+  bool isModule = feature.consume_front("position_weights.") &&
+                  name.consume_back(".position_weight");
+  if (!name.consume_back(isModule ? feature : parameter) ||
+      (!name.empty() && !name.consume_back(".")))
+    return std::nullopt;
+  for (StringRef part : {"_feature_processors", "feature_processor"})
+    if (name.consume_back(part))
+      name.consume_back(".");
+  return name;
 }
 
 bool StateDict::isStateDict(StringRef path, ModuleOp module) {
@@ -102,19 +119,24 @@ const StridedTensor *StateDict::find(StringRef name) const {
   return found == ArrayRef(tensors).end() ? nullptr : found;
 }
 
-/// The tensor named as the table, or as the table of a collection. Where
-/// several collections have one, the collection named as the model counts.
-Expected<const StridedTensor *> StateDict::findWeight(StringRef table,
-                                                      StringRef module) {
-  if (const StridedTensor *tensor = find(table))
+/// The tensor named as the table or parameter, or as the one of a collection.
+/// Where several collections have one, the collection named as the model
+/// counts.
+Expected<const StridedTensor *> StateDict::findSymbol(Operation *symbol,
+                                                      StringRef module) const {
+  bool isTable = isa<TableOp>(symbol);
+  StringRef name = SymbolTable::getSymbolName(symbol).getValue();
+  if (const StridedTensor *tensor = find(name))
     return tensor;
+  std::string what = (isTable ? "table " : "parameter ") + quote(name);
   SmallVector<const StridedTensor *> found, named;
   for (const StridedTensor &tensor : tensors) {
-    if (!isWeightOf(tensor.name, table))
+    auto prefix = isTable ? getCollection(tensor.name, name)
+                          : getProcessedCollection(tensor.name, name);
+    if (!prefix)
       continue;
     found.push_back(&tensor);
-    StringRef prefix = *getCollection(tensor.name, table);
-    if (prefix == module || prefix.ends_with(("." + module).str()))
+    if (*prefix == module || prefix->ends_with(("." + module).str()))
       named.push_back(&tensor);
   }
   if (found.size() > 1 && named.size() == 1)
@@ -123,13 +145,14 @@ Expected<const StridedTensor *> StateDict::findWeight(StringRef table,
     return found.front();
   if (found.empty())
     return createStringError(
-        path + ": no tensor for table " + quote(table) + " among its " +
-        Twine(tensors.size()) + " tensors; expected one named " + quote(table) +
-        " or " + quote(("embedding_bags." + table + ".weight").str()));
-  return createStringError(
-      path + ": table " + quote(table) + ": expected one tensor, got " +
-      quote(found[0]->name) + " and " + quote(found[1]->name) +
-      "; name the model as its collection");
+        path + ": no tensor for " + what + " among its " +
+        Twine(tensors.size()) + " tensors; expected one named " + quote(name) +
+        (isTable ? " or " + quote(("embedding_bags." + name + ".weight").str())
+                 : std::string()));
+  return createStringError(path + ": " + what + ": expected one tensor, got " +
+                           quote(found[0]->name) + " and " +
+                           quote(found[1]->name) +
+                           "; name the model as its collection");
 }
 
 static std::string show(const StridedTensor &tensor) {
@@ -138,6 +161,17 @@ static std::string show(const StridedTensor &tensor) {
              map_range(tensor.shape, [](int64_t size) { return itostr(size); }),
              ", ") +
          "]";
+}
+
+/// Whether elements lie one after the other in the order of their indices.
+static bool isDense(const StridedTensor &tensor) {
+  int64_t expected = 1;
+  for (auto [size, stride] : reverse(zip_equal(tensor.shape, tensor.strides))) {
+    if (size != 1 && stride != expected)
+      return false;
+    expected *= size;
+  }
+  return true;
 }
 
 /// A matrix whose rows are each in one piece and do not overlap.
@@ -202,9 +236,9 @@ static std::optional<RowParts> matchParts(RowType type, RowParts parts) {
   return parts;
 }
 
-Expected<Tensor> StateDict::findRowsOf(TableOp table, StringRef module) {
+Expected<Tensor> StateDict::findRows(TableOp table, StringRef module) {
   StringRef name = table.getSymName();
-  Expected<const StridedTensor *> weight = findWeight(name, module);
+  Expected<const StridedTensor *> weight = findSymbol(table, module);
   if (!weight)
     return weight.takeError();
   RowParts parts;
@@ -245,14 +279,39 @@ Expected<Tensor> StateDict::findRowsOf(TableOp table, StringRef module) {
   return result;
 }
 
-Expected<std::vector<Tensor>> StateDict::findRows(ModuleOp module) {
-  std::vector<Tensor> rows;
+Expected<Tensor> StateDict::findParameter(ParameterOp parameter,
+                                          StringRef module) const {
+  Expected<const StridedTensor *> found = findSymbol(parameter, module);
+  if (!found)
+    return found.takeError();
+  const StridedTensor &tensor = **found;
+  int64_t elements = 1;
+  for (int64_t size : tensor.shape)
+    elements *= size;
+  if (!isParameter(parameter, tensor.dtype, tensor.shape) || !isDense(tensor))
+    return createStringError(
+        path + ": parameter " + quote(parameter.getSymName()) + ": expected " +
+        describeParameter(parameter) + " in one piece, got " +
+        quote(tensor.name) + " of " + show(tensor));
+  int64_t bytes = elements * (tensor.dtype == "I64" ? 8 : 4);
+  return Tensor{parameter.getSymName().str(), tensor.dtype, tensor.shape,
+                ArrayRef(tensor.data, size_t(bytes))};
+}
+
+Expected<std::vector<Tensor>> StateDict::findTensors(ModuleOp module) {
+  std::vector<Tensor> found;
+  StringRef name = module.getSymName().value_or("");
   for (auto table : module.getOps<TableOp>()) {
-    Expected<Tensor> tensor =
-        findRowsOf(table, module.getSymName().value_or(""));
+    Expected<Tensor> tensor = findRows(table, name);
     if (!tensor)
       return tensor.takeError();
-    rows.push_back(std::move(*tensor));
+    found.push_back(std::move(*tensor));
   }
-  return rows;
+  for (auto parameter : module.getOps<ParameterOp>()) {
+    Expected<Tensor> tensor = findParameter(parameter, name);
+    if (!tensor)
+      return tensor.takeError();
+    found.push_back(std::move(*tensor));
+  }
+  return found;
 }

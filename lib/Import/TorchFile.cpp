@@ -45,13 +45,15 @@ static bool isDict(const PickleValue &value) {
 }
 
 /// The bytes of an element and its name in safetensors; for types that no
-/// table has, nothing.
+/// table and no parameter has, nothing.
 static std::pair<int64_t, StringRef> getElement(StringRef storage) {
   return StringSwitch<std::pair<int64_t, StringRef>>(storage)
       .Case("torch.ByteStorage", {1, "U8"})
       .Case("torch.HalfStorage", {2, "F16"})
       .Case("torch.BFloat16Storage", {2, "BF16"})
       .Case("torch.FloatStorage", {4, "F32"})
+      .Case("torch.IntStorage", {4, "I32"})
+      .Case("torch.LongStorage", {8, "I64"})
       .Default({0, ""});
 }
 

@@ -58,12 +58,21 @@ static StringRef getDType(Type element) {
   return element.isInteger(32) ? "I32" : "I64";
 }
 
-static bool hasShape(const Tensor &tensor, RankedTensorType type) {
-  return tensor.shape.size() == size_t(type.getRank()) &&
-         all_of(zip(tensor.shape, type.getShape()), [](auto sizes) {
+bool mlir::trec::isParameter(ParameterOp parameter, StringRef dtype,
+                             ArrayRef<int64_t> shape) {
+  RankedTensorType type = parameter.getType();
+  return dtype == getDType(type.getElementType()) &&
+         shape.size() == size_t(type.getRank()) &&
+         all_of(zip(shape, type.getShape()), [](auto sizes) {
            auto [size, expected] = sizes;
            return ShapedType::isDynamic(expected) || size == expected;
          });
+}
+
+std::string mlir::trec::describeParameter(ParameterOp parameter) {
+  RankedTensorType type = parameter.getType();
+  return quote(getDType(type.getElementType())) + " and " +
+         showShape(type.getShape());
 }
 
 static Expected<Tensor> findParameter(const TensorFile &file,
@@ -73,13 +82,11 @@ static Expected<Tensor> findParameter(const TensorFile &file,
   if (!tensor)
     return fail(file, "no tensor for parameter " + quote(name) + " among its " +
                           Twine(file.getTensors().size()) + " tensors");
-  StringRef dtype = getDType(parameter.getType().getElementType());
-  if (tensor->dtype != dtype || !hasShape(*tensor, parameter.getType()))
+  if (!isParameter(parameter, tensor->dtype, tensor->shape))
     return fail(file, "parameter " + quote(name) + ": dtype is " +
                           quote(tensor->dtype) + " and shape " +
                           showShape(tensor->shape) + ", expected " +
-                          quote(dtype) + " and " +
-                          showShape(parameter.getType().getShape()));
+                          describeParameter(parameter));
   return *tensor;
 }
 

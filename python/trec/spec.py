@@ -104,6 +104,8 @@ def default_outputs(tables: list[TableSpec], kind: str = BAGS) -> list[OutputSpe
 
 @dataclass
 class ModelSpec:
+    """`tables` come in the order of the outputs, whatever order they are given in."""
+
     tables: list[TableSpec]
     name: str = "model"
     features: list[str] = field(default_factory=list)
@@ -120,6 +122,9 @@ class ModelSpec:
             self.outputs = default_outputs(self.tables, self.kind)
         if not self.features:
             self.features = list(dict.fromkeys(output.feature for output in self.outputs))
+        # As the importer puts them: an archive knows no other order.
+        order = {name: index for index, name in enumerate(dict.fromkeys(output.table for output in self.outputs))}
+        self.tables = sorted(self.tables, key=lambda table: order.get(table.name, len(order)))
 
     def leave_rows_open(self) -> None:
         """The weights file says how many rows each table and entries each map has."""

@@ -65,11 +65,21 @@ TEST(ImportSpecParametersTest, GroupsOutputsWithoutPoolingByType) {
   ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
   EXPECT_FALSE(spec->collections[0].isPooled);
   EXPECT_FALSE(spec->collections[0].tables[0].remap.has_value());
-  EXPECT_EQ(spec->collections[0].tables[2].remap->length, 9);
+  EXPECT_EQ(spec->collections[0].tables[1].name, "v");
+  EXPECT_EQ(spec->collections[0].tables[1].remap->length, 9);
   std::vector<std::string> keys;
   for (const OutputSpec &output : spec->collections[0].outputs)
     keys.push_back(output.key);
   EXPECT_EQ(keys, (std::vector<std::string>{"a@t", "b", "a@v", "c"}));
+}
+
+TEST(ImportSpecParametersTest, PutsPositionWeightsInTheOrderOfFeatures) {
+  std::string text = bags;
+  size_t end = text.find('{') + 1;
+  auto spec = parseModelSpec(text.insert(end, R"("features": ["b", "a"],)"));
+  ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
+  EXPECT_EQ(spec->collections[0].positionWeights[0].name, "decay");
+  EXPECT_EQ(spec->collections[0].positionWeights[1].name, "position_weights.a");
 }
 
 TEST(ImportSpecParametersTest, NoPoolingInACollectionWithoutIt) {

@@ -91,6 +91,22 @@ TEST(ImportSpecTest, GroupsOutputsByPooling) {
             (Names{"a=t0.a", "c=t2.c", "b=t1.b", "d=t3.d"}));
 }
 
+// An archive knows tables in this order alone.
+
+TEST(ImportSpecTest, TablesAndFeaturesFollowTheOutputs) {
+  auto spec = parseModelSpec(
+      R"({"trec_spec": 1, "kind": "embedding_bag_collection", "tables": [)" +
+      table("t0", R"("a", "c")", "mean") + "," + table("t1", R"("b")") + "," +
+      table("t2", R"("d", "a")", "mean") + "]}");
+  ASSERT_TRUE(bool(spec)) << llvm::toString(spec.takeError());
+  Names names;
+  for (const TableSpec &table : spec->collections[0].tables)
+    names.push_back(table.name);
+  EXPECT_EQ(names, (Names{"t0", "t2", "t1"}));
+  EXPECT_EQ(spec->collections[0].features, (Names{"a", "c", "d", "b"}));
+  EXPECT_EQ(spec->collections[0].outputs[4].table, 2u);
+}
+
 TEST(ImportSpecTest, NamesSharedFeaturesWithTheirTable) {
   EXPECT_EQ(listOutputs(table("t0", R"("a", "b")") + "," +
                         table("t1", R"("a")", "mean") + "]"),

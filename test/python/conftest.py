@@ -9,7 +9,12 @@ import pytest
 import torch
 from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatCollection
-from torchrec.quant.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
+from torchrec.quant.embedding_modules import (
+    EmbeddingBagCollection,
+    EmbeddingCollection,
+    FeatureProcessedEmbeddingBagCollection,
+)
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from trec._fbgemm import require_vector_kernels
@@ -137,3 +142,19 @@ def make_sequence(tables=None, **arguments):
     tables = tables if tables is not None else sequence_configs()
     weights = {table.name: rows_for(table) for table in tables}
     return EmbeddingCollection(tables, torch.device("cpu"), table_name_to_quantized_weights=weights, **arguments)
+
+
+def make_processed(processor=None, tables=None, is_weighted=True, **arguments):
+    """With weights by position of features in an order of their own, unless another processor is given."""
+    tables = tables if tables is not None else configs()
+    if processor is None:
+        processor = PositionWeightedModuleCollection({key: 20 + i for i, key in enumerate(KEYS)})
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in processor.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    weights = {table.name: rows_for(table) for table in tables}
+    return FeatureProcessedEmbeddingBagCollection(
+        tables, is_weighted, torch.device("cpu"), table_name_to_quantized_weights=weights,
+        feature_processor=processor, **arguments,
+    )  # fmt: skip

@@ -1,15 +1,18 @@
-"""trec-import-torch: archives of every kind give what trec.export writes of the same module, byte for byte.
-
-An archive has tables in TorchRec's groups, by pooling; the order of the configs across groups is not in it. So modules
-here have their configs in groups, but where a test says otherwise.
-"""
-
-import subprocess
-from collections import Counter
+"""trec-import-torch: archives of bags in every form give what trec.export writes of the same module, byte for byte."""
 
 import pytest
 import torch
-from archives import TABLE_BATCH, make_dlrm, rename_tables, save_script, save_traced
+from archives import (
+    TABLE_BATCH,
+    assert_imports_as_exported,
+    assert_same_files,
+    import_archive,
+    make_dlrm,
+    names_in_archive,
+    rename_tables,
+    save_script,
+    save_traced,
+)
 from conftest import assert_same, configs, make_quantized
 from torchrec.fx import symbolic_trace
 from torchrec.inference.modules import quantize_embeddings, quantize_inference_model
@@ -18,59 +21,19 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
 import trec
 import trec.torch
-from trec.compiler import find_tool
 from trec.testing.cases import draw_case
 from trec.testing.models import draw_batch, seeded_draw
 
 
-def import_archive(archive, directory):
-    """The directories that the tool prints, and its warnings."""
-    command = [find_tool("trec-import-torch"), str(archive), "-o", str(directory)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.splitlines(), result.stderr
-
-
-def assert_same_files(got, expected):
-    assert sorted(path.name for path in got.iterdir()) == ["model.mlir", "model.safetensors"]
-    for name in ("model.mlir", "model.safetensors"):
-        assert (got / name).read_bytes() == (expected / name).read_bytes(), name
-
-
-def assert_imports_as_exported(module, archive, tmp_path):
-    """`archive` holds `module`: the same directories with the same files."""
-    printed, warnings = import_archive(archive, tmp_path / "imported")
-    assert warnings == ""
-    exported = trec.export(module, tmp_path / "exported")
-    places = [path.relative_to(tmp_path / "exported") for path in exported]
-    assert printed == [str(tmp_path / "imported" / place) for place in places]
-    for place in places:
-        assert_same_files(tmp_path / "imported" / place, tmp_path / "exported" / place)
-
-
-def names_in_archive(tables):
-    """What each table is called where the archive has only names of features."""
-    uses = Counter(feature for table in tables for feature in table.feature_names)
-    return {
-        table.name: table.name if any(uses[f] > 1 for f in table.feature_names) else f"t_{table.feature_names[0]}"
-        for table in tables
-    }
-
-
-def in_groups(tables):
-    poolings = list(dict.fromkeys(table.pooling for table in tables))
-    return sorted(tables, key=lambda table: poolings.index(table.pooling))
-
-
-SMALL = in_groups(configs())
+SMALL = configs()
 MIXED = [
     EmbeddingBagConfig(name=f"table{i}", num_embeddings=7 + i, embedding_dim=8 * (i + 1), feature_names=features,
                        data_type=kind, pooling=pooling)
     for i, (features, kind, pooling) in enumerate([
         (["a", "b"], DataType.INT8, PoolingType.SUM),
+        (["d", "d"], DataType.FP16, PoolingType.MEAN),
         (["b"], DataType.INT4, PoolingType.SUM),
         (["c"], DataType.INT2, PoolingType.SUM),
-        (["d", "d"], DataType.FP16, PoolingType.MEAN),
         (["é \"f\"", "a"], DataType.FP32, PoolingType.MEAN),
     ])
 ]  # fmt: skip
@@ -116,22 +79,12 @@ def test_random_modules_give_the_same_bits(tmp_path, seed):
     case.module.register_tbes = True
     case.module.tbes = torch.nn.ModuleList(case.module._emb_modules)
     archive = save_traced(case.module, tmp_path / "model.pt")
-    if case.module.embedding_bag_configs() == in_groups(case.module.embedding_bag_configs()):
-        assert_imports_as_exported(case.module, archive, tmp_path)
-    else:
-        import_archive(archive, tmp_path / "imported")
+    assert_imports_as_exported(case.module, archive, tmp_path)
     compiled = trec.torch.load(tmp_path / "imported")
     for _ in range(3):
         batch = draw_batch(draw, case.shape)
         if len(batch.lengths):
             assert_same(compiled(batch.kjt()), case.module(batch.plain()))
-
-
-def test_interleaved_poolings_come_in_groups(tmp_path):
-    tables = configs()
-    assert tables != in_groups(tables)
-    archive = save_traced(make_quantized(tables, register_tbes=True), tmp_path / "model.pt")
-    assert_imports_as_exported(make_quantized(in_groups(tables)), archive, tmp_path)
 
 
 def test_inference_model(tmp_path):
@@ -211,6 +164,7 @@ def test_batch_built_of_tensors(tmp_path):
 def test_device_weights(tmp_path):
     """An archive saved on a GPU has its rows in weights_dev."""
     module = make_quantized(SMALL, register_tbes=True)
+    assert len(module.tbes) == 2
     for batch in module.tbes:
         batch.weights_dev, batch.dev_size, batch.host_size = batch.weights_host, batch.host_size, 0
     archive = save_traced(module, tmp_path / "model.pt")

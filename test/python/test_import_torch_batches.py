@@ -4,9 +4,8 @@ from typing import Optional
 
 import pytest
 import torch
-from archives import TABLE_BATCH, save_traced
+from archives import TABLE_BATCH, assert_refused, run, save_traced
 from conftest import make_quantized
-from test_import_torch_errors import assert_refused, run
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
 

@@ -193,7 +193,7 @@ def test_info(built):
     info = built[2].info
     assert info["weighted"] is False and info["output"]["total_dim"] == 52
     assert [(table["name"], table["dim"], table["dtype"]) for table in built[2].tables] == [
-        ("ads", 16, "int8"), ("users", 8, "int4"), ("pages", 12, "fp16"),
+        ("ads", 16, "int8"), ("pages", 12, "fp16"), ("users", 8, "int4"),
     ]  # fmt: skip
     assert info["cpu_level"] and info["counters"]["forwards"] > 0
 

@@ -324,7 +324,11 @@ def test_load_from_directory_and_library(module, tmp_path):
         loaded = trec.torch.load(path)
         assert_same(loaded(make_kjt()), module(make_kjt()))
         assert loaded.state_dict().keys() == module.state_dict().keys()
-        for got, expected in zip(loaded.embedding_bag_configs(), module.embedding_bag_configs()):
+        # In the order of the outputs: files know no other.
+        configs = {config.name: config for config in module.embedding_bag_configs()}
+        assert [config.name for config in loaded.embedding_bag_configs()] == list(module.embedding_bags)
+        for got in loaded.embedding_bag_configs():
+            expected = configs[got.name]
             for name in ("name", "num_embeddings", "embedding_dim", "feature_names", "data_type", "pooling"):
                 assert getattr(got, name) == getattr(expected, name)
         loaded.embedding_bags.ads.weight.zero_()

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from conftest import KEYS, assert_same, configs, make_float, make_kjt, rows_for
+from conftest import KEYS, assert_same, configs, make_float, make_kjt, make_processed, rows_for
 from torchrec.inference.modules import quantize_embeddings
 from torchrec.modules.embedding_configs import PoolingType
 from torchrec.modules.feature_processor_ import (
@@ -56,15 +56,6 @@ class Halves(FeatureProcessorsCollection):
     def forward(self, features):
         weights = self.factor.detach() * torch.ones(features.values().numel())
         return KeyedJaggedTensor(features.keys(), features.values(), weights=weights, lengths=features.lengths())
-
-
-def make_processed(processor, tables=None, **arguments):
-    tables = tables if tables is not None else configs()
-    weights = {table.name: rows_for(table) for table in tables}
-    return FeatureProcessedEmbeddingBagCollection(
-        tables, True, torch.device("cpu"), table_name_to_quantized_weights=weights, feature_processor=processor,
-        **arguments,
-    )  # fmt: skip
 
 
 PROCESSORS = {"collection": collection, "wrapper": wrapper, "partial": lambda: collection({"ad": 6}), "other": Halves}

@@ -85,8 +85,9 @@ private:
   c10::IValue readPickle(const std::string &name);
   at::DataPtr readTensorRecord(const std::string &name);
   void checkTensor(const at::Tensor &tensor, const std::string &name) const;
-  void checkTensors(const c10::ivalue::Object &object,
-                    const std::string &path) const;
+  void checkTensors(const c10::IValue &value, const std::string &name) const;
+  void checkAttributes(const c10::ivalue::Object &object,
+                       const std::string &path) const;
 
   std::shared_ptr<torch::jit::CompilationUnit> unit;
   PyTorchStreamReader reader;
@@ -172,13 +173,24 @@ void Loader::checkTensor(const at::Tensor &tensor,
                     std::to_string(available));
 }
 
-void Loader::checkTensors(const c10::ivalue::Object &object,
-                          const std::string &path) const {
+/// Also those within lists, tuples and dicts.
+void Loader::checkTensors(const c10::IValue &value,
+                          const std::string &name) const {
+  value.visit([&](const c10::IValue &part) {
+    if (part.isTensor())
+      checkTensor(part.toTensor(), name);
+    return false;
+  });
+}
+
+/// Of a module those of its own: modules within it are visited apart.
+void Loader::checkAttributes(const c10::ivalue::Object &object,
+                             const std::string &path) const {
   for (size_t slot = 0; slot < object.type()->numAttributes(); ++slot)
-    if (object.getSlot(slot).isTensor())
-      checkTensor(object.getSlot(slot).toTensor(),
-                  (path.empty() ? "" : path + ".") +
-                      object.type()->getAttributeName(slot));
+    if (!object.type()->getAttribute(slot)->is_module())
+      checkTensors(object.getSlot(slot),
+                   (path.empty() ? "" : path + ".") +
+                       object.type()->getAttributeName(slot));
 }
 
 void mlir::trec::walkModules(
@@ -203,15 +215,14 @@ Archive Loader::load() {
                     ", got constants.pkl without a tuple");
   for (const c10::IValue &constant : table.toTupleRef().elements()) {
     constants.push_back(constant);
-    if (constant.isTensor())
-      checkTensor(constant.toTensor(), "constants");
+    checkTensors(constant, "constants");
   }
   c10::IValue data = readPickle("data");
   if (!data.isObject() || !data.toObject()->type()->is_module())
     throw ReadError(std::string(expected) + ", got data.pkl without a module");
   torch::jit::Module module(data.toObject());
   walkModules(module, "", [&](const auto &part, const std::string &path) {
-    checkTensors(*part._ivalue(), path);
+    checkAttributes(*part._ivalue(), path);
   });
   return {unit, module};
 }

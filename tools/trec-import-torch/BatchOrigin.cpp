@@ -2,7 +2,10 @@
 
 #include "BatchOrigin.h"
 
+#include "FeatureProcessor.h"
+
 #include <numeric>
+#include <set>
 
 using namespace mlir::trec;
 using torch::jit::Node;
@@ -21,19 +24,6 @@ static const char unwrapFunction[] =
 static const char deviceFunction[] =
     "fbgemm_gpu.split_table_batched_embeddings_ops_inference.inputs_to_device";
 
-/// What computes a value, for an error.
-static std::string describe(Value *value) {
-  Node *node = value->node();
-  std::string function = calledFunction(node);
-  if (!function.empty())
-    return function;
-  if (node->kind() == prim::CallMethod)
-    return className(node->input(0)->type()) + "." + node->s(c10::attr::name);
-  if (node->kind() == prim::Param)
-    return "input '" + value->debugNameBase() + "'";
-  return node->kind().toQualString();
-}
-
 namespace {
 
 class OriginFinder {
@@ -49,8 +39,10 @@ private:
   Value *findShare() const;
   bool isWeighted(Value *share) const;
   std::vector<std::string> readOrder(Node *permute) const;
-  void checkBatch(Value *value) const;
-  void checkBuilt(Value *value) const;
+  void readShare(BatchOrigin &origin) const;
+  void readProcessor(BatchOrigin &origin) const;
+  std::vector<Value *> findSources(Value *value) const;
+  void checkBatch(Value *batch) const;
 
   const Place &place;
   const Lookup &lookup;
@@ -61,7 +53,7 @@ private:
 void OriginFinder::fail(const std::string &expected, Value *got) const {
   throw ReadError(describeModule(place.path) + ": expected " + expected +
                   " as in a traced collection of torchrec.quant, got " +
-                  describe(got));
+                  describeValue(got));
 }
 
 /// FBGEMM's forward first moves its arguments to where the weights are.
@@ -74,7 +66,7 @@ Value *OriginFinder::skipDeviceCopy(Value *value) const {
   return call ? call->input(element->index + 1) : value;
 }
 
-/// The batch of this lookup alone: ids and offsets are its two tensors.
+/// The part of the batch for this lookup: ids and offsets are its two tensors.
 Value *OriginFinder::findShare() const {
   Value *share = nullptr;
   Value *parts[] = {lookup.indices, lookup.offsets};
@@ -124,23 +116,32 @@ std::vector<std::string> OriginFinder::readOrder(Node *permute) const {
       fail("the place of a name among the batch's keys", call->input(0));
     names.push_back(name->toStringRef());
   }
+  // Caching the order adds it as a tensor, which is what permutes.
+  Value *cached = permute->input(3);
+  if (!isNone(cached) && (cached->node()->kind() != c10::aten::tensor ||
+                          listElements(cached->node()->input(0)) != indices))
+    fail("a tensor of the order of features", cached);
   return names;
 }
 
-/// A batch that the archive builds of its inputs is as good as an input.
-void OriginFinder::checkBuilt(Value *value) const {
-  for (const torch::jit::Use &use : value->uses())
-    if (use.user->kind() == prim::CallMethod && use.offset == 0 &&
-        use.user->s(c10::attr::name) == "__init__")
-      for (size_t i = 1; i < use.user->inputs().size(); ++i)
-        checkBatch(use.user->input(i));
-}
-
-/// Refuses a batch whose ids or weights the archive computes: an import of the
-/// collection alone would leave that step out and say nothing.
-void OriginFinder::checkBatch(Value *value) const {
+/// What a value of a batch is made of: nothing for an input of the forward and
+/// for a constant.
+std::vector<Value *> OriginFinder::findSources(Value *value) const {
   Node *node = value->node();
-  Value *self = value->owningGraph()->inputs().at(0);
+  torch::jit::Graph *graph = value->owningGraph();
+  bool isInput = node == graph->param_node() && value != graph->inputs().at(0);
+  if (node->kind() == prim::Constant || isInput)
+    return {};
+  std::vector<Value *> sources;
+  // A batch that the archive builds of its inputs is as good as an input.
+  if (node->kind() == prim::CreateObject) {
+    for (const torch::jit::Use &use : value->uses())
+      if (use.user->kind() == prim::CallMethod && use.offset == 0 &&
+          use.user->s(c10::attr::name) == "__init__")
+        for (size_t i = 1; i < use.user->inputs().size(); ++i)
+          sources.push_back(use.user->input(i));
+    return sources;
+  }
   bool isJagged =
       calledFunction(node).rfind(jaggedModule, 0) == 0 ||
       (node->kind() == prim::CallMethod &&
@@ -150,50 +151,97 @@ void OriginFinder::checkBatch(Value *value) const {
       node->kind() == prim::TupleConstruct ||
       node->kind() == prim::unchecked_cast ||
       node->kind() == c10::aten::__getitem__ || node->kind() == prim::GetAttr;
-  if (node->kind() == prim::Constant ||
-      (node->kind() == prim::Param && value != self))
-    return;
-  if (node->kind() == prim::CreateObject)
-    return checkBuilt(value);
   if (!isPassedOn)
     throw ReadError(
-        describeModule(place.path) +
+        describeModule(lookup.collectionPath.value_or(place.path)) +
         ": expected ids and weights that are inputs of its forward, got what "
         "the archive computes by " +
-        describe(value) +
+        describeValue(value) +
         "; an import would leave that step out; save the collection alone and "
         "run the step before it");
   for (Value *input : node->inputs())
     if (!input->type()->cast<c10::FunctionType>())
-      checkBatch(input);
+      sources.push_back(input);
+  return sources;
+}
+
+/// Refuses a batch whose ids or weights the archive computes: an import of the
+/// collection alone would leave that step out and say nothing.
+void OriginFinder::checkBatch(Value *batch) const {
+  std::vector<Value *> left = {batch};
+  std::set<Value *> seen;
+  while (!left.empty()) {
+    Value *value = left.back();
+    left.pop_back();
+    if (!seen.insert(value).second)
+      continue;
+    std::vector<Value *> sources = findSources(value);
+    left.insert(left.end(), sources.rbegin(), sources.rend());
+  }
+}
+
+/// Goes from the lookup's part of the batch to the whole one, and to the names
+/// of the features.
+void OriginFinder::readShare(BatchOrigin &origin) const {
+  origin.share = findShare();
+  std::optional<Element> element = findElement(origin.share);
+  origin.split = element
+                     ? findMethodCall(element->aggregate, batchClass, "split")
+                     : nullptr;
+  if (!origin.split)
+    fail("a part of a batch that was split", origin.share);
+  Value *permuted = origin.split->input(0);
+  Node *permute = findCall(permuted, permuteFunction);
+  if (!permute || permute->inputs().size() != 4)
+    fail("a permuted batch", permuted);
+  std::vector<std::string> order = readOrder(permute);
+  auto sizes = evaluateIntegers(place.module, origin.split->input(1));
+  if (!sizes)
+    fail("constant sizes of parts", origin.split->input(1));
+  if (element->index < 0 || element->index >= int64_t(sizes->size()) ||
+      std::any_of(
+          sizes->begin(), sizes->end(),
+          [](int64_t size) { return size < 0; }) ||
+      std::accumulate(sizes->begin(), sizes->end(), int64_t(0)) !=
+          int64_t(order.size()))
+    fail("parts of all the features", origin.split->input(1));
+  auto part = sizes->begin() + element->index;
+  auto begin =
+      order.begin() + std::accumulate(sizes->begin(), part, int64_t(0));
+  origin.features.assign(begin, begin + *part);
+  origin.part = element->index;
+  origin.numParts = sizes->size();
+  origin.batch = permute->input(1);
+}
+
+/// Where the weights come from a feature processor, goes to the batch before
+/// it.
+void OriginFinder::readProcessor(BatchOrigin &origin) const {
+  std::string where =
+      describeModule(lookup.collectionPath.value_or(place.path));
+  auto processed = findPositionWeights(place, origin.batch, where);
+  if (!processed)
+    return;
+  origin.batch = processed->batch;
+  if (!origin.weighted)
+    return;
+  origin.weighted = false;
+  for (const std::string &feature : origin.features) {
+    auto weights = processed->weights.find(feature);
+    if (weights == processed->weights.end())
+      throw ReadError(where + ", feature '" + feature +
+                      "': expected position weights of every feature, got "
+                      "none, which TorchRec takes for ones in bags of any "
+                      "length; give the processor weights of it");
+    origin.positionWeights.push_back({feature, weights->second});
+  }
 }
 
 BatchOrigin OriginFinder::find() {
-  Value *share = findShare();
-  std::optional<Element> element = findElement(share);
-  Node *split = element
-                    ? findMethodCall(element->aggregate, batchClass, "split")
-                    : nullptr;
-  if (!split)
-    fail("a part of a batch that was split", share);
-  Node *permute = findCall(split->input(0), permuteFunction);
-  if (!permute)
-    fail("a permuted batch", split->input(0));
-  std::vector<std::string> order = readOrder(permute);
-  auto sizes = evaluateIntegers(place.module, split->input(1));
-  if (!sizes)
-    fail("constant sizes of parts", split->input(1));
-  if (element->index < 0 || element->index >= int64_t(sizes->size()) ||
-      std::accumulate(sizes->begin(), sizes->end(), int64_t(0)) !=
-          int64_t(order.size()))
-    fail("parts of all the features", split->input(1));
-  auto part = sizes->begin() + element->index;
-  int64_t begin = std::accumulate(sizes->begin(), part, int64_t(0));
-
   BatchOrigin origin;
-  origin.batch = permute->input(1);
-  origin.features.assign(order.begin() + begin, order.begin() + begin + *part);
-  origin.weighted = isWeighted(share);
+  readShare(origin);
+  origin.weighted = isWeighted(origin.share);
+  readProcessor(origin);
   checkBatch(origin.batch);
   return origin;
 }

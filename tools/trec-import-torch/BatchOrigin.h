@@ -15,11 +15,19 @@ namespace mlir::trec {
 
 /// The share of a batch that one lookup takes.
 struct BatchOrigin {
-  /// The whole batch.
+  /// The whole batch, before a feature processor where there is one.
   torch::jit::Value *batch = nullptr;
+  /// The lookup's part of it, and the split that made it. A collection splits
+  /// its batch once.
+  torch::jit::Value *share = nullptr;
+  torch::jit::Node *split = nullptr;
+  size_t part = 0;
+  size_t numParts = 0;
   /// Names of the features, in the order of the lookup's own.
   std::vector<std::string> features;
   bool weighted = false;
+  /// Of each feature, where a processor weights ids by their position.
+  std::vector<StoredPositionWeights> positionWeights;
 };
 
 /// Throws ReadError where the ids, offsets or weights do not come straight from

@@ -1,5 +1,4 @@
-//===- Collection.h - What a TorchScript archive says of a model -*- C++
-//-*-===//
+//===- Collection.h - What an archive says of a collection ------*- C++ -*-===//
 //
 // The border between the two halves of the tool: the reader, which knows
 // LibTorch, and the writer, which knows LLVM. Neither's headers go with the
@@ -28,7 +27,7 @@ struct StoredTable {
   bool isNamed = false;
   int64_t rows = 0;
   int64_t dim = 0;
-  /// The spec's names: "int8", "sum" …
+  /// The spec's names: "int8", "sum" … Pooling is "none" in a sequence.
   std::string dtype;
   std::string pooling;
   int64_t rowAlignment = 0;
@@ -49,12 +48,22 @@ struct StoredOutput {
   std::string feature;
 };
 
-/// One embedding bag collection, complete: nothing in it was guessed but the
-/// names of tables that say so.
+/// Weights of the ids of a feature by their position in their bag.
+struct StoredPositionWeights {
+  std::string feature;
+  std::vector<float> values;
+};
+
+/// One collection, complete: nothing in it was guessed but the names of tables
+/// that say so.
 struct Collection {
   /// The qualified name of the module; empty for the archive's own module.
   std::string path;
+  /// False: an EmbeddingCollection, which gives a row per id.
+  bool isPooled = true;
   bool weighted = false;
+  /// Of every feature in their order, or of none.
+  std::vector<StoredPositionWeights> positionWeights;
   std::string outputType;
   std::string boundsCheck;
   std::vector<std::string> features;

@@ -150,6 +150,18 @@ bool mlir::trec::isNone(Value *value) {
   return constant && constant->isNone();
 }
 
+std::string mlir::trec::describeValue(const Value *value) {
+  const Node *node = value->node();
+  std::string function = calledFunction(node);
+  if (!function.empty())
+    return function;
+  if (node->kind() == prim::CallMethod)
+    return className(node->input(0)->type()) + "." + node->s(c10::attr::name);
+  if (node->kind() == prim::Param)
+    return "input '" + value->debugNameBase() + "'";
+  return node->kind().toQualString();
+}
+
 void mlir::trec::walkNodes(torch::jit::Block *block,
                            const std::function<void(Node *)> &visit) {
   for (Node *node : block->nodes()) {

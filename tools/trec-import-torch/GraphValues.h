@@ -70,6 +70,9 @@ evaluateIntegers(const torch::jit::Module &self, torch::jit::Value *value);
 
 bool isNone(torch::jit::Value *value);
 
+/// What computes a value, for an error.
+std::string describeValue(const torch::jit::Value *value);
+
 /// Every node of a block and of the blocks within it.
 void walkNodes(torch::jit::Block *block,
                const std::function<void(torch::jit::Node *)> &visit);

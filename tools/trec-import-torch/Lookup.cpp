@@ -59,9 +59,9 @@ public:
       : place(place), node(node), where(describeModule(place.path)) {}
 
   Lookup read();
-  int64_t readInteger(Node *call, const char *name) const;
 
 private:
+  int64_t readInteger(Node *call, const char *name) const;
   at::Tensor readTensor(Node *call, const char *name) const;
   std::vector<int64_t> readTensorIntegers(Node *call, const char *name) const;
   Node *findBoundsCheck() const;
@@ -78,7 +78,6 @@ public:
   BatchReader(const Place &place, Node *node);
 
   Lookup read();
-  const Attributes &getAttributes() const { return batch; }
 
 private:
   void refuseRemapping() const;
@@ -154,12 +153,17 @@ void OperatorReader::readTables(Lookup &lookup,
                     std::to_string(rows.size()) + " rows, " +
                     std::to_string(types.size()) + " types and " +
                     std::to_string(columns.size()) + " column offsets");
+  std::string pooling = poolingName(readInteger(node, "pooling_mode"), where);
+  lookup.isPooled = pooling != "none";
   for (size_t i = 0; i < offsets.size(); ++i) {
     StoredTable table;
     table.rows = rows[i];
     table.dim = columns[i + 1] - columns[i];
     table.dtype = weightsTypeName(types[i], where);
-    table.pooling = poolingName(readInteger(node, "pooling_mode"), where);
+    if (table.dtype == "fp8")
+      checkFP8(readInteger(node, "fp8_exponent_bits"),
+               readInteger(node, "fp8_exponent_bias"), where);
+    table.pooling = pooling;
     table.rowAlignment = readInteger(node, "row_alignment");
     bindRows(table, weights, offsets[i], where);
     auto same = std::find_if(
@@ -262,10 +266,9 @@ StoredTable BatchReader::readTable(const c10::IValue &spec) const {
   table.rows = fields[1].toInt();
   table.dim = fields[2].toInt();
   table.dtype = fields[3].toEnumHolder()->value().toStringRef();
-  // FBGEMM's has bits of exponent of the batch's choice; TorchRec makes none.
   if (table.dtype == "fp8")
-    throw ReadError(where + ": expected weights of fp32, fp16, int8, int4 or "
-                            "int2, got fp8");
+    checkFP8(batch.getInteger("fp8_exponent_bits"),
+             batch.getInteger("fp8_exponent_bias"), where);
   table.pooling = poolingName(batch.getInteger("pooling_mode"), where);
   table.rowAlignment = batch.getInteger("row_alignment");
   return table;
@@ -311,16 +314,10 @@ Lookup BatchReader::read() {
   lookup.outputType = outputTypeName(batch.getInteger("output_dtype"), where);
   lookup.boundsCheck =
       boundsCheckName(batch.getInteger("bounds_check_mode_int"), where);
+  lookup.isPooled =
+      poolingName(batch.getInteger("pooling_mode"), where) != "none";
   readTables(lookup);
   return lookup;
-}
-
-bool mlir::trec::isSequenceLookup(const Place &place, Node *node) {
-  int64_t code =
-      isBatchCall(node)
-          ? BatchReader(place, node).getAttributes().getInteger("pooling_mode")
-          : OperatorReader(place, node).readInteger(node, "pooling_mode");
-  return code == poolingNone;
 }
 
 Lookup mlir::trec::readLookup(const Place &place, Node *node) {

@@ -1,6 +1,7 @@
 //===- Lookup.h - One call of FBGEMM's quantized lookup ---------*- C++ -*-===//
 //
-// A collection has one lookup per pooling type. In an archive it is a call of a
+// A collection has one lookup per pooling type, or where it does not pool per
+// type of weights. In an archive it is a call of a
 // table batch, a module that carries names, sizes and weights as attributes,
 // or, where TorchRec had not registered the table batches, a call of the
 // operator on bare tensors, which carry everything but names:
@@ -38,6 +39,7 @@ struct Lookup {
   std::vector<StoredTable> tables;
   /// For each feature its index into `tables`.
   std::vector<size_t> featureTables;
+  bool isPooled = true;
   std::string outputType;
   std::string boundsCheck;
   /// The collection's qualified name as the table batch's own tells it; nothing
@@ -50,8 +52,6 @@ bool isTableBatch(const c10::TypePtr &type);
 bool isLookup(const torch::jit::Node *node);
 /// The module that a lookup stands for: its table batch, or who calls it.
 std::string describeLookup(const Place &place, torch::jit::Node *node);
-/// Whether a lookup gives one row per id, as EmbeddingCollection does.
-bool isSequenceLookup(const Place &place, torch::jit::Node *node);
 
 Lookup readLookup(const Place &place, torch::jit::Node *node);
 

@@ -1,15 +1,16 @@
 //===- ReadCollections.cpp - The collections of an archive ----------------===//
 //
-// Every KeyedTensor that is made of lookups is a collection. A lookup that is
+// Every KeyedTensor that is made of lookups is a collection, and so are the
+// JaggedTensors of lookups that share one split of a batch. A lookup that is
 // part of none is an error: what is not understood is never left out.
 //
 //===----------------------------------------------------------------------===//
 
-#include "BatchOrigin.h"
+#include "CollectionBuilder.h"
+#include "Sequences.h"
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 using namespace mlir::trec;
 using torch::jit::Node;
@@ -21,6 +22,13 @@ static const char concatFunction[] =
 
 namespace {
 
+/// A lookup without pooling, and what is made of it.
+struct Sequence {
+  Lookup lookup;
+  BatchOrigin origin;
+  std::vector<JaggedOutput> outputs;
+};
+
 /// Reads the collections that one module's forward makes.
 class ModuleReader {
 public:
@@ -31,10 +39,10 @@ public:
 
 private:
   std::vector<Value *> findParts(Node *keyed) const;
-  Collection readCollection(Node *keyed, const std::vector<Value *> &parts);
-  void addLookup(Collection &collection, const Lookup &lookup,
-                 const BatchOrigin &origin) const;
-  void addOutputs(Collection &collection, Node *keyed) const;
+  Collection readBags(Node *keyed, const std::vector<Value *> &parts);
+  void readKeys(CollectionBuilder &builder, Node *keyed) const;
+  std::vector<Sequence> findSequences(torch::jit::Graph &graph);
+  Collection readSequences(std::vector<Sequence *> sequences) const;
   void refuseUnclaimed(torch::jit::Graph &graph) const;
   [[noreturn]] void fail(const std::string &message) const {
     throw ReadError(describeModule(place.path) + ": " + message);
@@ -63,40 +71,8 @@ std::vector<Value *> ModuleReader::findParts(Node *keyed) const {
   return parts.value_or(std::vector<Value *>{values});
 }
 
-static void setOrCheck(std::string &known, const std::string &value,
-                       const std::string &what) {
-  if (!known.empty() && known != value)
-    throw ReadError(what + ": expected the same for all tables, got " + known +
-                    " and " + value);
-  known = value;
-}
-
-/// Appends the tables of one lookup, and their features in its order.
-void ModuleReader::addLookup(Collection &collection, const Lookup &lookup,
-                             const BatchOrigin &origin) const {
-  if (origin.features.size() != lookup.featureTables.size())
-    fail("expected " + std::to_string(lookup.featureTables.size()) +
-         " features for a lookup of as many, got " +
-         std::to_string(origin.features.size()));
-  std::string where = describeModule(place.path);
-  setOrCheck(collection.outputType, lookup.outputType, where + ": output type");
-  setOrCheck(collection.boundsCheck, lookup.boundsCheck,
-             where + ": bounds check");
-  size_t first = collection.tables.size();
-  collection.tables.insert(collection.tables.end(), lookup.tables.begin(),
-                           lookup.tables.end());
-  for (size_t i = 0; i < origin.features.size(); ++i) {
-    const std::string &feature = origin.features[i];
-    size_t table = first + lookup.featureTables[i];
-    collection.tables[table].features.push_back(feature);
-    collection.outputs.push_back({"", table, feature});
-    if (std::find(collection.features.begin(), collection.features.end(),
-                  feature) == collection.features.end())
-      collection.features.push_back(feature);
-  }
-}
-
-void ModuleReader::addOutputs(Collection &collection, Node *keyed) const {
+/// The keys and dims that a KeyedTensor says, one for each output.
+void ModuleReader::readKeys(CollectionBuilder &builder, Node *keyed) const {
   Value *keysValue = findArgument(keyed, "keys");
   Value *dimsValue = findArgument(keyed, "length_per_key");
   auto keys =
@@ -106,89 +82,108 @@ void ModuleReader::addOutputs(Collection &collection, Node *keyed) const {
   if (!keys || !dims)
     fail("expected a KeyedTensor with constant keys and length_per_key, got "
          "computed ones");
-  if (keys->size() != collection.outputs.size() ||
-      dims->size() != collection.outputs.size())
-    fail("expected a KeyedTensor of " +
-         std::to_string(collection.outputs.size()) +
+  const std::vector<StoredOutput> &outputs = builder.get().outputs;
+  if (keys->size() != outputs.size() || dims->size() != outputs.size())
+    fail("expected a KeyedTensor of " + std::to_string(outputs.size()) +
          " keys, one for each feature looked up, got " +
          std::to_string(keys->size()) + " keys and " +
          std::to_string(dims->size()) + " lengths");
   for (size_t i = 0; i < keys->size(); ++i) {
-    StoredOutput &output = collection.outputs[i];
-    output.key = (*keys)[i];
-    int64_t dim = collection.tables[output.table].dim;
+    int64_t dim = builder.get().tables[outputs[i].table].dim;
     if ((*dims)[i] != dim)
-      fail("key '" + output.key + "': expected length_per_key to be " +
+      fail("key '" + (*keys)[i] + "': expected length_per_key to be " +
            std::to_string(dim) + ", the table's dim, got " +
            std::to_string((*dims)[i]));
+    builder.readKey(i, (*keys)[i]);
+    builder.setKey(i, (*keys)[i]);
   }
 }
 
-/// Gives tables without a name one. A key `feature@table` tells it; where no
-/// feature is shared the archive has lost it, and the feature stands for it, in
-/// the way that TorchRec's examples name tables.
-static void nameTables(Collection &collection) {
-  for (const StoredOutput &output : collection.outputs) {
-    StoredTable &table = collection.tables[output.table];
-    std::string prefix = output.feature + "@";
-    if (!table.isNamed && output.key.rfind(prefix, 0) == 0) {
-      table.name = output.key.substr(prefix.size());
-      table.isNamed = true;
-    }
-  }
-  for (StoredTable &table : collection.tables)
-    if (!table.isNamed && !table.features.empty())
-      table.name = "t_" + table.features.front();
-}
-
-Collection ModuleReader::readCollection(Node *keyed,
-                                        const std::vector<Value *> &parts) {
-  Collection collection;
-  Value *batch = nullptr;
-  std::set<std::string> paths;
-  std::set<bool> weighted;
+Collection ModuleReader::readBags(Node *keyed,
+                                  const std::vector<Value *> &parts) {
+  CollectionBuilder builder(place);
   for (Value *part : parts) {
     if (!isLookup(part->node()))
       fail(
           "expected a KeyedTensor of lookups alone, got one with a result of " +
           std::string(part->node()->kind().toQualString()) + " as well");
     claimed.insert(part->node());
-    if (isSequenceLookup(place, part->node()))
+    Lookup lookup = readLookup(place, part->node());
+    if (!lookup.isPooled)
       fail("expected pooled lookups in a KeyedTensor, got one with pooling "
            "NONE");
-    Lookup lookup = readLookup(place, part->node());
-    BatchOrigin origin = findOrigin(place, lookup);
-    if (batch && batch != origin.batch)
-      fail("expected one batch for all lookups of a KeyedTensor, got two");
-    batch = origin.batch;
-    weighted.insert(origin.weighted);
-    paths.insert(lookup.collectionPath.value_or(place.path));
-    addLookup(collection, lookup, origin);
+    builder.add(lookup, findOrigin(place, lookup));
   }
-  if (weighted.size() > 1)
-    fail("expected all lookups of a KeyedTensor to be weighted or none, got "
-         "both");
-  collection.weighted = *weighted.begin();
-  collection.path = paths.size() == 1 ? *paths.begin() : place.path;
-  addOutputs(collection, keyed);
-  nameTables(collection);
-  return collection;
+  readKeys(builder, keyed);
+  builder.nameTables();
+  return builder.take();
+}
+
+/// The lookups without pooling whose rows become JaggedTensors.
+std::vector<Sequence> ModuleReader::findSequences(torch::jit::Graph &graph) {
+  std::vector<Sequence> sequences;
+  for (JaggedOutput &output : findJaggedOutputs(place.module, graph)) {
+    auto known = std::find_if(
+        sequences.begin(), sequences.end(),
+        [&](const auto &other) { return other.lookup.node == output.lookup; });
+    if (known == sequences.end()) {
+      Lookup lookup = readLookup(place, output.lookup);
+      if (lookup.isPooled)
+        fail("expected lookups without pooling in a JaggedTensor, got pooled "
+             "ones");
+      BatchOrigin origin = findOrigin(place, lookup);
+      if (origin.weighted || !origin.positionWeights.empty())
+        fail("expected lookups without pooling to have no weights, got some");
+      claimed.insert(output.lookup);
+      known = sequences.insert(known, {std::move(lookup), origin, {}});
+    }
+    if (output.share != known->origin.share)
+      fail("expected rows that are cut by the lengths of their own ids, got "
+           "lengths of others");
+    known->outputs.push_back(std::move(output));
+  }
+  return sequences;
+}
+
+/// One EmbeddingCollection: the lookups of one split of its batch.
+Collection
+ModuleReader::readSequences(std::vector<Sequence *> sequences) const {
+  std::sort(sequences.begin(), sequences.end(), [](auto *left, auto *right) {
+    return left->origin.part < right->origin.part;
+  });
+  CollectionBuilder builder(place);
+  std::vector<std::pair<size_t, const JaggedOutput *>> outputs;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const BatchOrigin &origin = sequences[i]->origin;
+    if (origin.part != i || origin.numParts != sequences.size())
+      fail("expected one lookup for each of the " +
+           std::to_string(origin.numParts) + " parts of a batch, got " +
+           std::to_string(sequences.size()) + " for other parts");
+    for (const JaggedOutput &output : sequences[i]->outputs)
+      outputs.push_back(
+          {builder.get().outputs.size() + output.feature, &output});
+    builder.add(sequences[i]->lookup, origin);
+  }
+  for (auto [index, output] : outputs) {
+    if (index >= builder.get().outputs.size())
+      fail("expected as many cuts of rows as features, got more");
+    for (const std::string &key : output->keys)
+      builder.readKey(index, key);
+  }
+  builder.nameTables();
+  builder.nameOutputs();
+  return builder.take();
 }
 
 void ModuleReader::refuseUnclaimed(torch::jit::Graph &graph) const {
   walkNodes(graph.block(), [&](Node *node) {
-    if (!isLookup(node) || claimed.count(node))
-      return;
-    if (isSequenceLookup(place, node))
+    if (isLookup(node) && !claimed.count(node))
       throw ReadError(
           describeLookup(place, node) +
-          ": expected embedding bag collections, got an EmbeddingCollection, "
-          "which gives one embedding per id; save the bag collections alone");
-    throw ReadError(
-        describeLookup(place, node) +
-        ": expected every lookup to be part of a KeyedTensor as a traced "
-        "collection of torchrec.quant makes it, got one that is not; save the "
-        "module as traced, neither frozen nor optimized");
+          ": expected every lookup to be part of a KeyedTensor, or of "
+          "JaggedTensors by feature, as a traced collection of torchrec.quant "
+          "makes them, got one that is not; save the module as traced, neither "
+          "frozen nor optimized");
   });
 }
 
@@ -204,9 +199,19 @@ std::vector<Collection> ModuleReader::read() {
     std::vector<Value *> parts = findParts(node);
     if (std::any_of(parts.begin(), parts.end(),
                     [](Value *part) { return isLookup(part->node()); }))
-      collections.push_back(readCollection(node, parts));
+      collections.push_back(readBags(node, parts));
   });
+  std::vector<Sequence> sequences = findSequences(*graph);
   refuseUnclaimed(*graph);
+  std::vector<Node *> splits;
+  std::map<Node *, std::vector<Sequence *>> bySplit;
+  for (Sequence &sequence : sequences) {
+    if (!bySplit.count(sequence.origin.split))
+      splits.push_back(sequence.origin.split);
+    bySplit[sequence.origin.split].push_back(&sequence);
+  }
+  for (Node *split : splits)
+    collections.push_back(readSequences(bySplit[split]));
   return collections;
 }
 
@@ -236,7 +241,15 @@ static bool isSame(const Collection &left, const Collection &right) {
   auto isSameOutput = [](const StoredOutput &a, const StoredOutput &b) {
     return a.key == b.key && a.table == b.table && a.feature == b.feature;
   };
-  return std::equal(left.tables.begin(), left.tables.end(),
+  auto hasSameWeights = [](const StoredPositionWeights &a,
+                           const StoredPositionWeights &b) {
+    return a.feature == b.feature && a.values == b.values;
+  };
+  return left.isPooled == right.isPooled && left.weighted == right.weighted &&
+         std::equal(left.positionWeights.begin(), left.positionWeights.end(),
+                    right.positionWeights.begin(), right.positionWeights.end(),
+                    hasSameWeights) &&
+         std::equal(left.tables.begin(), left.tables.end(),
                     right.tables.begin(), right.tables.end(), hasSameRows) &&
          std::equal(left.outputs.begin(), left.outputs.end(),
                     right.outputs.begin(), right.outputs.end(), isSameOutput);
@@ -279,9 +292,9 @@ static std::vector<Collection> readAll(const std::string &path) {
   });
   refuseUnclaimed(archive, claimed);
   if (collections.empty())
-    throw ReadError("expected a quantized EmbeddingBagCollection, got an "
-                    "archive without one; quantize the model before tracing "
-                    "it");
+    throw ReadError("expected a quantized EmbeddingBagCollection or "
+                    "EmbeddingCollection, got an archive without one; quantize "
+                    "the model before tracing it");
   nameCollections(collections);
   return collections;
 }

@@ -15,20 +15,21 @@ static std::string nameOf(int64_t code, std::vector<const char *> names,
 
 std::string mlir::trec::weightsTypeName(int64_t code,
                                         const std::string &where) {
-  return nameOf(code, {"fp32", "fp16", "int8", "int4", "int2"},
-                where + ": expected weights of fp32, fp16, int8, int4 or int2");
+  return nameOf(
+      code, {"fp32", "fp16", "int8", "int4", "int2", nullptr, "fp8"},
+      where + ": expected weights of fp32, fp16, int8, int4, int2 or fp8");
 }
 
 std::string mlir::trec::poolingName(int64_t code, const std::string &where) {
-  return nameOf(code, {"sum", "mean"},
-                where + ": expected pooling by sum or mean");
+  return nameOf(code, {"sum", "mean", "none"},
+                where + ": expected pooling by sum, by mean or none");
 }
 
 std::string mlir::trec::outputTypeName(int64_t code, const std::string &where) {
   return nameOf(
       code, {"float32", "float16", nullptr, nullptr, nullptr, "bfloat16"},
-      where + ": expected output of float32, float16 or bfloat16, for FBGEMM's "
-              "bags are undefined for others");
+      where + ": expected output of float32, float16 or bfloat16, for others "
+              "are stored rows, or undefined");
 }
 
 std::string mlir::trec::boundsCheckName(int64_t code,
@@ -37,6 +38,16 @@ std::string mlir::trec::boundsCheckName(int64_t code,
                 where +
                     ": expected a bounds check of FATAL, WARNING, IGNORE or "
                     "NONE");
+}
+
+void mlir::trec::checkFP8(int64_t exponentBits, int64_t exponentBias,
+                          const std::string &where) {
+  if (exponentBits != 4 || exponentBias != 7)
+    throw ReadError(where +
+                    ": expected fp8 of 4 bits of exponent with bias 7, "
+                    "got " +
+                    std::to_string(exponentBits) + " bits with bias " +
+                    std::to_string(exponentBias));
 }
 
 /// The loader has made sure that the bytes of a tensor are there.
@@ -57,6 +68,17 @@ std::vector<int64_t> mlir::trec::readIntegers(const at::Tensor &tensor,
   at::Tensor wide = tensor.to(at::kLong);
   return {wide.const_data_ptr<int64_t>(),
           wide.const_data_ptr<int64_t>() + wide.numel()};
+}
+
+std::vector<float> mlir::trec::readFloats(const at::Tensor &tensor,
+                                          const std::string &where) {
+  checkContiguous(tensor, where);
+  if (tensor.scalar_type() != at::kFloat || tensor.dim() != 1)
+    throw ReadError(where + ": expected a vector of float32, got " +
+                    std::to_string(tensor.dim()) + " dimensions of " +
+                    c10::toString(tensor.scalar_type()));
+  return {tensor.const_data_ptr<float>(),
+          tensor.const_data_ptr<float>() + tensor.numel()};
 }
 
 void mlir::trec::bindRows(StoredTable &table, const at::Tensor &weights,

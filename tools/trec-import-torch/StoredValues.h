@@ -27,11 +27,15 @@ std::string poolingName(int64_t code, const std::string &where);
 std::string outputTypeName(int64_t code, const std::string &where);
 std::string boundsCheckName(int64_t code, const std::string &where);
 
-/// FBGEMM's code of "one row per id".
-constexpr int64_t poolingNone = 2;
+/// FBGEMM's fp8 has its format as two numbers, of which one pair is compiled.
+void checkFP8(int64_t exponentBits, int64_t exponentBias,
+              const std::string &where);
 
 std::vector<int64_t> readIntegers(const at::Tensor &tensor,
                                   const std::string &where);
+/// The elements of a vector of float32.
+std::vector<float> readFloats(const at::Tensor &tensor,
+                              const std::string &where);
 
 /// Points a table at its first row in FBGEMM's one tensor of all tables.
 void bindRows(StoredTable &table, const at::Tensor &weights, int64_t offset,

@@ -28,19 +28,27 @@ struct BuiltModel {
 } // namespace
 
 static json::Object toJSON(const StoredTable &table) {
-  return json::Object{{"name", table.name},
+  json::Object object{{"name", table.name},
                       {"num_embeddings", table.rows},
                       {"embedding_dim", table.dim},
                       {"dtype", table.dtype},
                       {"row_alignment", table.rowAlignment},
-                      {"pooling", table.pooling},
                       {"features", json::Array(table.features)}};
+  // A sequence has none.
+  if (table.pooling != "none")
+    object["pooling"] = table.pooling;
+  return object;
+}
+
+/// The name that every importer gives these weights.
+static std::string nameOf(const StoredPositionWeights &weights) {
+  return "position_weights." + weights.feature;
 }
 
 /// The spec as every importer writes it. The symbol is the last part of the
 /// module's name, as in trec.export.
 static std::string makeSpec(const Collection &collection) {
-  json::Array tables, outputs;
+  json::Array tables, outputs, positionWeights;
   for (const StoredTable &table : collection.tables)
     tables.push_back(toJSON(table));
   for (const StoredOutput &output : collection.outputs)
@@ -48,20 +56,27 @@ static std::string makeSpec(const Collection &collection) {
         json::Object{{"key", output.key},
                      {"table", collection.tables[output.table].name},
                      {"feature", output.feature}});
+  for (const StoredPositionWeights &weights : collection.positionWeights)
+    positionWeights.push_back(
+        json::Object{{"feature", weights.feature},
+                     {"name", nameOf(weights)},
+                     {"length", int64_t(weights.values.size())}});
   StringRef name = StringRef(collection.path).rsplit('.').second;
   if (name.empty())
     name = collection.path.empty() ? StringRef("model") : collection.path;
-  json::Value spec =
-      json::Object{{"trec_spec", 1},
-                   {"kind", "embedding_bag_collection"},
-                   {"name", name},
-                   {"features", json::Array(collection.features)},
-                   {"weighted", collection.weighted},
-                   {"output_dtype", collection.outputType},
-                   {"bounds_check", collection.boundsCheck},
-                   {"tables", std::move(tables)},
-                   {"outputs", std::move(outputs)}};
-  return formatv("{0}", spec).str();
+  json::Object spec{{"trec_spec", 1},
+                    {"kind", collection.isPooled ? "embedding_bag_collection"
+                                                 : "embedding_collection"},
+                    {"name", name},
+                    {"features", json::Array(collection.features)},
+                    {"weighted", collection.weighted},
+                    {"output_dtype", collection.outputType},
+                    {"bounds_check", collection.boundsCheck},
+                    {"tables", std::move(tables)},
+                    {"outputs", std::move(outputs)}};
+  if (!positionWeights.empty())
+    spec["position_weights"] = std::move(positionWeights);
+  return formatv("{0}", json::Value(std::move(spec))).str();
 }
 
 /// The rows of one table as a tensor of the weights file.
@@ -103,6 +118,13 @@ static Error buildCollection(const Collection &collection, MLIRContext &context,
       return tensor.takeError();
     built.tensors.push_back(std::move(*tensor));
   }
+  for (const StoredPositionWeights &weights : collection.positionWeights)
+    built.tensors.push_back(
+        {nameOf(weights),
+         "F32",
+         {int64_t(weights.values.size())},
+         ArrayRef(reinterpret_cast<const uint8_t *>(weights.values.data()),
+                  weights.values.size() * sizeof(float))});
   return Error::success();
 }
 

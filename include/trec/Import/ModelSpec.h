@@ -10,7 +10,9 @@
 //
 // A spec that was parsed is complete and consistent: the features and outputs
 // that the JSON may leave out are filled in by TorchRec's rules, and building
-// IR from it cannot fail.
+// IR from it cannot fail. Tables are in the order of the outputs, whatever
+// their order in the JSON, so that the same model gives the same files by every
+// way.
 //
 //===----------------------------------------------------------------------===//
 
@@ -82,8 +84,9 @@ struct CollectionSpec {
   /// The keys of the batch that it reads, in its order.
   std::vector<std::string> features;
   bool weighted = false;
-  /// Of every feature, or of none.
+  /// Of every feature, in the order of the features, or of none.
   std::vector<PositionWeightsSpec> positionWeights;
+  /// In the order in which the outputs use them first.
   std::vector<TableSpec> tables;
   /// Every feature of every table, in the order of the outputs.
   std::vector<OutputSpec> outputs;

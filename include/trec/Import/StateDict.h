@@ -2,11 +2,13 @@
 //
 // A state dict of TorchRec names tensors `embedding_bags.<table>.weight`, with
 // the names of the modules around in front, and may hold scales and biases
-// apart. It comes as a safetensors file or as torch.save writes it, a zip
-// archive with a pickle, which is read as data and never run:
+// apart; weights by position are `position_weights.<feature>` of a feature
+// processor, or `<feature>.position_weight`. It comes as a safetensors file or
+// as torch.save writes it, a zip archive with a pickle, which is read as data
+// and never run:
 //
 //   Expected<StateDict> dict = StateDict::open("state.pt");
-//   Expected<std::vector<Tensor>> rows = dict->findRows(module);
+//   Expected<std::vector<Tensor>> tensors = dict->findTensors(module);
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,19 +42,21 @@ public:
   /// missing. Files that cannot be opened are none.
   static bool isStateDict(llvm::StringRef path, ModuleOp module);
 
-  /// The rows of each table as FBGEMM stores them, in the module's order; they
-  /// live as long as this object. Rows that lie ready in the file are not
-  /// copied.
-  llvm::Expected<std::vector<Tensor>> findRows(ModuleOp module);
+  /// The rows of each table as FBGEMM stores them, then each parameter, in the
+  /// module's order; they live as long as this object. What lies ready in the
+  /// file is not copied.
+  llvm::Expected<std::vector<Tensor>> findTensors(ModuleOp module);
 
   const std::vector<StridedTensor> &getTensors() const { return tensors; }
 
 private:
   llvm::Error readTensorFile();
-  llvm::Expected<const StridedTensor *> findWeight(llvm::StringRef table,
-                                                   llvm::StringRef module);
+  llvm::Expected<const StridedTensor *>
+  findSymbol(Operation *symbol, llvm::StringRef module) const;
   const StridedTensor *find(llvm::StringRef name) const;
-  llvm::Expected<Tensor> findRowsOf(TableOp table, llvm::StringRef module);
+  llvm::Expected<Tensor> findRows(TableOp table, llvm::StringRef module);
+  llvm::Expected<Tensor> findParameter(ParameterOp parameter,
+                                       llvm::StringRef module) const;
 
   std::string path;
   std::unique_ptr<llvm::MemoryBuffer> archive;

@@ -16,6 +16,12 @@
 
 namespace mlir::trec {
 
+/// Whether a tensor of this type and shape is what a parameter declares.
+bool isParameter(ParameterOp parameter, llvm::StringRef dtype,
+                 llvm::ArrayRef<int64_t> shape);
+/// What a parameter declares, for errors: `"F32" and [5]`.
+std::string describeParameter(ParameterOp parameter);
+
 /// The tensor of each table, then of each parameter, in the module's order; an
 /// error where one is missing or is not what the module declares. Other tensors
 /// are passed over.

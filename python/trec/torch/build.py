@@ -66,7 +66,8 @@ def _configs(found: Collection) -> list[Any]:
     configs = configs_of(found.module)
     if is_quantized(found.module):
         return configs
-    return [_quantized_config(config, table.spec) for config, table in zip(configs, found.tables)]
+    specs = {table.name: table for table in found.spec.tables}
+    return [_quantized_config(config, specs[config.name]) for config in configs]
 
 
 def _quantized_config(config: Any, spec: TableSpec) -> Any:
@@ -119,18 +120,17 @@ def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) 
     for table in tables:
         by_dim.setdefault(table.embedding_dim, []).append(table)
     found = [collect(QuantSequence(group, *args, **kwargs), "", CollectOptions()) for group in by_dim.values()]
-    order = {table.name: index for index, table in enumerate(tables)}
-    merged = sorted((table for part in found for table in part.tables), key=lambda table: order[table.spec.name])
+    merged = {table.spec.name: table for part in found for table in part.tables}
     first = found[0].spec
     spec = ModelSpec(
-        [table.spec for table in merged], output_dtype=first.output_dtype, bounds_check=first.bounds_check,
+        [merged[table.name].spec for table in tables], output_dtype=first.output_dtype, bounds_check=first.bounds_check,
         kind=SEQUENCE,
     )  # fmt: skip
     interface = _interface(dataclasses.replace(found[0], spec=spec))
     interface.configs = tables
     interface.tbe_buffers = [buffers for part in found for buffers in _interface(part).tbe_buffers]
-    rows = {table.spec.name: table.stored() for table in merged}
-    return Parts(build(spec, Target()), interface, rows, maps=_maps_of(merged))
+    rows = {name: table.stored() for name, table in merged.items()}
+    return Parts(build(spec, Target()), interface, rows, maps=_maps_of(list(merged.values())))
 
 
 def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) -> Parts:

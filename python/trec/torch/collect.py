@@ -8,7 +8,6 @@ import torch
 from trec.errors import ExportError
 from trec.spec import BAGS, SEQUENCE, ModelSpec, PositionWeightsSpec, outputs_in_order
 from trec.torch.kinds import (
-    configs_of,
     is_managed,
     is_processed,
     is_quantized,
@@ -37,6 +36,8 @@ OUTPUT_DTYPES = {name: dtype for dtype, name in OUTPUT_NAMES.items()}
 
 @dataclass
 class Collection:
+    """`tables` are parallel to those of the spec."""
+
     path: str
     module: torch.nn.Module
     spec: ModelSpec
@@ -85,8 +86,7 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
         check_managed(module, path)
     if is_quantized(module):
         groups = quantized_groups(module, path)
-        order = {config.name: index for index, config in enumerate(configs_of(module))}
-        tables = sorted((table for group in groups for table in group), key=lambda table: order[table.spec.name])
+        tables = [table for group in groups for table in group]
         outputs = outputs_in_order([[table.spec for table in group] for group in groups])
     else:
         tables = float_tables(module, path, options)
@@ -103,7 +103,9 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
     )
     if is_quantized(module):
         check_requested_dtype(tables, path, options)
-    return Collection(path, module, spec, tables, _fuse_positions(module, spec))
+    by_name = {table.spec.name: table for table in tables}
+    in_order = [by_name[table.name] for table in spec.tables]
+    return Collection(path, module, spec, in_order, _fuse_positions(module, spec))
 
 
 def _fuse_positions(module: Any, spec: ModelSpec) -> dict[str, ParameterSlot]:

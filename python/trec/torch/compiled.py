@@ -38,11 +38,6 @@ class Interface:
     tbe_buffers: list[dict[str, torch.Tensor]] = field(default_factory=list)
     marks: dict[str, Any] = field(default_factory=dict)
 
-    def tables_in_groups(self) -> list[Any]:
-        """The order of torchrec.quant's state_dict, which is that of the outputs."""
-        tables = {table.name: table for table in self.spec.tables}
-        return [tables[name] for name in dict.fromkeys(output.table for output in self.spec.outputs)]
-
 
 @dataclass
 class Parts:
@@ -107,7 +102,7 @@ class CompiledCollection(ModuleNoCopyMixin):
         """Makes everything that is not carried by a copy: buffers, and what runs the model."""
         # Children come in the original's order.
         kept = {name: self._modules.pop(name) for name in self._kept}
-        bags = make_bags(self._interface.tables_in_groups(), self._rows, self._interface.is_split)
+        bags = make_bags(self._interface.spec.tables, self._rows, self._interface.is_split)
         self.add_module(self._rows_name, bags)
         if self.register_tbes:
             self.tbes = torch.nn.ModuleList(_holder(buffers) for buffers in self._interface.tbe_buffers)
