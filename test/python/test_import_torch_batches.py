@@ -44,9 +44,16 @@ def save_fakes(path, changes):
     return save_traced(module, path)
 
 
+def fp8_specs(batch):
+    return [(*spec[:3], type(spec[3]).FP8, spec[4]) for spec in batch.embedding_specs]
+
+
 BATCH_CHANGES = {
-    "type": ({"embedding_specs": lambda b: [(*s[:3], type(s[3]).FP8, s[4]) for s in b.embedding_specs]},
-             "expected weights of fp32, fp16, int8, int4 or int2, got fp8"),
+    "type": ({"embedding_specs": lambda b: [(*s[:3], type(s[3]).NFP8, s[4]) for s in b.embedding_specs]},
+             'tables[0].dtype: expected one of "fp32", "fp16"'),
+    "fp8": ({"embedding_specs": fp8_specs, "fp8_exponent_bits": lambda b: 5, "fp8_exponent_bias": lambda b: 7},
+            "expected fp8 of 4 bits of exponent with bias 7, got 5 bits with bias 7"),
+    "fp8 alone": ({"embedding_specs": fp8_specs}, "expected attribute 'fp8_exponent_bias' to be an integer"),
     "rows": ({"embedding_specs": lambda b: [(s[0], 10**6, *s[2:]) for s in b.embedding_specs]},
              "table 'ads': expected 32000000 bytes for 1000000 rows, got"),
     "name": ({"embedding_specs": lambda b: [("same", *s[1:]) for s in b.embedding_specs]},
@@ -55,7 +62,7 @@ BATCH_CHANGES = {
     "outputs": ({"output_dtype": lambda b: 1}, "expected the same for all tables, got float16 and float32"),
     "mode": ({"bounds_check_mode_int": lambda b: 5}, "expected a bounds check of FATAL, WARNING, IGNORE or NONE"),
     "modes": ({"bounds_check_mode_int": lambda b: 0}, "expected the same for all tables, got fatal and warning"),
-    "pooling": ({"pooling_mode": lambda b: 3}, "expected pooling by sum or mean, got code 3"),
+    "pooling": ({"pooling_mode": lambda b: 3}, "expected pooling by sum, by mean or none, got code 3"),
     "none": ({"pooling_mode": lambda b: 2}, "expected pooled lookups in a KeyedTensor, got one with pooling NONE"),
     "alignment": ({"row_alignment": lambda b: 1.5}, "expected attribute 'row_alignment' to be an integer"),
     "map": ({"feature_table_map": lambda b: [0, 0, 7]}, "expected features of 2 tables, got one of table 7"),

@@ -1,38 +1,14 @@
 """trec-import-torch: what it refuses, in which words, and that nothing of an archive is ever run."""
 
 import pickle
-import subprocess
 import zipfile
 
 import pytest
 import torch
-from archives import TABLE_BATCH, edit, make_dlrm, replace_code, save_script, save_traced
+from archives import TABLE_BATCH, assert_refused, edit, make_dlrm, replace_code, run, save_script, save_traced
 from conftest import configs, make_kjt, make_quantized
 from torchrec.fx import symbolic_trace
-from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, EmbeddingConfig
-from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatCollection
-from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
-from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection
-from torchrec.inference.modules import quantize_inference_model
-from torchrec.quant.embedding_modules import EmbeddingCollection
-from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
-
-from trec.compiler import find_tool
-
-
-def run(*arguments):
-    return subprocess.run([find_tool("trec-import-torch"), *map(str, arguments)], capture_output=True, text=True)
-
-
-def assert_refused(path, *parts):
-    """One line that starts with the file and holds `parts`; nothing is written."""
-    output = path.parent / "imported"
-    result = run(path, "-o", output)
-    assert result.returncode == 1, (result.returncode, result.stdout, result.stderr)
-    assert result.stderr.startswith(f"trec-import-torch: error: {path}: ")
-    for part in parts:
-        assert part in result.stderr, result.stderr
-    assert result.stderr.count("\n") == 1 and not result.stdout and not output.exists()
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 
 @pytest.fixture
@@ -207,47 +183,9 @@ def test_tables_that_only_code_restores(tmp_path):
 
 def test_no_collection(tmp_path):
     path = save_script(torch.nn.Linear(2, 2), tmp_path / "model.pt")
-    assert_refused(path, "expected a quantized EmbeddingBagCollection, got an archive without one")
+    assert_refused(path, "expected a quantized EmbeddingBagCollection or EmbeddingCollection, got an archive without one")
     path = save_traced(make_dlrm(), tmp_path / "model.pt")
     assert_refused(path, "quantize the model before tracing it")
-
-
-@pytest.mark.parametrize("registered", [False, True])
-def test_embedding_collection(tmp_path, registered):
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            table = EmbeddingConfig(name="t", num_embeddings=9, embedding_dim=8, feature_names=["f"])
-            table.data_type = DataType.INT8
-            self.sequence = EmbeddingCollection([table], torch.device("cpu"), register_tbes=registered)
-
-        def forward(self, batch: KeyedJaggedTensor) -> torch.Tensor:
-            return self.sequence(batch)["f"].values()
-
-    path = save_traced(Model(), tmp_path / "model.pt")
-    place = "module 'sequence.tbes.0'" if registered else "the archive's module"
-    assert_refused(path, f"{place}: expected embedding bag collections, got an EmbeddingCollection")
-
-
-def test_feature_processor(tmp_path):
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            tables = [EmbeddingBagConfig(name="t", num_embeddings=9, embedding_dim=8, feature_names=["f"])]
-            bags = FloatCollection(tables=tables, device=torch.device("cpu"), is_weighted=True)
-            self.outer = torch.nn.Module()
-            self.outer.bags = FeatureProcessedEmbeddingBagCollection(bags, PositionWeightedModuleCollection({"f": 4}))
-
-        def forward(self, batch: KeyedJaggedTensor) -> KeyedTensor:
-            return self.outer.bags(batch)
-
-    path = save_traced(quantize_inference_model(Model()), tmp_path / "model.pt")
-    assert_refused(
-        path,
-        "expected ids and weights that are inputs of its forward, got what the archive computes by "
-        "torchrec.modules.feature_processor_",
-        "save the collection alone",
-    )
 
 
 def test_frozen(tmp_path, archive):
@@ -294,7 +232,7 @@ FORWARD_EDITS = {
         "(getitem_1, getitem_2, (features).weights(), )", "expected weights of the batch that the ids are of",
     ),
     "(getitem_4, getitem_5, None, )": (
-        "(getitem_4, getitem_5, (getitem_3).weights(), )", "expected all lookups of a KeyedTensor to be weighted",
+        "(getitem_4, getitem_5, (getitem_3).weights(), )", "expected all lookups of a collection to be weighted alike or none",
     ),
 }  # fmt: skip
 
@@ -318,7 +256,8 @@ def strided(batch):
 
 
 BARE_CHANGES = {
-    "type": (lambda b: b.weights_tys.fill_(6), "expected weights of fp32, fp16, int8, int4 or int2, got code 6"),
+    "type": (lambda b: b.weights_tys.fill_(7), "expected weights of fp32, fp16, int8, int4, int2 or fp8, got code 7"),
+    "fp8": (lambda b: b.weights_tys.fill_(6), "expected fp8 of 4 bits of exponent with bias 7, got -1 bits with bias"),
     "floats": (lambda b: setattr(b, "weights_tys", b.weights_tys.float()),
                "'weights_tys': expected a tensor of integers, got Float"),
     "sparse": (lambda b: setattr(b, "rows_per_table", b.rows_per_table.to_sparse()), "expected a contiguous tensor"),

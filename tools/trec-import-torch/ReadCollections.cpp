@@ -177,13 +177,16 @@ ModuleReader::readSequences(std::vector<Sequence *> sequences) const {
 
 void ModuleReader::refuseUnclaimed(torch::jit::Graph &graph) const {
   walkNodes(graph.block(), [&](Node *node) {
-    if (isLookup(node) && !claimed.count(node))
-      throw ReadError(
-          describeLookup(place, node) +
-          ": expected every lookup to be part of a KeyedTensor, or of "
-          "JaggedTensors by feature, as a traced collection of torchrec.quant "
-          "makes them, got one that is not; save the module as traced, neither "
-          "frozen nor optimized");
+    if (!isLookup(node) || claimed.count(node))
+      return;
+    // What is wrong with the lookup itself says more.
+    readLookup(place, node);
+    throw ReadError(
+        describeLookup(place, node) +
+        ": expected every lookup to be part of a KeyedTensor, or of "
+        "JaggedTensors by feature, as a traced collection of torchrec.quant "
+        "makes them, got one that is not; save the module as traced, neither "
+        "frozen nor optimized");
   });
 }
 
