@@ -20,6 +20,7 @@ config.substitutions.append(("%cc", config.host_cc))
 llvm_config.use_default_substitutions()
 # Scripts of tests call tools by name.
 tools_dir = os.path.join(config.trec_obj_root, "bin")
+config.substitutions.append(("%trec_bin", tools_dir))
 llvm_config.with_environment("PATH", [tools_dir, config.llvm_tools_dir], append_path=True)
 llvm_config.add_tool_substitutions(
     ["trec-opt", "trec-compile", "trec-import", "trec-run", "llvm-readelf", "llvm-nm"],
@@ -29,6 +30,10 @@ llvm_config.add_tool_substitutions(
 # Tests that execute code of a level are skipped, visibly, where the machine lacks it.
 for level in config.cpu_levels.split():
     config.available_features.add(level)
+
+# Built where there is a torch to link.
+if os.path.exists(os.path.join(tools_dir, "trec-import-torch")):
+    config.available_features.add("libtorch")
 
 # The one version that the code is formatted by: others differ.
 clang_format = shutil.which("clang-format-22")

@@ -3,9 +3,9 @@
 #include "trec/Import/StateDict.h"
 
 #include "TorchFile.h"
-#include "ZipFile.h"
 #include "trec/Import/JsonFields.h"
 #include "trec/Import/WeightsFile.h"
+#include "trec/Import/ZipFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -285,15 +285,14 @@ Expected<Tensor> StateDict::findParameter(ParameterOp parameter,
   if (!found)
     return found.takeError();
   const StridedTensor &tensor = **found;
-  int64_t elements = 1;
-  for (int64_t size : tensor.shape)
-    elements *= size;
   if (!isParameter(parameter, tensor.dtype, tensor.shape) || !isDense(tensor))
     return createStringError(
         path + ": parameter " + quote(parameter.getSymName()) + ": expected " +
         describeParameter(parameter) + " in one piece, got " +
         quote(tensor.name) + " of " + show(tensor));
-  int64_t bytes = elements * (tensor.dtype == "I64" ? 8 : 4);
+  int64_t bytes = tensor.dtype == "I64" ? 8 : 4;
+  for (int64_t size : tensor.shape)
+    bytes *= size;
   return Tensor{parameter.getSymName().str(), tensor.dtype, tensor.shape,
                 ArrayRef(tensor.data, size_t(bytes))};
 }

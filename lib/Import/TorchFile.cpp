@@ -3,8 +3,8 @@
 #include "TorchFile.h"
 
 #include "PickleReader.h"
-#include "ZipFile.h"
 #include "trec/Import/JsonFields.h"
+#include "trec/Import/ZipFile.h"
 
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"

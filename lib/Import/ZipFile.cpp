@@ -1,11 +1,14 @@
 //===- ZipFile.cpp - Records of a zip archive -----------------------------===//
 
-#include "ZipFile.h"
+#include "trec/Import/ZipFile.h"
 
 #include "trec/Import/JsonFields.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/Twine.h"
+#include "llvm/Support/CRC.h"
 #include "llvm/Support/Endian.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 #include <algorithm>
 
@@ -31,6 +34,7 @@ namespace {
 struct Entry {
   StringRef name;
   uint16_t method = 0;
+  uint32_t checksum = 0;
   uint64_t packedSize = 0, size = 0, offset = 0;
 };
 
@@ -98,6 +102,7 @@ static Expected<Entry> takeEntry(StringRef &directory) {
     return damaged("an entry of its directory is cut");
   Entry entry;
   entry.method = read16(directory, 10);
+  entry.checksum = read32(directory, 16);
   entry.packedSize = read32(directory, 20);
   entry.size = read32(directory, 24);
   entry.offset = read32(directory, 42);
@@ -123,11 +128,12 @@ static Expected<StringRef> findRecord(StringRef file, const Entry &entry) {
 
 bool mlir::trec::isZip(StringRef file) { return file.starts_with(localMagic); }
 
-Expected<StringMap<StringRef>> mlir::trec::readZip(StringRef file) {
+/// Visits the stored records.
+static Error visitRecords(StringRef file,
+                          function_ref<Error(const Entry &, StringRef)> visit) {
   Expected<StringRef> directory = findDirectory(file);
   if (!directory)
     return directory.takeError();
-  StringMap<StringRef> records;
   while (!directory->empty()) {
     Expected<Entry> entry = takeEntry(*directory);
     if (!entry)
@@ -137,7 +143,42 @@ Expected<StringMap<StringRef>> mlir::trec::readZip(StringRef file) {
     Expected<StringRef> record = findRecord(file, *entry);
     if (!record)
       return record.takeError();
-    records[entry->name] = *record;
+    if (Error error = visit(*entry, *record))
+      return error;
   }
+  return Error::success();
+}
+
+Expected<StringMap<StringRef>> mlir::trec::readZip(StringRef file) {
+  StringMap<StringRef> records;
+  if (Error error = visitRecords(file, [&](const Entry &entry, StringRef data) {
+        records[entry.name] = data;
+        return Error::success();
+      }))
+    return error;
   return records;
+}
+
+static Error checkRecord(StringRef file, const Entry &entry, StringRef data) {
+  uint32_t got = crc32(arrayRefFromStringRef(data));
+  if (got == entry.checksum)
+    return Error::success();
+  return damaged("record " + mlir::trec::quote(entry.name) + " of " +
+                 Twine(data.size()) + " bytes at " +
+                 Twine(data.begin() - file.begin()) + ": expected checksum " +
+                 utohexstr(entry.checksum) + ", got " + utohexstr(got));
+}
+
+Error mlir::trec::checkZipFile(StringRef path) {
+  auto buffer = MemoryBuffer::getFile(path, /*IsText=*/false,
+                                      /*RequiresNullTerminator=*/false);
+  if (!buffer || !isZip((*buffer)->getBuffer()))
+    return Error::success();
+  StringRef file = (*buffer)->getBuffer();
+  Error error = visitRecords(file, [&](const Entry &entry, StringRef data) {
+    return checkRecord(file, entry, data);
+  });
+  if (!error)
+    return error;
+  return createStringError(path + ": " + toString(std::move(error)));
 }

@@ -5,6 +5,7 @@ import torch
 from archives import (
     TABLE_BATCH,
     assert_imports_as_exported,
+    assert_refused,
     assert_same_files,
     import_archive,
     make_dlrm,
@@ -13,14 +14,18 @@ from archives import (
     save_script,
     save_traced,
 )
-from conftest import assert_same, configs, make_quantized
+from conftest import assert_same, configs, make_quantized, make_sequence
+from fbgemm_gpu.split_embedding_configs import SparseType
+from fbgemm_gpu.split_table_batched_embeddings_ops_inference import IntNBitTableBatchedEmbeddingBagsCodegen
 from torchrec.fx import symbolic_trace
+from torchrec.inference.dlrm_predict import DLRMPredictModule
 from torchrec.inference.modules import quantize_embeddings, quantize_inference_model
 from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, PoolingType
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
 import trec
 import trec.torch
+from trec.errors import ExportError
 from trec.testing.cases import draw_case
 from trec.testing.models import draw_batch, seeded_draw
 
@@ -95,6 +100,15 @@ def test_inference_model(tmp_path):
     assert (tmp_path / "imported" / "sparse_arch.embedding_bag_collection" / "model.mlir").exists()
 
 
+def test_predict_module(tmp_path):
+    """The wrapper of torchrec.inference, which builds its batch of a dict of tensors."""
+    dlrm = make_dlrm()
+    bags = dlrm.sparse_arch.embedding_bag_collection
+    model = DLRMPredictModule(bags, 4, [16, 8], [8, 1], ["f0", "f1", "f2"], torch.device("cpu"))
+    model = quantize_inference_model(model)
+    assert_imports_as_exported(model, save_traced(model, tmp_path / "model.pt"), tmp_path)
+
+
 def test_traced_model_of_bare_tensors(tmp_path):
     """Tracing has put the collection into the archive's own module."""
     model = quantize_embeddings(make_dlrm(), torch.qint8, True)
@@ -102,6 +116,42 @@ def test_traced_model_of_bare_tensors(tmp_path):
     assert printed == [str(tmp_path / "imported")] and "t_f0" in warnings
     trec.export(model.sparse_arch.embedding_bag_collection, tmp_path / "exported")
     assert_same_files(tmp_path / "imported", tmp_path / "exported")
+
+
+def with_fp8(module, exponent_bits=4):
+    """TorchRec has no name for FBGEMM's own fp8; its modules take table batches of it as any others."""
+    for index, old in enumerate(module.tbes):
+        specs = [(*spec[:3], SparseType.FP8, spec[4]) for spec in old.embedding_specs]
+        random = torch.Generator().manual_seed(index)
+        rows = [torch.randint(0, 120, (spec[1], spec[2]), dtype=torch.uint8, generator=random) for spec in specs]
+        batch = IntNBitTableBatchedEmbeddingBagsCodegen(
+            specs, old.feature_table_map, weight_lists=[(row, None) for row in rows], device="cpu",
+            pooling_mode=old.pooling_mode, output_dtype=SparseType.FP32, row_alignment=old.row_alignment,
+            fp8_exponent_bits=exponent_bits, fp8_exponent_bias=7,
+        )  # fmt: skip
+        module.tbes[index] = module._emb_modules[index] = batch
+    return module
+
+
+@pytest.mark.parametrize("leaves", [[TABLE_BATCH], []], ids=["module", "traced through"])
+@pytest.mark.parametrize("make", [make_quantized, make_sequence])
+def test_fp8_rows(tmp_path, make, leaves):
+    module = with_fp8(make(register_tbes=True))
+    printed, _ = import_archive(save_traced(module, tmp_path / "model.pt", leaves), tmp_path / "imported")
+    trec.export(module, tmp_path / "exported")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes()[-300:] for name in ("imported", "exported")]
+    assert printed and weights[0] == weights[1]
+    assert "fp8" in (tmp_path / "imported" / "model.mlir").read_text()
+    if leaves:
+        assert_same_files(tmp_path / "imported", tmp_path / "exported")
+
+
+def test_fp8_of_another_format(tmp_path):
+    module = with_fp8(make_quantized(register_tbes=True), exponent_bits=5)
+    expected = "fp8 of 4 bits of exponent with bias 7, got 5 bits with bias 7"
+    assert_refused(save_traced(module, tmp_path / "model.pt"), f"module 'tbes.0': expected {expected}")
+    with pytest.raises(ExportError, match="fp8 of 5 bits of exponent with bias 7"):
+        trec.export(module, tmp_path / "exported")
 
 
 class Pair(torch.nn.Module):

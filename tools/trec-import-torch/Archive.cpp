@@ -2,12 +2,17 @@
 
 #include "Archive.h"
 
+#include <ATen/MapAllocator.h>
+#include <c10/util/safe_numerics.h>
 #include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/serialization/import_source.h>
 #include <torch/csrc/jit/serialization/unpickler.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <unordered_map>
 
@@ -69,10 +74,30 @@ static size_t checkKind(PyTorchStreamReader &reader) {
 
 namespace {
 
+/// The file, mapped: tables larger than memory are paged in as they are
+/// written out.
+class MappedFile : public caffe2::serialize::ReadAdapterInterface {
+public:
+  explicit MappedFile(const std::string &path)
+      : mapping(at::MapAllocator::makeDataPtr(
+            path, /*flags=*/0, std::filesystem::file_size(path), nullptr)),
+        bytes(std::filesystem::file_size(path)) {}
+
+  size_t size() const override { return bytes; }
+  size_t read(uint64_t pos, void *buffer, size_t count,
+              const char *what) const override;
+  const char *data() const { return static_cast<const char *>(mapping.get()); }
+
+private:
+  at::DataPtr mapping;
+  size_t bytes;
+};
+
 class Loader {
 public:
   explicit Loader(const std::string &path)
-      : unit(std::make_shared<torch::jit::CompilationUnit>()), reader(path),
+      : unit(std::make_shared<torch::jit::CompilationUnit>()),
+        file(std::make_shared<MappedFile>(path)), reader(file),
         importer(
             unit, &constants,
             [this](const std::string &name) { return readSource(name); },
@@ -83,6 +108,7 @@ public:
 private:
   std::shared_ptr<torch::jit::Source> readSource(const std::string &name);
   c10::IValue readPickle(const std::string &name);
+  bool canMap(const std::string &name);
   at::DataPtr readTensorRecord(const std::string &name);
   void checkTensor(const at::Tensor &tensor, const std::string &name) const;
   void checkTensors(const c10::IValue &value, const std::string &name) const;
@@ -90,6 +116,7 @@ private:
                        const std::string &path) const;
 
   std::shared_ptr<torch::jit::CompilationUnit> unit;
+  std::shared_ptr<MappedFile> file;
   PyTorchStreamReader reader;
   std::vector<c10::IValue> constants;
   SourceImporter importer;
@@ -126,10 +153,42 @@ makeObject(const c10::StrongTypePtr &type, const c10::IValue &state) {
   return object;
 }
 
+size_t MappedFile::read(uint64_t pos, void *buffer, size_t count,
+                        const char *) const {
+  count = pos > bytes ? 0 : std::min<size_t>(count, bytes - pos);
+  std::memcpy(buffer, data() + pos, count);
+  return count;
+}
+
+/// Whether a record can be used as it lies in the file: not compressed, and
+/// aligned for any element. The method of compression is the
+/// fifth field of the header in front of it (APPNOTE 6.3.3, section 4.3.7).
+bool Loader::canMap(const std::string &name) {
+  uint16_t method = 1;
+  file->read(reader.getRecordHeaderOffset(name) + 8, &method, sizeof method,
+             "method");
+  size_t offset = reader.getRecordOffset(name);
+  return method == 0 && offset % alignof(std::max_align_t) == 0 &&
+         offset <= file->size() &&
+         reader.getRecordSize(name) <= file->size() - offset;
+}
+
 at::DataPtr Loader::readTensorRecord(const std::string &name) {
-  auto [data, size] = reader.getRecord(name);
-  recordSizes[data.get()] = size;
-  return std::move(data);
+  if (!canMap(name)) {
+    auto [data, size] = reader.getRecord(name);
+    recordSizes[data.get()] = size;
+    return std::move(data);
+  }
+  // The tensor keeps the file open.
+  auto *owner = new std::shared_ptr<MappedFile>(file);
+  void *data = const_cast<char *>(file->data()) + reader.getRecordOffset(name);
+  recordSizes[data] = reader.getRecordSize(name);
+  return at::DataPtr(
+      data, owner,
+      [](void *context) {
+        delete static_cast<std::shared_ptr<MappedFile> *>(context);
+      },
+      c10::kCPU);
 }
 
 c10::IValue Loader::readPickle(const std::string &name) {
@@ -154,23 +213,37 @@ c10::IValue Loader::readPickle(const std::string &name) {
   return unpickler.parse_ivalue();
 }
 
+/// The bytes of a storage that a tensor reaches into; nothing where its sizes
+/// are not to be believed.
+static std::optional<uint64_t> countBytes(const at::Tensor &tensor) {
+  if (tensor.storage_offset() < 0)
+    return std::nullopt;
+  uint64_t elements = uint64_t(tensor.storage_offset()) + 1, bytes = 0;
+  bool isWrong = false;
+  for (int64_t dim = 0; dim < tensor.dim(); ++dim) {
+    uint64_t span = 0;
+    isWrong |= tensor.size(dim) < 0 || tensor.stride(dim) < 0 ||
+               c10::mul_overflows(uint64_t(tensor.size(dim) - 1),
+                                  uint64_t(tensor.stride(dim)), &span) ||
+               c10::add_overflows(elements, span, &elements);
+  }
+  isWrong |=
+      c10::mul_overflows(elements, uint64_t(tensor.element_size()), &bytes);
+  return isWrong ? std::nullopt : std::optional(bytes);
+}
+
 void Loader::checkTensor(const at::Tensor &tensor,
                          const std::string &name) const {
-  if (!tensor.defined() || tensor.numel() == 0 || !tensor.has_storage())
+  if (!tensor.defined() || !tensor.has_storage() || tensor.numel() == 0)
     return;
-  bool isSane = tensor.storage_offset() >= 0;
-  uint64_t last = tensor.storage_offset();
-  for (int64_t dim = 0; dim < tensor.dim(); ++dim) {
-    isSane &= tensor.size(dim) >= 0 && tensor.stride(dim) >= 0;
-    last += uint64_t(tensor.size(dim) - 1) * tensor.stride(dim);
-  }
   auto record = recordSizes.find(tensor.storage().data());
   uint64_t available = record == recordSizes.end() ? 0 : record->second;
-  uint64_t needed = (last + 1) * tensor.element_size();
-  if (!isSane || needed > available)
+  std::optional<uint64_t> needed = countBytes(tensor);
+  if (!needed || *needed > available)
     throw ReadError("is damaged: tensor '" + name + "': expected " +
-                    std::to_string(needed) + " bytes, got " +
-                    std::to_string(available));
+                    (needed ? std::to_string(*needed) + " bytes"
+                            : "sizes and strides of a tensor") +
+                    ", got " + std::to_string(available) + " bytes");
 }
 
 /// Also those within lists, tuples and dicts.

@@ -186,7 +186,7 @@ void ModuleReader::refuseUnclaimed(torch::jit::Graph &graph) const {
         ": expected every lookup to be part of a KeyedTensor, or of "
         "JaggedTensors by feature, as a traced collection of torchrec.quant "
         "makes them, got one that is not; save the module as traced, neither "
-        "frozen nor optimized");
+        "sharded, frozen nor optimized");
   });
 }
 

@@ -4,10 +4,15 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "RunApart.h"
 #include "WriteCollections.h"
 
+#include "trec/Import/ZipFile.h"
+
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace llvm;
@@ -15,9 +20,11 @@ using namespace mlir::trec;
 
 static const char overview[] = R"(imports models from a TorchScript archive
 
-FILE.pt is what torch.jit.save writes of a quantized EmbeddingBagCollection that
-torchrec.fx.symbolic_trace has traced, alone or inside a model. Nothing in it is
-run, and FBGEMM is not needed. A collection that is the archive's own module goes
+FILE.pt is what torch.jit.save writes of a quantized collection of TorchRec that
+torchrec.fx.symbolic_trace has traced, alone or inside a model: an
+EmbeddingBagCollection, with weights by position or without, or an
+EmbeddingCollection. Nothing in it is run, and neither FBGEMM nor Python is
+needed. A collection that is the archive's own module goes
 to MODEL_DIR, one inside to MODEL_DIR/<its qualified name>; each directory gets
 model.mlir and model.safetensors, and is printed. Example:
 
@@ -32,6 +39,37 @@ static void warnOfNames(ArrayRef<Collection> collections) {
         WithColor::warning(errs(), "trec-import-torch")
             << "the archive has no name for the table of feature '"
             << table.features.front() << "'; named it '" << table.name << "'\n";
+}
+
+/// One line of text, whatever an archive has in its names.
+static std::string toLine(StringRef message) {
+  std::string line;
+  for (char c : json::fixUTF8(message))
+    line += isPrint(c) || (c & 0x80) ? std::string(1, c)
+                                     : "\\x" + utohexstr(uint8_t(c), false, 2);
+  return line;
+}
+
+static int fail(const Twine &message) {
+  WithColor::error(errs(), "trec-import-torch")
+      << toLine(message.str()) << '\n';
+  return 1;
+}
+
+static Error importArchive(StringRef archive, StringRef output) {
+  // LibTorch does not look at checksums.
+  if (Error error = checkZipFile(archive))
+    return error;
+  ReadResult read = readCollections(archive.str());
+  if (!read.error.empty())
+    return createStringError(read.error);
+  auto written = writeCollections(archive, read.collections, output);
+  if (!written)
+    return written.takeError();
+  warnOfNames(read.collections);
+  for (const std::string &directory : *written)
+    outs() << directory << '\n';
+  return Error::success();
 }
 
 int main(int argc, char **argv) {
@@ -49,17 +87,12 @@ int main(int argc, char **argv) {
   if (!cl::ParseCommandLineOptions(argc, argv, overview, &errs()))
     return 2;
 
-  ReadResult read = readCollections(archive);
-  Expected<std::vector<std::string>> written =
-      read.error.empty() ? writeCollections(archive, read.collections, output)
-                         : createStringError(read.error);
-  if (!written) {
-    WithColor::error(errs(), "trec-import-torch")
-        << toString(written.takeError()) << '\n';
-    return 1;
-  }
-  warnOfNames(read.collections);
-  for (const std::string &directory : *written)
-    outs() << directory << '\n';
-  return 0;
+  Expected<int> status = runApart([&] {
+    Error error = importArchive(archive, output);
+    return error ? fail(toString(std::move(error))) : 0;
+  });
+  if (!status)
+    return fail(archive + ": cannot be loaded: LibTorch was ended by " +
+                toString(status.takeError()));
+  return *status;
 }

@@ -113,6 +113,7 @@ def quantized_groups(module: Any, path: str) -> list[list[Table]]:
             raise refusal(path, configs[0].name, "virtual tables hold no rows in memory", "set use_virtual_table=False")
         if not tbe.weight_initialized or tbe.current_device.type == "meta":
             raise refusal(path, configs[0].name, "its weights are not on the CPU", "load its weights on the CPU first")
+        _check_fp8(tbe, configs, path)
         stored = tbe.split_embedding_weights_with_scale_bias(split_scale_bias_mode=0)
         place = (path, tbe.row_alignment)
         tables = [
@@ -124,6 +125,12 @@ def quantized_groups(module: Any, path: str) -> list[list[Table]]:
             table.spec.remap = found and found.spec
         result.append(tables)
     return result
+
+
+def _check_fp8(tbe: Any, configs: Any, path: str) -> None:
+    if tbe.max_float8_D and (tbe.fp8_exponent_bits, tbe.fp8_exponent_bias) != (4, 7):
+        reason = f"fp8 of {tbe.fp8_exponent_bits} bits of exponent with bias {tbe.fp8_exponent_bias}"
+        raise refusal(path, configs[0].name, reason, "use 4 bits with bias 7")
 
 
 def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place: tuple[str, int]) -> Table:
