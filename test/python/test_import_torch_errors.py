@@ -174,6 +174,7 @@ def test_sharded(tmp_path):
         set_propogate_device(True)
         model = quantize_inference_model(torch.nn.Sequential(make_dlrm()))
         sharded, _ = shard_quant_model(model[0], compute_device="cpu", sharding_device="cpu")
+        sharded(torch.rand(3, 4), make_kjt(["f0", "f1", "f2"], rows=10))
         path = save_traced(sharded, tmp_path / "model.pt")
     finally:
         set_propogate_device(False)

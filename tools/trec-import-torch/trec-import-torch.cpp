@@ -31,16 +31,6 @@ model.mlir and model.safetensors, and is printed. Example:
   trec-import-torch model.pt -o model && trec-compile model -o model.so
 )";
 
-/// Names that were made up must not be taken for the model's own.
-static void warnOfNames(ArrayRef<Collection> collections) {
-  for (const Collection &collection : collections)
-    for (const StoredTable &table : collection.tables)
-      if (!table.isNamed)
-        WithColor::warning(errs(), "trec-import-torch")
-            << "the archive has no name for the table of feature '"
-            << table.features.front() << "'; named it '" << table.name << "'\n";
-}
-
 /// One line of text, whatever an archive has in its names.
 static std::string toLine(StringRef message) {
   std::string line;
@@ -48,6 +38,18 @@ static std::string toLine(StringRef message) {
     line += isPrint(c) || (c & 0x80) ? std::string(1, c)
                                      : "\\x" + utohexstr(uint8_t(c), false, 2);
   return line;
+}
+
+/// Names that were made up must not be taken for the model's own.
+static void warnOfNames(ArrayRef<Collection> collections) {
+  for (const Collection &collection : collections)
+    for (const StoredTable &table : collection.tables)
+      if (!table.isNamed)
+        WithColor::warning(errs(), "trec-import-torch")
+            << toLine("the archive has no name for the table of feature '" +
+                      table.features.front() + "'; named it '" + table.name +
+                      "'")
+            << '\n';
 }
 
 static int fail(const Twine &message) {
