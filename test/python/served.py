@@ -66,8 +66,8 @@ def header():
         "sequence": list(dict.fromkeys(model.sequence._feature_names)),
     }
     parts = [
-        f"/* Written by test/python/served.py: a batch of the keys {', '.join(KEYS)}, and TorchRec's outputs. */",
         "/* clang-format off */",
+        f"/* Written by test/python/served.py: a batch of the keys {', '.join(KEYS)}, and TorchRec's outputs. */",
         f"enum {{ NUM_SAMPLES = {len(LENGTHS) // len(KEYS)}, NUM_KEYS = {len(KEYS)}, NUM_OUTPUTS = {len(jagged)} }};",
         _array("int64_t", "ids", IDS),
         _array("int32_t", "lengths", LENGTHS),

@@ -1,5 +1,5 @@
-/* Written by test/python/served.py: a batch of the keys ad, last_ad, page, shared, user, and TorchRec's outputs. */
 /* clang-format off */
+/* Written by test/python/served.py: a batch of the keys ad, last_ad, page, shared, user, and TorchRec's outputs. */
 enum { NUM_SAMPLES = 3, NUM_KEYS = 5, NUM_OUTPUTS = 5 };
 static const int64_t ids[] = {
     3, 14, 15, 9, 26, 5, 35, 8,
