@@ -76,11 +76,10 @@ std::optional<int64_t> MapAttr::getNumIds(int64_t entries) const {
   llvm_unreachable("all kinds of maps are listed");
 }
 
-LogicalResult
-LoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                           int64_t vectorWidth, int64_t accumulators,
-                           int64_t prefetchDistance, FmaMode fma,
-                           HalfMode half) {
+LogicalResult LoweringConfigAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, int64_t vectorWidth,
+    int64_t accumulators, int64_t prefetchDistance, int64_t farDistance,
+    int64_t farGroup, UnpackMode unpack, FmaMode fma, HalfMode half) {
   if (vectorWidth > 64 || vectorWidth < 1 ||
       !llvm::isPowerOf2_64(vectorWidth)) // C1
     return emitError() << "expected a vector width that is a power of two of "
@@ -91,5 +90,11 @@ LoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (prefetchDistance < 0) // C3
     return emitError() << "expected a prefetch distance of at least 0, got "
                        << prefetchDistance;
+  if (farDistance < 0) // C3
+    return emitError() << "expected a far distance of at least 0, got "
+                       << farDistance;
+  if (farGroup < 1 || farGroup > 64) // C4
+    return emitError() << "expected a far group of 1 to 64 rows, got "
+                       << farGroup;
   return success();
 }

@@ -47,6 +47,9 @@ static void writeLowering(llvm::json::OStream &json,
     json.attribute("vector_width", lowering.getVectorWidth());
     json.attribute("accumulators", lowering.getAccumulators());
     json.attribute("prefetch_distance", lowering.getPrefetchDistance());
+    json.attribute("far_distance", lowering.getFarDistance());
+    json.attribute("far_group", lowering.getFarGroup());
+    json.attribute("unpack", stringifyUnpackMode(lowering.getUnpack()));
     json.attribute("fma", stringifyFmaMode(lowering.getFma()));
     json.attribute("half", stringifyHalfMode(lowering.getHalf()));
   });

@@ -7,7 +7,8 @@
 //
 // becomes
 //
-//   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16>
+//   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 8,
+//               far_distance = 64, far_group = 4>
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,19 +24,69 @@ namespace mlir::trec {
 using namespace mlir;
 using namespace mlir::trec;
 
-/// Rows ahead of the current one that are fetched. Between 12 and 32 the time
-/// is flat; 4 is a quarter slower and none at all is twice as slow.
-static constexpr int64_t kPrefetchDistance = 16;
-
 /// Registers that an inner loop needs besides its accumulators: codes on their
 /// way to floats, scale, bias.
 static constexpr int64_t kScratchRegisters = 8;
 
-static LoweringConfigAttr selectLowering(RowType row, const CPULevel &level) {
+namespace {
+
+/// Rows ahead of the current one that are fetched, and how.
+struct Prefetch {
+  int64_t distance = 0;
+  int64_t farDistance = 0;
+  int64_t farGroup = 1;
+};
+
+} // namespace
+
+/// The bytes of the largest table of a group, as far as they are known.
+static int64_t getLargestTable(LookupGroupInterface group,
+                               const SymbolTable &symbols) {
+  int64_t largest = 0;
+  for (BagAttr bag : group.getBags().getAsRange<BagAttr>()) {
+    TableType table =
+        symbols.lookup<TableOp>(bag.getTable().getValue()).getType();
+    if (table.hasDynamicRows())
+      return std::numeric_limits<int64_t>::max();
+    largest =
+        std::max(largest, table.getRows() * table.getRowType().getRowBytes());
+  }
+  return largest;
+}
+
+/// The first level of the cache takes some 16 requests at once, which is too
+/// few for rows that come from memory; the second takes three times as many. So
+/// rows of large tables are fetched into the second level as early as it holds
+/// them without loss, and into the first a little before they are added; rows
+/// of three lines leave in groups. A table that the second level holds needs
+/// one fetch alone.
+static Prefetch selectPrefetch(RowType row, int64_t tableBytes) {
+  constexpr int64_t secondLevelBytes = 1 << 19;
+  constexpr int64_t twoLines = 128;
+  if (tableBytes <= secondLevelBytes)
+    return {/*distance=*/16, /*farDistance=*/0, /*farGroup=*/1};
+  return {/*distance=*/8, /*farDistance=*/64,
+          /*farGroup=*/row.getRowBytes() > twoLines ? 4 : 1};
+}
+
+/// Where the CPU permutes as many lanes as the vectors have.
+static UnpackMode selectUnpack(RowType row, const CPULevel &level) {
+  bool isPacked = row.isQuantized() && row.getBits() < 8;
+  bool canPermute = level.vectorBits == 512 ||
+                    (level.vectorBits == 256 && row.getBits() == 2);
+  return isPacked && canPermute ? UnpackMode::lookup : UnpackMode::convert;
+}
+
+static LoweringConfigAttr selectLowering(LookupGroupInterface group,
+                                         const CPULevel &level,
+                                         const SymbolTable &symbols) {
+  RowType row = group.getRowType();
   int64_t accumulators =
       std::max<int64_t>(level.vectorRegisters - kScratchRegisters, 4);
+  Prefetch prefetch = selectPrefetch(row, getLargestTable(group, symbols));
   return LoweringConfigAttr::get(
-      row.getContext(), level.vectorBits / 32, accumulators, kPrefetchDistance,
+      row.getContext(), level.vectorBits / 32, accumulators, prefetch.distance,
+      prefetch.farDistance, prefetch.farGroup, selectUnpack(row, level),
       level.hasFMA ? FmaMode::hardware : FmaMode::library,
       level.hasF16C ? HalfMode::hardware : HalfMode::integer);
 }
@@ -53,12 +104,13 @@ struct SelectLoweringPass
                                  << listCPULevels() << ", got '" << cpu << "'";
       return signalPassFailure();
     }
+    SymbolTable symbols(getOperation());
     getOperation().walk([&](LookupGroupInterface group) {
       if (group.getLoweringAttr()) {
         ++numKept;
         return;
       }
-      group.setLoweringAttr(selectLowering(group.getRowType(), *level));
+      group.setLoweringAttr(selectLowering(group, *level, symbols));
       ++numSelected;
     });
   }

@@ -43,13 +43,13 @@ func.func @fp16(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK-LABEL: func.func private @bag_sum_fp16x12_align1_f32_i32(
 // CHECK-SAME: memref<?x24xi8>
-// CHECK: scf.for {{.*}} iter_args(%[[ACC0:.*]] = %{{.*}}, %[[ACC1:.*]] = %{{.*}}) -> (vector<8xf32>, vector<4xf32>)
+// CHECK: scf.for {{.*}} iter_args(%[[ACC0:.*]] = %{{.*}}, %[[ACC1:.*]] = %{{.*}}) -> (vector<8xf32>, vector<8xf32>)
 // CHECK: %[[BYTES:.*]] = vector.load %{{.*}} : memref<?x24xi8>, vector<16xi8>
 // CHECK: %[[HALVES:.*]] = vector.bitcast %[[BYTES]] : vector<16xi8> to vector<8xf16>
 // CHECK: %[[FLOATS:.*]] = arith.extf %[[HALVES]]
 // CHECK: arith.addf %[[ACC0]], %[[FLOATS]]
-// CHECK: arith.constant 16 : index
-// CHECK: vector.load %{{.*}} : memref<?x24xi8>, vector<8xi8>
+// CHECK: arith.constant 8 : index
+// CHECK: vector.load %{{.*}} : memref<?x24xi8>, vector<16xi8>
 // CHECK: arith.addf %[[ACC1]]
 // CHECK-NOT: math.fma
 // CHECK: return

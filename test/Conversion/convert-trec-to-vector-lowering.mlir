@@ -12,7 +12,7 @@ func.func @prefetch(%kjt: !kjt, %dest: !keyed) -> !keyed {
     lowering <vector_width = 64, accumulators = 8, prefetch_distance = 5> : !kjt, !keyed
   return %0 : !keyed
 }
-// The id some rows ahead, within the ids of the call; row 0 for one that is bad.
+// The id some rows ahead, if the call has it; row 0 for one that is bad.
 // Two lines for 128 bytes: rows keep to cache lines.
 // CHECK-LABEL: func.func private @bag_sum_int8x124_align1_f32_i32(
 // CHECK: %[[NUM_ROWS:.*]] = memref.dim
@@ -20,8 +20,9 @@ func.func @prefetch(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
 // CHECK: %[[DISTANCE:.*]] = arith.constant 5 : index
 // CHECK: %[[AHEAD:.*]] = arith.addi %[[POSITION]], %[[DISTANCE]]
-// CHECK: %[[WITHIN:.*]] = arith.minsi %[[AHEAD]], %[[LAST]]
-// CHECK: memref.load %{{.*}}[%[[WITHIN]]] : memref<?xi32>
+// CHECK: %[[EXISTS:.*]] = arith.cmpi sle, %[[AHEAD]], %[[LAST]]
+// CHECK: scf.if %[[EXISTS]] {
+// CHECK: memref.load %{{.*}}[%[[AHEAD]]] : memref<?xi32>
 // CHECK: %[[ID:.*]] = arith.index_cast
 // CHECK: %[[GOOD:.*]] = arith.cmpi ult, %[[ID]], %[[NUM_ROWS]]
 // CHECK: %[[SAFE:.*]] = arith.select %[[GOOD]], %[[ID]], %{{.*}}
@@ -63,10 +64,42 @@ func.func @prefetch_straddling(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-COUNT-2: vector.store
 // CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
 // CHECK-COUNT-2: vector.store
-// CHECK: scf.for {{.*}} -> (vector<4xf32>)
+// CHECK: scf.for {{.*}} -> (vector<16xf32>)
 // CHECK: vector.store
 // CHECK-NOT: vector.store
 // CHECK: return
+
+// -----
+
+// Rows far ahead go to the second level, two together at every second position.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [60], f32>
+trec.table @t : !trec.table<1000x60, int8, #layout>
+func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<60, int8, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 5, far_distance = 40, far_group = 2> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int8x60_align1_f32_i32(
+// CHECK: %[[LAST:.*]] = arith.subi
+// CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
+// CHECK: %[[FAR:.*]] = arith.addi %[[POSITION]], %{{.*}}
+// CHECK: %[[REST:.*]] = arith.remui %[[POSITION]], %{{.*}}
+// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[REST]],
+// CHECK: scf.if %[[FIRST]] {
+// CHECK: %[[SECOND:.*]] = arith.addi %[[FAR]], %{{.*}}
+// CHECK: %[[EXIST:.*]] = arith.cmpi sle, %[[SECOND]], %[[LAST]]
+// CHECK: scf.if %[[EXIST]] {
+// CHECK: memref.load %{{.*}}[%[[FAR]]] : memref<?xi32>
+// CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
+// CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
+// CHECK: %[[NEAR:.*]] = arith.addi %[[POSITION]], %{{.*}}
+// CHECK: arith.cmpi sle, %[[NEAR]], %[[LAST]]
+// CHECK: memref.prefetch %{{.*}}, read, locality<3>, data
+// CHECK-NOT: memref.prefetch
+// CHECK: vector.load
 
 // -----
 

@@ -96,6 +96,24 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // -----
 
+// #trec.lowering_config C3: far back in time.
+// expected-error @below {{expected a far distance of at least 0, got -2}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_distance = -2>} {}
+
+// -----
+
+// #trec.lowering_config C4: none.
+// expected-error @below {{expected a far group of 1 to 64 rows, got 0}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 0>} {}
+
+// -----
+
+// #trec.lowering_config C4: too many.
+// expected-error @below {{expected a far group of 1 to 64 rows, got 65}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 65>} {}
+
+// -----
+
 // expected-error @below {{struct is missing required parameter: prefetch_distance}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1>} {}
 

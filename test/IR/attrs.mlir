@@ -40,10 +40,11 @@ module @map attributes {trec.all = [
 // Parameters may be in any order; the defaults are not printed.
 // CHECK-LABEL: module @lowering_config
 // CHECK-SAME: #trec.lowering_config<vector_width = 64, accumulators = 1, prefetch_distance = 0>
-// CHECK-SAME: #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, fma = library, half = integer>
+// CHECK-SAME: #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64, unpack = lookup, fma = library, half = integer>
 module @lowering_config attributes {trec.all = [
   #trec.lowering_config<half = hardware, vector_width = 64, accumulators = 1, prefetch_distance = 0>,
-  #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, fma = library, half = integer>]} {}
+  #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64,
+                        unpack = lookup, fma = library, half = integer>]} {}
 
 // CHECK-LABEL: module @bag_places
 // CHECK-SAME: #trec.bag<@t, "f", 0, batch = 1>

@@ -197,8 +197,14 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     * `vector_width`: fp32 lanes of one accumulator;
     * `accumulators`: accumulators held in registers over a bag; a wider row is
       pooled in several passes over its bag;
-    * `prefetch_distance`: rows between the one that is fetched and the one that
-      is added; 0 fetches nothing ahead;
+    * `prefetch_distance`: rows between the one that is fetched into the first
+      level of the cache and the one that is added; 0 fetches nothing there;
+    * `far_distance`: rows between the one that is fetched into the second level
+      and the one that is added; 0 fetches nothing there;
+    * `far_group`: rows that are fetched into the second level together;
+    * `unpack`: how INT4 and INT2 codes become floats: `convert` masks and
+      converts them, `lookup` permutes a constant vector by them, where the
+      vectors are as wide as the CPU's permutation (16 lanes, or 8 for INT2);
     * `fma`: `hardware`, or `library` for CPUs without it: an unweighted sum of
       codes then multiplies and adds, which is exact, and anything else calls
       `fmaf`;
@@ -214,15 +220,22 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     Constraints:
     * C1: `vector_width` is a power of two, at most 64.
     * C2: `accumulators` is from 1 to 64.
-    * C3: `prefetch_distance` is not negative.
+    * C3: `prefetch_distance` and `far_distance` are not negative.
+    * C4: `far_group` is from 1 to 64.
   }];
   let parameters = (ins "int64_t":$vector_width, "int64_t":$accumulators,
                         "int64_t":$prefetch_distance,
+                        DefaultValuedParameter<"int64_t", "0">:$far_distance,
+                        DefaultValuedParameter<"int64_t", "1">:$far_group,
+                        DefaultValuedParameter<"::mlir::trec::UnpackMode", "::mlir::trec::UnpackMode::convert">:$unpack,
                         DefaultValuedParameter<"::mlir::trec::FmaMode", "::mlir::trec::FmaMode::hardware">:$fma,
                         DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
+
+def Trec_UnpackMode : Trec_Enum<"UnpackMode", "how packed codes become floats", [
+  I32EnumAttrCase<"convert", 0>, I32EnumAttrCase<"lookup", 1>]>;
 
 def Trec_FmaMode : Trec_Enum<"FmaMode", "where a fused multiply-add is computed", [
   I32EnumAttrCase<"hardware", 0>, I32EnumAttrCase<"library", 1>]>;

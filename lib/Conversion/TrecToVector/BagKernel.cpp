@@ -10,6 +10,7 @@
 #include "HalfFloat.h"
 #include "IdResolution.h"
 #include "RowPieces.h"
+#include "RowPrefetch.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -19,8 +20,6 @@
 
 using namespace mlir;
 using namespace mlir::trec;
-
-static constexpr int64_t kCacheLineBytes = 64;
 
 namespace {
 
@@ -54,7 +53,6 @@ private:
   SmallVector<Value> makeZeros(ArrayRef<RowPiece> pieces);
   SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
                             ValueRange accumulators, bool isFirstPass);
-  void prefetch(Value position);
   RowFactors loadFactors(Value index, Value position);
   Value accumulate(Value accumulator, Value element, const RowFactors &factors);
   Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
@@ -214,8 +212,8 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
                                             bool isFirstPass) {
   if (resolver->isOrdered())
     resolver->advance(position);
-  if (isFirstPass && c.lowering.getPrefetchDistance())
-    prefetch(position);
+  if (isFirstPass)
+    RowPrefetch(b, c, rows, *resolver).fetchAhead(position, lastPosition);
   auto [index, isRow] = resolver->resolve(position, isFirstPass);
   auto live = scf::IfOp::create(b, accumulators.getTypes(), isRow,
                                 /*withElseRegion=*/true);
@@ -224,35 +222,12 @@ SmallVector<Value> BagKernelBuilder::addRow(Value position,
   RowFactors factors = loadFactors(index, position);
   SmallVector<Value> sums;
   for (const RowPiece &piece : pieces)
-    for (Value element : loadPiece(b, rows, index, piece, row, halfMode))
+    for (Value element : loadPiece(b, rows, index, piece, row, c.lowering))
       sums.push_back(accumulate(accumulators[sums.size()], element, factors));
   scf::YieldOp::create(b, sums);
   b.setInsertionPointToStart(live.elseBlock());
   scf::YieldOp::create(b, accumulators);
   return live.getResults();
-}
-
-/// Fetches all cache lines of the row that will be added some rows later, in
-/// this bag or one after it.
-void BagKernelBuilder::prefetch(Value position) {
-  int64_t distance =
-      std::min(c.lowering.getPrefetchDistance(), resolver->getLookAhead());
-  Value ahead = arith::AddIOp::create(b, position, index(distance));
-  ahead = arith::MinSIOp::create(b, ahead, lastPosition);
-  Value fetched = resolver->resolveAhead(ahead);
-  auto fetch = [&](int64_t byte) {
-    memref::PrefetchOp::create(b, rows, ValueRange{fetched, index(byte)},
-                               /*isWrite=*/false, /*localityHint=*/3,
-                               /*isDataCache=*/true);
-  };
-  int64_t usedBytes = row.getHeaderBytes() + row.getDataBytes();
-  for (int64_t byte = 0; byte < usedBytes; byte += kCacheLineBytes)
-    fetch(byte);
-  // Unless rows keep to cache lines, the last byte may lie on a line of its
-  // own.
-  if (row.getRowBytes() % kCacheLineBytes && usedBytes > 1 &&
-      (usedBytes - 1) % kCacheLineBytes)
-    fetch(usedBytes - 1);
 }
 
 RowFactors BagKernelBuilder::loadFactors(Value index, Value position) {

@@ -1,5 +1,4 @@
-//===- IdResolution.h - From ids to the rows that a kernel reads -*- C++
-//-*-===//
+//===- IdResolution.h - From ids to rows ------------------------*- C++ -*-===//
 //
 // What stands between an id of the batch and a row of the table: the check of
 // bounds with its report, and the map from ids to rows.

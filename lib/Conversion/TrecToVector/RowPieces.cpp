@@ -4,6 +4,7 @@
 #include "HalfFloat.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -17,16 +18,15 @@ int64_t mlir::trec::getAccumulatorsPerPiece(RowType row) {
 SmallVector<RowPiece> mlir::trec::cutRow(RowType row, int64_t vectorWidth) {
   int64_t perLane = getAccumulatorsPerPiece(row);
   int64_t laneBytes = row.isQuantized() ? 1 : row.getBits() / 8;
-  int64_t remaining = row.getDataBytes() / laneBytes;
+  int64_t total = row.getDataBytes() / laneBytes;
+  int64_t lanes =
+      std::min<int64_t>(vectorWidth, int64_t(1) << llvm::Log2_64(total));
   SmallVector<RowPiece> pieces;
-  for (int64_t lane = 0; remaining > 0;) {
-    int64_t lanes =
-        std::min<int64_t>(vectorWidth, int64_t(1) << llvm::Log2_64(remaining));
+  for (int64_t begin = 0; begin < total; begin += lanes) {
+    int64_t lane = std::min(begin, total - lanes);
     int64_t column = lane * perLane;
     pieces.push_back({lanes, row.getHeaderBytes() + lane * laneBytes, column,
                       std::min(lanes * perLane, row.getDim() - column)});
-    lane += lanes;
-    remaining -= lanes;
   }
   return pieces;
 }
@@ -74,30 +74,68 @@ static Value loadFloats(ImplicitLocOpBuilder &builder, Value bytes,
   return widenHalf(builder, halves, mode);
 }
 
+/// Whether the CPU can permute so many lanes by indices of so many bits.
+static bool hasLookup(int64_t bits, int64_t lanes) {
+  return lanes == 16 ? bits <= 4 : lanes == 8 && bits == 2;
+}
+
+/// Floats of the low bits of each lane, by a permutation of 0.0, 1.0, 2.0 …
+/// that reads no other bits of its indices.
+static Value lookUpCodes(ImplicitLocOpBuilder &builder, Value packed,
+                         int64_t bits) {
+  auto type = cast<VectorType>(packed.getType());
+  int64_t lanes = type.getDimSize(0);
+  auto floatType = VectorType::get({lanes}, builder.getF32Type());
+  SmallVector<float> numbers;
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    numbers.push_back(lane & ((1 << bits) - 1));
+  Value table = arith::ConstantOp::create(
+      builder, DenseElementsAttr::get(floatType, ArrayRef(numbers)));
+  StringRef name = lanes == 8  ? "llvm.x86.avx.vpermilvar.ps.256"
+                   : bits == 2 ? "llvm.x86.avx512.vpermilvar.ps.512"
+                               : "llvm.x86.avx512.permvar.sf.512";
+  return LLVM::CallIntrinsicOp::create(builder, floatType,
+                                       builder.getStringAttr(name),
+                                       ValueRange{table, packed})
+      .getResult(0);
+}
+
+/// Floats of the low bits of each lane; the bits above are other codes, but for
+/// the last code of a byte, which has zeros there.
+static Value convertCodes(ImplicitLocOpBuilder &builder, Value packed,
+                          int64_t bits, bool isLast) {
+  auto type = cast<VectorType>(packed.getType());
+  if (!isLast)
+    packed = arith::AndIOp::create(builder, packed,
+                                   splat(builder, type, (1 << bits) - 1));
+  auto floatType = VectorType::get(type.getShape(), builder.getF32Type());
+  return arith::SIToFPOp::create(builder, floatType, packed);
+}
+
 SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
                                          Value rows, Value index,
                                          const RowPiece &piece, RowType row,
-                                         HalfMode mode) {
+                                         LoweringConfigAttr lowering) {
   int64_t laneBytes = row.isQuantized() ? 1 : row.getBits() / 8;
   Value bytes =
       loadBytes(builder, rows, index, piece.firstByte, piece.lanes * laneBytes);
   if (!row.isQuantized())
-    return {loadFloats(builder, bytes, piece.lanes, row, mode)};
+    return {loadFloats(builder, bytes, piece.lanes, row, lowering.getHalf())};
 
   auto intType = VectorType::get({piece.lanes}, builder.getI32Type());
-  auto floatType = VectorType::get({piece.lanes}, builder.getF32Type());
   Value packed = arith::ExtUIOp::create(builder, intType, bytes);
   int64_t bits = row.getBits();
+  bool looksUp = lowering.getUnpack() == UnpackMode::lookup &&
+                 hasLookup(bits, piece.lanes);
   SmallVector<Value> codes;
   for (int64_t shift = 0; shift < 8; shift += bits) {
     Value code = packed;
     if (shift)
       code =
           arith::ShRUIOp::create(builder, code, splat(builder, intType, shift));
-    if (shift + bits < 8)
-      code = arith::AndIOp::create(builder, code,
-                                   splat(builder, intType, (1 << bits) - 1));
-    codes.push_back(arith::SIToFPOp::create(builder, floatType, code));
+    codes.push_back(looksUp ? lookUpCodes(builder, code, bits)
+                            : convertCodes(builder, code, bits,
+                                           /*isLast=*/shift + bits == 8));
   }
   return codes;
 }

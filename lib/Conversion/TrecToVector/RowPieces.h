@@ -1,9 +1,11 @@
 //===- RowPieces.h - A row cut into vectors ---------------------*- C++ -*-===//
 //
 // A kernel reads a row in pieces, each as many bytes as one vector of codes (or
-// as many floats as one accumulator). Lanes are a power of two, and nothing
-// past the row's last byte is read: 100 INT8 columns at 16 lanes are six pieces
-// of 16 and one of 4.
+// as many floats as one accumulator). All pieces have the same number of lanes,
+// a power of two, and nothing past the row's last byte is read: where lanes do
+// not divide the row, the last piece begins within the one before it, and the
+// columns that both have are the same numbers. 100 INT8 columns at 16 lanes are
+// six pieces of 16 and one that begins at column 84.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,7 +41,7 @@ SmallVector<ArrayRef<RowPiece>> cutPasses(ArrayRef<RowPiece> pieces,
 /// integer rows as whole numbers.
 SmallVector<Value> loadPiece(ImplicitLocOpBuilder &builder, Value rows,
                              Value index, const RowPiece &piece, RowType row,
-                             HalfMode mode);
+                             LoweringConfigAttr lowering);
 
 /// Puts the accumulators of a piece in column order.
 Value interleavePiece(ImplicitLocOpBuilder &builder, ValueRange accumulators,

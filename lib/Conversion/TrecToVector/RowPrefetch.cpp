@@ -1,0 +1,88 @@
+//===- RowPrefetch.cpp - Fetching rows before they are added --------------===//
+
+#include "RowPrefetch.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace mlir::trec;
+
+static constexpr int64_t kCacheLineBytes = 64;
+
+Value RowPrefetch::index(int64_t value) {
+  return arith::ConstantIndexOp::create(b, value);
+}
+
+/// The bytes of a row whose lines are all that the row touches. Rows begin at
+/// multiples of what divides both their length and a line, for tables begin at
+/// a line.
+static SmallVector<int64_t> getLineBytes(RowType row) {
+  int64_t usedBytes = row.getHeaderBytes() + row.getDataBytes();
+  SmallVector<int64_t> bytes;
+  for (int64_t byte = 0; byte < usedBytes; byte += kCacheLineBytes)
+    bytes.push_back(byte);
+  int64_t step = std::gcd(row.getRowBytes(), kCacheLineBytes);
+  if ((usedBytes - 1) % kCacheLineBytes >= step)
+    bytes.push_back(usedBytes - 1);
+  return bytes;
+}
+
+/// Fetches all cache lines of the row of the id at `position`.
+void RowPrefetch::fetch(Value position, CacheLevel level) {
+  Value row = resolver.resolveAhead(position);
+  for (int64_t byte : getLineBytes(c.row))
+    memref::PrefetchOp::create(b, rows, ValueRange{row, index(byte)},
+                               /*isWrite=*/false, uint32_t(level),
+                               /*isDataCache=*/true);
+}
+
+/// Fetches the rows of `count` ids from `position` on, where all of them exist.
+/// A branch, not a clamp: after the last id nothing is left to fetch, and
+/// branch prediction makes that free.
+void RowPrefetch::fetchIfAny(Value position, int64_t count, Value lastPosition,
+                             CacheLevel level) {
+  auto at = [&](int64_t i) {
+    return i ? arith::AddIOp::create(b, position, index(i)) : position;
+  };
+  Value exist = arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
+                                      at(count - 1), lastPosition);
+  auto any = scf::IfOp::create(b, exist, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(any.thenBlock());
+  for (int64_t i = 0; i < count; ++i)
+    fetch(at(i), level);
+}
+
+/// At each position that is a multiple of the group, the rows of a whole group.
+/// Requests that leave together overlap in memory where single ones wait for
+/// the rows between them to be added.
+void RowPrefetch::fetchGroup(Value position, Value lastPosition) {
+  int64_t count = c.lowering.getFarGroup();
+  Value ahead =
+      arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
+  if (count == 1)
+    return fetchIfAny(ahead, count, lastPosition, CacheLevel::second);
+  Value rest = arith::RemUIOp::create(b, position, index(count));
+  Value isFirst =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rest, index(0));
+  auto group = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(group.thenBlock());
+  fetchIfAny(ahead, count, lastPosition, CacheLevel::second);
+}
+
+void RowPrefetch::fetchAhead(Value position, Value lastPosition) {
+  int64_t mostAhead = resolver.getLookAhead();
+  int64_t farthest = c.lowering.getFarDistance() + c.lowering.getFarGroup() - 1;
+  if (c.lowering.getFarDistance() && farthest <= mostAhead)
+    fetchGroup(position, lastPosition);
+  if (!c.lowering.getPrefetchDistance())
+    return;
+  int64_t distance = std::min(c.lowering.getPrefetchDistance(), mostAhead);
+  Value ahead = arith::AddIOp::create(b, position, index(distance));
+  fetchIfAny(ahead, /*count=*/1, lastPosition, CacheLevel::first);
+}

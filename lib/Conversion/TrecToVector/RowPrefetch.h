@@ -1,0 +1,50 @@
+//===- RowPrefetch.h - Fetching rows before they are added ------*- C++ -*-===//
+//
+// A row that is not in the cache is waited for unless it has been asked for
+// early. Kernels ask in two steps, as their lowering says: rows far ahead into
+// the second level of the cache, which takes many requests at once, and rows
+// near into the first:
+//
+//   RowPrefetch prefetch(b, configuration, rows, resolver);
+//   prefetch.fetchAhead(position, lastPosition);
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPREFETCH_H
+#define TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPREFETCH_H
+
+#include "IdResolution.h"
+#include "trec/Conversion/BagConfiguration.h"
+
+namespace mlir::trec {
+
+/// Makes fetches in a kernel, at the builder's insertion point.
+class RowPrefetch {
+public:
+  RowPrefetch(ImplicitLocOpBuilder &builder,
+              const BagConfiguration &configuration, Value rows,
+              IdResolver &resolver)
+      : b(builder), c(configuration), rows(rows), resolver(resolver) {}
+
+  /// Fetches what the lowering wants fetched when the id at `position` is
+  /// added; nothing past the id at `lastPosition`.
+  void fetchAhead(Value position, Value lastPosition);
+
+private:
+  enum class CacheLevel : uint32_t { second = 2, first = 3 };
+
+  void fetch(Value position, CacheLevel level);
+  void fetchIfAny(Value position, int64_t count, Value lastPosition,
+                  CacheLevel level);
+  void fetchGroup(Value position, Value lastPosition);
+  Value index(int64_t value);
+
+  ImplicitLocOpBuilder &b;
+  const BagConfiguration &c;
+  Value rows;
+  IdResolver &resolver;
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPREFETCH_H

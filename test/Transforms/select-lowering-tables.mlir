@@ -1,0 +1,39 @@
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v2 | FileCheck %s --check-prefixes=CHECK,V2
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
+
+// What the tables and the rows decide.
+#layout = #trec.row_layout<header = f16, align = 16>
+!short = !trec.row<32, int4, #layout>
+!packed = !trec.row<128, int2, #layout>
+!long = !trec.row<128, int8, #layout>
+!kjt = !trec.kjt<["f", "g", "h", "i"]>
+!keyed = !trec.keyed_tensor<["f", "g", "h", "i"], [32, 128, 128, 32], f32>
+trec.table @large_short : !trec.table<100000x32, int4, #layout>
+trec.table @unknown : !trec.table<?x128, int2, #layout>
+trec.table @large_long : !trec.table<100000x128, int8, #layout>
+trec.table @small_short : !trec.table<1000x32, int4, #layout>
+
+// Rows of large tables are fetched in two steps, long ones in groups; a number of rows that is not known may be large.
+// Codes are looked up where the CPU permutes as many lanes.
+// CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<32, int4
+// V2-SAME: prefetch_distance = 8, far_distance = 64, fma
+// V3-SAME: prefetch_distance = 8, far_distance = 64>
+// V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
+// CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int2
+// V2-SAME: prefetch_distance = 8, far_distance = 64, fma
+// V3-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
+// V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
+// CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int8
+// CHECK-SAME: prefetch_distance = 8, far_distance = 64, far_group = 4
+// A table that the second level holds needs one step alone.
+// CHECK: trec.embedding_bag_group mean {{.*}} rows !trec.row<32, int4
+// CHECK-SAME: prefetch_distance = 16
+// CHECK-NOT: far_distance
+func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@large_short, "f", 0>] rows !short bounds warning : !kjt, !keyed
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@unknown, "g", 32>] rows !packed bounds warning : !kjt, !keyed
+  %2 = trec.embedding_bag_group sum %kjt into %1 [#trec.bag<@large_long, "h", 160>] rows !long bounds warning : !kjt, !keyed
+  %3 = trec.embedding_bag_group mean %kjt into %2 [#trec.bag<@small_short, "i", 288>] rows !short bounds warning : !kjt, !keyed
+  return %3 : !keyed
+}
