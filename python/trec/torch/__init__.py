@@ -12,10 +12,9 @@ from torchrec.modules.regroup import KTRegroupAsDict
 from trec.compiler import compile as compile_directory
 from trec.errors import ExportError, WeightsError
 from trec.library import open_library
-from trec.spec import SEQUENCE
 from trec.torch.build import Target, build, parts_of, parts_of_files
+from trec.torch.classes import class_for
 from trec.torch.collect import Collection, CollectOptions, collect
-from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.fuse import fuse_regroups
 from trec.torch.kinds import is_collection, is_quantized, walk
 from trec.torch.managed import (
@@ -44,19 +43,9 @@ __all__ = [
 DType = Union[None, str, dict[str, str]]
 
 
-def _class_for(parts: Parts) -> type[CompiledCollection]:
-    is_sequence = parts.interface.spec.kind == SEQUENCE
-    if "_managed_collision_collection" in parts.children:
-        managed = CompiledManagedCollisionEmbeddingCollection, CompiledManagedCollisionEmbeddingBagCollection
-        return managed[0] if is_sequence else managed[1]
-    if "feature_processor" in parts.children:
-        return CompiledFeatureProcessedEmbeddingBagCollection
-    return CompiledEmbeddingCollection if is_sequence else CompiledEmbeddingBagCollection
-
-
 def _compile(found: Collection, target: Target) -> Any:
     parts = parts_of(found, target)
-    result = _class_for(parts).of_parts(parts)
+    result = class_for(parts).of_parts(parts)
     for child in result.modules():
         if not any(child is kept for part in parts.children.values() for kept in part.modules()):
             child.training = found.module.training
@@ -164,4 +153,4 @@ def load(
     if not source.exists():
         raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
     parts = parts_of_files(so, metadata, read_weights(source))
-    return _class_for(parts).of_parts(parts)
+    return class_for(parts).of_parts(parts)
