@@ -9,8 +9,9 @@ from typing import Any, Optional, Union
 import torch
 from torchrec.modules.regroup import KTRegroupAsDict
 
+from trec import refusals
 from trec.compiler import compile as compile_directory
-from trec.errors import ExportError, WeightsError
+from trec.errors import WeightsError
 from trec.library import open_library
 from trec.torch.build import Target, build, parts_of, parts_of_files
 from trec.torch.classes import class_for
@@ -84,7 +85,7 @@ def compile(
         raise ExportError("batches: expected with regroup alone")
     if not is_collection(module):
         list(walk(module))
-        raise ExportError(f"expected an embedding collection, got {type(module).__name__}; use trec.torch.replace")
+        raise refusals.NOT_A_COLLECTION.at("", type=type(module).__name__)
     list(walk(module))
     return _compile(collect(module, "", options), Target(cpu, gpu))
 
@@ -117,7 +118,7 @@ def replace(
             return model
     wanted = {path: module for path, module in walk(model) if dtype is not None or is_quantized(module)}
     if not wanted:
-        raise ExportError(f"{type(model).__name__} holds no quantized collection; quantize it or pass dtype=")
+        raise refusals.NOTHING_QUANTIZED.at("", type=type(model).__name__)
     compiled: dict[int, Any] = {}
     for path, module in wanted.items():
         if id(module) not in compiled:
