@@ -23,10 +23,13 @@ class Refusal:
     def at(self, path: str, table: Optional[str] = None, **values: Any) -> ExportError:
         """The error for the module with this qualified name, empty for the root."""
         place = f"module '{path}'" if path else "module"
-        text = f"{self.reason}; {self.remedy}".format(**values)
-        error = ExportError(f"{place}{f', table {table!r}' if table else ''}: {text}")
+        error = self.at_place(f"{place}{f', table {table!r}' if table else ''}", **values)
         error.table = table
         return error
+
+    def at_place(self, place: str, **values: Any) -> ExportError:
+        """For what is no module: an argument, or a group of a regroup."""
+        return ExportError(f"{place}: " + f"{self.reason}; {self.remedy}".format(**values))
 
     def row(self) -> str:
         """As it stands in the table."""
@@ -150,6 +153,81 @@ MANAGED_PART = Refusal(
     "`trec.export` of a part of managed collision",
     "its {type} maps ids to rows {begin} to {end} of {rows}",
     "export the unsharded, unpruned table",
+)
+
+# Regroup.
+NOT_A_REGROUP = Refusal("`regroup=` of another kind", "expected a KTRegroupAsDict, got {type}", "pass the model's own")
+NOTHING_TO_REGROUP = Refusal(
+    "regroup of no collections", "expected at least one collection to regroup, got none", "pass a list of them"
+)
+NO_GROUPS = Refusal("regroup without groups", "it has no groups", "give it one")
+GROUP_TWICE = Refusal(
+    "regroup with two groups of one name", "two groups are named '{group}', and one would be lost", "rename one"
+)
+GROUP_EMPTY = Refusal("regroup with an empty group", "group '{group}' has no keys", "drop it or give it one")
+REGROUP_OTHER = Refusal(
+    "regroup of another module", "{type} is no embedding collection", "pass the collections alone"
+)
+REGROUP_ROWS = Refusal(
+    "regroup without pooling",
+    "without pooling there is no KeyedTensor to regroup",
+    "use an EmbeddingBagCollection, or leave it out",
+)
+REGROUP_MANAGED = Refusal(
+    "regroup of managed collision",
+    "with the KeyedTensor it returns the remapped features",
+    "use trec.torch.replace, and KTRegroupAsDict behind it",
+)
+REGROUP_BATCHES = Refusal(
+    "`batches=` that does not number the arguments",
+    "expected for each of the {count} collections the argument that it reads, got {batches}",
+    "number them from 0 and without gaps",
+)
+BATCHES_ALONE = Refusal("`batches=` without `regroup=`", "expected with regroup alone", "leave it out")
+KEY_TWICE = Refusal(
+    "regroup of a key that several outputs have",
+    "several outputs of modules {modules} have this key",
+    "rename the features",
+)
+KEY_MISSING = Refusal("regroup of a missing key", "no collection has this key", "use one of {keys}")
+REGROUP_UNUSED = Refusal(
+    "regroup that uses nothing of a collection", "none of its keys is in a group", "leave the collection out"
+)
+REGROUP_BOUNDS = Refusal(
+    "regroup of different bounds checks",
+    "its bounds check is {value}, that of module '0' is {first}",
+    "pass bounds_check=",
+)
+REGROUP_OUTPUTS = Refusal(
+    "regroup of different output types",
+    "its output type is {value}, that of module '0' is {first}",
+    "give all one output type, as TorchRec needs, or set emb_dtype",
+)
+REGROUP_CAST = Refusal(
+    "regroup with a cast other than float32 to float16",
+    "KTRegroupAsDict casts its output from {dtype} to {wanted}",
+    "leave emb_dtype out, or set it to the output type",
+)
+FUSE_UNTRACEABLE = Refusal(
+    "`fuse_regroup` of a model that cannot be traced",
+    "{type} cannot be traced by torch.fx ({error})",
+    "leave out fuse_regroup, or use trec.torch.compile([...], regroup=...) where the model calls its collections",
+)
+FUSE_NOTHING = Refusal("`fuse_regroup` of a model without one", "{type} calls no KTRegroupAsDict", "leave it out")
+FUSE_HIDDEN = Refusal(
+    "`fuse_regroup` of tensors that are not listed",
+    "its KeyedTensors are no list that can be seen",
+    "pass it a list of outputs",
+)
+FUSE_OTHER = Refusal(
+    "`fuse_regroup` of other tensors",
+    "'{node}' is no output of a collection",
+    "regroup outputs of collections alone",
+)
+FUSE_SHARED = Refusal(
+    "`fuse_regroup` of an output that others use",
+    "the output of module '{module}' is also used by others, or it is called again",
+    "leave out fuse_regroup",
 )
 
 REFUSALS: dict[str, Refusal] = {name: value for name, value in list(globals().items()) if isinstance(value, Refusal)}

@@ -82,7 +82,7 @@ def compile(
     if regroup is not None:
         return _compile_regroup(collect_regroup(module, regroup, batches, options), Target(cpu, gpu))
     if batches is not None:
-        raise ExportError("batches: expected with regroup alone")
+        raise refusals.BATCHES_ALONE.at_place("batches")
     if not is_collection(module):
         list(walk(module))
         raise refusals.NOT_A_COLLECTION.at("", type=type(module).__name__)
