@@ -43,7 +43,7 @@ install_python() {
   local requirements=python/requirements.txt
   if [ $torch = OFF ]; then
     requirements=.venv/requirements-without-torch.txt
-    grep -v -E 'torch|fbgemm|tensordict' python/requirements.txt > $requirements
+    grep -v -E 'torch|tensordict' python/requirements-common.txt > $requirements
   fi
   .venv/bin/pip install --disable-pip-version-check --quiet --progress-bar off -r $requirements
   if [ $torch = ON ]; then

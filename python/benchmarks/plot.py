@@ -13,7 +13,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise ToolError("plots need matplotlib: pip install -r python/requirements.txt") from error
+        raise ToolError("plots need matplotlib: pip install -r python/requirements-common.txt") from error
     matplotlib.use("Agg")
     import matplotlib.pyplot
 

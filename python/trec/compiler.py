@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from trec.errors import CompileError, ExportError, InputError, ToolError
+from trec import refusals
+from trec.errors import CompileError, InputError, ToolError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -64,7 +65,7 @@ def _compile_module(module: Any, output: Path, options: list[str], export: dict[
         exported = export_module(module, directory, **export)
         if len(exported) != 1:
             names = ", ".join(f"'{path.relative_to(directory)}'" for path in exported)
-            raise ExportError(f"expected one collection, got a model with {names}, compile them one by one")
+            raise refusals.SEVERAL_COLLECTIONS.at("", names=names)
         run_tool("trec-compile", exported[0], "-o", output, *options)
         if "--weights=external" in options:
             os.replace(exported[0] / "model.safetensors", output.with_suffix(".safetensors"))

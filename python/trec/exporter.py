@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from trec import refusals
 from trec.compiler import run_tool
-from trec.errors import ExportError
 from trec.spec import ModelSpec, RegroupSpec
 from trec.weights_file import Tensor, write_weights
 
@@ -59,7 +59,7 @@ def export(
         write_model(regrouped.spec, regrouped.tensors(), dir)
         return [Path(dir)]
     if batches is not None:
-        raise ExportError("batches: expected with regroup alone")
+        raise refusals.BATCHES_ALONE.at_place("batches")
     found = [with_managed_maps(item) for item in find_collections(module, options)]
     directories = []
     for item in found:

@@ -134,6 +134,35 @@ def quantize_rows(rows: np.ndarray, dtype: str, row_alignment: int = 1, first_ro
     return result
 
 
+def _check_mapping(mapping: np.ndarray) -> None:
+    if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
+        raise QuantizeError(f"expected a map of one row, or -1, for each id, got {mapping.dtype}{list(mapping.shape)}")
+
+
+def pruned_num_embeddings(mapping: np.ndarray) -> int:
+    """The rows that a table has once it is pruned: one more than the map's largest entry.
+
+    TorchRec had a function of this name while it pruned by maps; `mapping[id]` is the row that is left of an id, or -1.
+    """
+    _check_mapping(mapping)
+    return int(mapping.max(initial=-1)) + 1
+
+
+def prune_rows(rows: np.ndarray, mapping: np.ndarray) -> np.ndarray:
+    """The rows that a map from ids keeps, where it says."""
+    _check_mapping(mapping)
+    if len(mapping) != len(rows):
+        raise QuantizeError(f"expected a map of {len(rows)} ids, one for each row, got one of {len(mapping)}")
+    kept = np.flatnonzero(mapping >= 0)
+    counts = np.bincount(mapping[kept], minlength=pruned_num_embeddings(mapping))
+    if (counts != 1).any():
+        row = int((counts != 1).argmax())
+        raise QuantizeError(f"expected one id for each of {len(counts)} rows, row {row} is that of {counts[row]}")
+    result = np.empty((len(counts), *rows.shape[1:]), rows.dtype)
+    result[mapping[kept]] = rows[kept]
+    return result
+
+
 def quantize_chunks(rows: np.ndarray, dtype: str, row_alignment: int = 1) -> Iterator[np.ndarray]:
     """`quantize_rows` in pieces, so that a large table never exists twice."""
     step = max(1, CHUNK_ELEMENTS // max(1, rows.shape[1]))

@@ -226,7 +226,7 @@ def test_json_and_markdown_are_written(written):
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_plot_is_written(written, suffix):
-    pytest.importorskip("matplotlib", reason="plots need matplotlib of python/requirements.txt")
+    pytest.importorskip("matplotlib", reason="plots need matplotlib of python/requirements-common.txt")
     from benchmarks.plot import write_plot
 
     folder, _ = written

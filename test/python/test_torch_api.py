@@ -1,6 +1,7 @@
 """What a compiled module answers, against the module that it stands for; and TorchRec's ways to a quantized module."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -18,7 +19,13 @@ from conftest import (
     sequence_configs,
 )
 from torch.ao import quantization
-from torchrec.inference.modules import quantize_embeddings, quantize_inference_model, set_pruning_data
+from torchrec.inference.modules import (
+    assign_weights_to_tbe,
+    get_table_to_weights_from_tbe,
+    quantize_embeddings,
+    quantize_inference_model,
+    set_pruning_data,
+)
 from torchrec.modules.embedding_configs import DataType, QuantConfig
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
 from torchrec.modules.embedding_modules import (
@@ -262,6 +269,23 @@ def test_marks_of_a_float_module_count(kind):
     if kind != "sequence":
         ads = compiled.embedding_bag_configs()[0]
         assert (ads.num_embeddings, ads.num_embeddings_post_pruning) == (40, 17)
+
+
+WAYS = {"itself": lambda m: m, "deepcopy": copy.deepcopy, "pickle": lambda m: pickle.loads(pickle.dumps(m))}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_weights_through_registered_batches(kind, way):
+    """TorchRec's helpers find FBGEMM's modules in a compiled one, and what they write is looked up."""
+    keys = KEYS_OF[kind]
+    module, other = (KINDS[kind](register_tbes=True) for _ in range(2))
+    for weights in get_table_to_weights_from_tbe(other).values():
+        weights[0].copy_(weights[0].flip(0))
+    compiled = WAYS[way](trec.torch.compile(module))
+    assert list(get_table_to_weights_from_tbe(compiled)) == list(get_table_to_weights_from_tbe(module))
+    assign_weights_to_tbe(compiled, get_table_to_weights_from_tbe(other))
+    same_results(kind, compiled(make_kjt(keys)), other(make_kjt(keys)))
 
 
 def test_pruned_to_more_rows_than_there_are(tmp_path):

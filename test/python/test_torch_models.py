@@ -1,11 +1,13 @@
-"""Whole models with compiled collections: DLRM, sequences into attention, and outputs regrouped."""
+"""Whole models with compiled collections: DLRM, DeepFM, sequences into attention, and outputs regrouped."""
 
 import copy
+import pickle
 
 import pytest
 import torch
 from conftest import configs, make_kjt, make_quantized
 from torchrec.inference.modules import quantize_inference_model
+from torchrec.models.deepfm import SimpleDeepFMNN
 from torchrec.models.dlrm import DLRM, DLRM_DCN
 from torchrec.modules.embedding_configs import EmbeddingBagConfig, EmbeddingConfig
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
@@ -34,17 +36,8 @@ def dlrm_dcn():
     return DLRM_DCN(float_bags(), 13, [32, 16], [20, 5, 1], dcn_num_layers=2, dcn_low_rank_dim=8)
 
 
-@pytest.mark.parametrize("make", [dlrm, dlrm_dcn])
-@pytest.mark.parametrize("batch", [1, 64])
-def test_dlrm(make, batch):
-    torch.manual_seed(0)
-    quantized = quantize_inference_model(make().eval())
-    compiled = trec.torch.replace(copy.deepcopy(quantized))
-    assert isinstance(compiled.sparse_arch.embedding_bag_collection, trec.torch.CompiledEmbeddingBagCollection)
-    dense, sparse = torch.rand(batch, 13), make_kjt(FEATURES, batch)
-    with torch.inference_mode():
-        got, expected = compiled(dense, sparse), quantized(dense, sparse)
-    assert got.shape == (batch, 1) and torch.equal(got, expected)
+def deep_fm():
+    return SimpleDeepFMNN(13, float_bags(), hidden_layer_size=20, deep_fm_dimension=5)
 
 
 class Attention(torch.nn.Module):
@@ -74,16 +67,61 @@ class Attention(torch.nn.Module):
         return self.over(torch.cat([attended, place], dim=2)[:, 0])
 
 
-@pytest.mark.parametrize("batch", [1, 33])
-def test_sequences_into_attention(batch):
+MODELS = {"dlrm": dlrm, "dlrm_dcn": dlrm_dcn, "deep_fm": deep_fm, "attention": Attention}
+
+
+def inputs(name, batch, seed):
+    random = torch.Generator().manual_seed(seed)
+    if name == "attention":
+        return [make_kjt(["history", "candidate", "place"], batch, seed)]
+    # Keys in another order than the model's, with one that it does not know.
+    return torch.rand(batch, 13, generator=random), make_kjt(["f2", "other", "f0", "f1"], batch, seed)
+
+
+@pytest.fixture(params=MODELS)
+def pair(request):
+    """The name, the quantized model, and the same with compiled collections."""
     torch.manual_seed(0)
-    quantized = quantize_inference_model(Attention().eval())
-    compiled = trec.torch.replace(copy.deepcopy(quantized))
-    assert type(compiled.sequences) is trec.torch.CompiledEmbeddingCollection
-    features = make_kjt(["history", "candidate", "place"], batch)
+    quantized = quantize_inference_model(MODELS[request.param]().eval())
+    return request.param, quantized, trec.torch.replace(copy.deepcopy(quantized))
+
+
+def assert_same_on_batches(name, got, expected):
     with torch.inference_mode():
-        got, expected = compiled(features), quantized(features)
-    assert got.shape == (batch, 1) and torch.equal(got, expected)
+        for seed, batch in enumerate([1, 33, 2, 64, 33]):
+            result = got(*inputs(name, batch, seed))
+            assert result.shape[0] == batch and torch.equal(result, expected(*inputs(name, batch, seed)))
+
+
+def test_same_outputs(pair):
+    name, quantized, compiled = pair
+    kinds = {type(module).__name__ for module in compiled.modules()}
+    assert ("CompiledEmbeddingCollection" if name == "attention" else "CompiledEmbeddingBagCollection") in kinds
+    assert not any(kind.startswith("Embedding") for kind in kinds)
+    assert_same_on_batches(name, compiled, quantized)
+    assert list(compiled.state_dict()) == list(quantized.state_dict())
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"])
+def test_copies(pair, way):
+    """A copy is independent of the model that it was made of."""
+    name, quantized, compiled = pair
+    twin = way(compiled)
+    for tensor in compiled.state_dict().values():
+        tensor.zero_()
+    assert_same_on_batches(name, twin, quantized)
+
+
+def test_state_dict_of_the_quantized_model(pair):
+    name, quantized, compiled = pair
+    other = copy.deepcopy(quantized)
+    with torch.no_grad():
+        for key, tensor in other.state_dict().items():
+            # What else registered TBEs have says where the rows lie.
+            if ".tbes." not in key:
+                tensor.copy_(tensor.flip(0))
+    compiled.load_state_dict(other.state_dict())
+    assert_same_on_batches(name, compiled, other)
 
 
 @pytest.fixture

@@ -292,7 +292,7 @@ def half(module=make_weighted):
     "make, message",
     [
         (lambda: ([make_quantized()], GROUPS), "regroup: expected a KTRegroupAsDict, got list"),
-        (lambda: ([], regroup()), "at least one collection"),
+        (lambda: ([], regroup()), "regroup: expected at least one collection"),
         (lambda: ([torch.nn.Linear(1, 1)], regroup()), "module '0': Linear is no embedding collection; pass the"),
         (
             lambda: ([make_quantized(), make_sequence()], regroup()),

@@ -7,18 +7,17 @@ model is counted by the model's own counters, so that a test that passes can be 
 import abc
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import torch
+from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
+import trec.torch
 import trec.torch.build as build
-from trec.torch.kinds import QuantBags, QuantProcessed, QuantSequence
-from trec.torch.module import CompiledEmbeddingBagCollection
-from trec.torch.processed import CompiledFeatureProcessedEmbeddingBagCollection
-from trec.torch.sequence import CompiledEmbeddingCollection
+from trec.torch import kinds
 
 # They take the originals by name when they are imported, so they must be there before `install` looks around.
 _USERS = (
@@ -35,14 +34,17 @@ _META = torch.device("meta")
 
 @dataclass
 class Uses:
-    """Compiled modules made, and calls of the models inside, since `take` was called last."""
+    """Compiled modules asked for and made, calls of the models inside, and originals on the meta device, where there is
+    nothing to compile: since `take` was called last."""
 
+    asked: int = 0
     modules: int = 0
     forwards: int = 0
+    on_meta: int = 0
 
     def take(self) -> "Uses":
-        taken = Uses(self.modules, self.forwards)
-        self.modules = self.forwards = 0
+        taken = replace(self)
+        self.asked = self.modules = self.forwards = self.on_meta = 0
         return taken
 
 
@@ -54,11 +56,13 @@ class _Substitute(abc.ABCMeta):
 
     def __call__(cls: Any, *args: Any, **kwargs: Any) -> Any:
         if _META in [*args, *kwargs.values()]:
+            USES.on_meta += 1
             return cls.original(*args, **kwargs)
+        USES.asked += 1
         return super().__call__(*args, **kwargs)
 
     def __instancecheck__(cls: Any, instance: Any) -> bool:
-        return super().__instancecheck__(instance) or isinstance(instance, cls.original)
+        return isinstance(instance, (cls.compiled, cls.original))
 
 
 class _Counted:
@@ -70,7 +74,8 @@ class _Counted:
         super()._set_up(parts)  # type: ignore[misc]
         USES.modules += 1
 
-    def forward(self, features: Any) -> Any:
+    # Annotated as the original for torch.jit.script, which gets the graph of it.
+    def forward(self, features: KeyedJaggedTensor):  # type: ignore[no-untyped-def]
         before = self.counters()["forwards"]  # type: ignore[attr-defined]
         result = super().forward(features)  # type: ignore[misc]
         USES.forwards += self.counters()["forwards"] - before  # type: ignore[attr-defined]
@@ -79,27 +84,21 @@ class _Counted:
     @classmethod
     def from_float(cls, module: Any, use_precomputed_fake_quant: bool = False) -> Any:
         if any(tensor.is_meta for tensor in module.state_dict().values()):
+            USES.on_meta += 1
             return cls.original.from_float(module)
-        quantized = cls.original.from_float(module)
-        result = cls.of_parts(build.parts_of_module(quantized))  # type: ignore[attr-defined]
-        if result.register_tbes:
-            result.tbes = quantized.tbes
-        return result
+        USES.asked += 1
+        return super().from_float(module)  # type: ignore[misc]
 
 
-class Bags(_Counted, CompiledEmbeddingBagCollection, metaclass=_Substitute):
-    original = QuantBags
+def _substitute(original: type, compiled: type) -> type:
+    attributes = {"__module__": __name__, "original": original, "compiled": compiled}
+    return _Substitute(original.__name__, (_Counted, compiled), attributes)
 
 
-class Sequence(_Counted, CompiledEmbeddingCollection, metaclass=_Substitute):
-    original = QuantSequence
-
-
-class Processed(_Counted, CompiledFeatureProcessedEmbeddingBagCollection, metaclass=_Substitute):
-    original = QuantProcessed
-
-
-SUBSTITUTES = {kind.original: kind for kind in (Bags, Sequence, Processed)}
+SUBSTITUTES = {
+    original: _substitute(original, getattr(trec.torch, f"Compiled{original.__name__.removeprefix('Quant')}"))
+    for original in kinds.QUANTIZED
+}
 
 
 def _remember_libraries() -> None:

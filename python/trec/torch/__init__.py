@@ -9,13 +9,13 @@ from typing import Any, Optional, Union
 import torch
 from torchrec.modules.regroup import KTRegroupAsDict
 
+from trec import refusals
 from trec.compiler import compile as compile_directory
-from trec.errors import ExportError, WeightsError
+from trec.errors import WeightsError
 from trec.library import open_library
-from trec.spec import SEQUENCE
 from trec.torch.build import Target, build, parts_of, parts_of_files
+from trec.torch.classes import class_for
 from trec.torch.collect import Collection, CollectOptions, collect
-from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.fuse import fuse_regroups
 from trec.torch.kinds import is_collection, is_quantized, walk
 from trec.torch.managed import (
@@ -44,19 +44,9 @@ __all__ = [
 DType = Union[None, str, dict[str, str]]
 
 
-def _class_for(parts: Parts) -> type[CompiledCollection]:
-    is_sequence = parts.interface.spec.kind == SEQUENCE
-    if "_managed_collision_collection" in parts.children:
-        managed = CompiledManagedCollisionEmbeddingCollection, CompiledManagedCollisionEmbeddingBagCollection
-        return managed[0] if is_sequence else managed[1]
-    if "feature_processor" in parts.children:
-        return CompiledFeatureProcessedEmbeddingBagCollection
-    return CompiledEmbeddingCollection if is_sequence else CompiledEmbeddingBagCollection
-
-
 def _compile(found: Collection, target: Target) -> Any:
     parts = parts_of(found, target)
-    result = _class_for(parts).of_parts(parts)
+    result = class_for(parts).of_parts(parts)
     for child in result.modules():
         if not any(child is kept for part in parts.children.values() for kept in part.modules()):
             child.training = found.module.training
@@ -92,10 +82,10 @@ def compile(
     if regroup is not None:
         return _compile_regroup(collect_regroup(module, regroup, batches, options), Target(cpu, gpu))
     if batches is not None:
-        raise ExportError("batches: expected with regroup alone")
+        raise refusals.BATCHES_ALONE.at_place("batches")
     if not is_collection(module):
         list(walk(module))
-        raise ExportError(f"expected an embedding collection, got {type(module).__name__}; use trec.torch.replace")
+        raise refusals.NOT_A_COLLECTION.at("", type=type(module).__name__)
     list(walk(module))
     return _compile(collect(module, "", options), Target(cpu, gpu))
 
@@ -128,7 +118,7 @@ def replace(
             return model
     wanted = {path: module for path, module in walk(model) if dtype is not None or is_quantized(module)}
     if not wanted:
-        raise ExportError(f"{type(model).__name__} holds no quantized collection; quantize it or pass dtype=")
+        raise refusals.NOTHING_QUANTIZED.at("", type=type(model).__name__)
     compiled: dict[int, Any] = {}
     for path, module in wanted.items():
         if id(module) not in compiled:
@@ -164,4 +154,4 @@ def load(
     if not source.exists():
         raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
     parts = parts_of_files(so, metadata, read_weights(source))
-    return _class_for(parts).of_parts(parts)
+    return class_for(parts).of_parts(parts)

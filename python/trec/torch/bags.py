@@ -3,6 +3,7 @@
 Also how rows travel: tables of one TorchRec module share one storage, which must be written once.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -52,4 +53,13 @@ def unpack_rows(packed: dict[str, Any]) -> dict[str, torch.Tensor]:
     result = {}
     for name, (index, offset, shape) in packed["places"].items():
         result[name] = packed["storages"][index][offset : offset + shape[0] * shape[1]].view(shape)
+    return result
+
+
+def rows_of_tbes(tbes: Iterable[Any]) -> dict[str, torch.Tensor]:
+    """Views of the rows of each table in FBGEMM's modules of lookups."""
+    result = {}
+    for tbe in tbes:
+        stored = tbe.split_embedding_weights_with_scale_bias(split_scale_bias_mode=0)
+        result.update({specification[0]: rows for specification, (rows, _, _) in zip(tbe.embedding_specs, stored)})
     return result

@@ -86,14 +86,13 @@ def _interface(found: Collection) -> Interface:
         row_alignment=found.tables[0].spec.row_alignment,
         marks={name: getattr(owner, name) for name in _MARKS if hasattr(owner, name)},
         need_indices=is_sequence(owner) and owner.need_indices(),
-        tbe_buffers=[dict(tbe.state_dict(keep_vars=True)) for tbe in getattr(owner, "tbes", [])],
     )
 
 
 def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
     rows = {table.spec.name: table.stored() for table in found.tables}
     so = build(found.spec, target or Target())
-    return Parts(so, _interface(found), rows, _children_of(found.module), _maps_of(found.tables))
+    return Parts(so, _interface(found), rows, _children_of(found.module), _maps_of(found.tables), _tbes_of([found]))
 
 
 def _children_of(module: Any) -> dict[str, torch.nn.Module]:
@@ -106,6 +105,10 @@ def _children_of(module: Any) -> dict[str, torch.nn.Module]:
 
 def _maps_of(tables: list[Table]) -> dict[str, torch.Tensor]:
     return {table.map.spec.name: table.map.entries for table in tables if table.map}
+
+
+def _tbes_of(found: list[Collection]) -> list[torch.nn.Module]:
+    return [tbe for part in found for tbe in getattr(tables_module(part.module), "tbes", [])]
 
 
 def parts_of_module(module: Any) -> Parts:
@@ -128,9 +131,10 @@ def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) 
     )  # fmt: skip
     interface = _interface(dataclasses.replace(found[0], spec=spec))
     interface.configs = tables
-    interface.tbe_buffers = [buffers for part in found for buffers in _interface(part).tbe_buffers]
     rows = {name: table.stored() for name, table in merged.items()}
-    return Parts(build(spec, Target()), interface, rows, maps=_maps_of(list(merged.values())))
+    return Parts(
+        build(spec, Target()), interface, rows, maps=_maps_of(list(merged.values())), tbes=_tbes_of(found)
+    )
 
 
 def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) -> Parts:

@@ -5,14 +5,13 @@ from typing import Any, Optional
 
 import torch
 
-from trec.errors import ExportError
+from trec import refusals
 from trec.spec import BAGS, SEQUENCE, ModelSpec, PositionWeightsSpec, outputs_in_order
 from trec.torch.kinds import (
     is_managed,
     is_processed,
     is_quantized,
     is_sequence,
-    refusal,
     tables_module,
     walk,
 )
@@ -48,8 +47,7 @@ class Collection:
         """What the weights file holds."""
         if is_processed(self.module) and not self.positions:
             kind = type(processor_of(self.module)).__name__
-            remedy = "use trec.torch.compile or replace, or position weights of every feature"
-            raise refusal(self.path, None, f"its feature processor {kind} runs in Python", remedy)
+            raise refusals.PROCESSOR.at(self.path, type=kind)
         parameters = [
             Parameter(weights.name, self.positions[weights.feature].tensor.numpy())
             for weights in self.spec.position_weights
@@ -73,10 +71,10 @@ def processor_of(module: Any) -> Any:
 
 def find_collections(module: torch.nn.Module, options: CollectOptions) -> list[Collection]:
     if not isinstance(module, torch.nn.Module):
-        raise ExportError(f"expected a torch.nn.Module, got {type(module).__name__}; pass the model itself")
+        raise refusals.NOT_A_MODULE.at("", type=type(module).__name__)
     found = [collect(item, path, options) for path, item in walk(module)]
     if not found:
-        raise refusal("", None, f"{type(module).__name__} holds no embedding collection", "pass a model with one")
+        raise refusals.NO_COLLECTION.at("", type=type(module).__name__)
     return found
 
 
@@ -91,7 +89,7 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
     else:
         tables = float_tables(module, path, options)
     if not tables:
-        raise refusal(path, None, "it has no tables", "give it one")
+        raise refusals.NO_TABLES.at(path)
     spec = ModelSpec(
         tables=[table.spec for table in tables],
         name=path.rpartition(".")[2] or "model",
@@ -124,16 +122,13 @@ def _output_name(module: Any, path: str, options: CollectOptions) -> str:
     if not is_quantized(module):
         name = options.output_dtype or "float32"
         if name not in OUTPUT_DTYPES:
-            raise refusal(path, None, f"output_dtype '{name}'", f"expected one of {', '.join(OUTPUT_DTYPES)}")
+            raise refusals.OUTPUT_UNKNOWN.at(path, dtype=name, types=", ".join(OUTPUT_DTYPES))
         return name
     dtype = module.output_dtype()
     if dtype not in OUTPUT_NAMES:
-        reason = f"output type {dtype}, for which FBGEMM's bags are undefined"
-        if is_sequence(module):
-            reason = f"output type {dtype}, which hands out stored rows"
-        raise refusal(path, None, reason, "use float32, float16 or bfloat16")
+        refused = refusals.OUTPUT_OF_ROWS if is_sequence(module) else refusals.OUTPUT_OF_BAGS
+        raise refused.at(path, dtype=dtype)
     name = OUTPUT_NAMES[dtype]
     if options.output_dtype not in (None, name):
-        reason = f"its outputs are {name} already, output_dtype is '{options.output_dtype}'"
-        raise refusal(path, None, reason, "leave output_dtype out or pass the float module")
+        raise refusals.OUTPUT_CONFLICT.at(path, dtype=name, requested=options.output_dtype)
     return name

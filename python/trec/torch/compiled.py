@@ -10,18 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Optional
 
 import torch
+from torchrec.fx import symbolic_trace
 from torchrec.types import ModuleNoCopyMixin
 
 from trec import abi
 from trec.errors import TrecError
 from trec.library import CallBuffer, Handle, Library, Options, Weights, library_from_bytes
 from trec.spec import ModelSpec
-from trec.torch.bags import make_bags, pack_rows, unpack_rows
+from trec.torch.bags import make_bags, pack_rows, rows_of_tbes, unpack_rows
 from trec.torch.batch import Batch, BatchReader
 from trec.torch.collect import OUTPUT_DTYPES
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
 _pack_into = abi.FORWARD_ARGS.pack_into
+# Attributes of a module that was traced as a root: the library as a tensor, and the tracer's names for tensors.
+TRACED = ("_library_tensor", "_tensor_constant")
 _new = object.__new__
 _get_num_threads = torch.get_num_threads
 
@@ -35,7 +38,6 @@ class Interface:
     is_split: bool = False
     row_alignment: int = 16
     need_indices: bool = False
-    tbe_buffers: list[dict[str, torch.Tensor]] = field(default_factory=list)
     marks: dict[str, Any] = field(default_factory=dict)
 
 
@@ -49,6 +51,8 @@ class Parts:
     # Modules of the original that stay in Python, by the names that they have there.
     children: dict[str, torch.nn.Module] = field(default_factory=dict)
     maps: dict[str, torch.Tensor] = field(default_factory=dict)
+    # FBGEMM's modules, where the original has them for children. The rows are views of their memory.
+    tbes: list[torch.nn.Module] = field(default_factory=list)
 
 
 class _Runtime(NamedTuple):
@@ -87,13 +91,15 @@ class CompiledCollection(ModuleNoCopyMixin):
         dims = {table.name: table.embedding_dim for table in spec.tables}
         self._length_per_key = [dims[output.table] for output in spec.outputs]
         self.row_alignment = parts.interface.row_alignment
-        self.register_tbes = bool(parts.interface.tbe_buffers)
+        self.register_tbes = bool(parts.tbes)
         self.__dict__.update(parts.interface.marks)
         # Both torch.fx's and torchrec.fx's tracers take a module of a torch.nn file for a leaf, and have no other mark
         # that a module can set for itself. Pickle looks at the class, which keeps its real file.
         self.__dict__["__module__"] = "torch.nn.modules.trec"
         self.register_load_state_dict_post_hook(_after_load_state_dict)
         self._kept = list(parts.children)
+        if self.register_tbes:
+            self.tbes = torch.nn.ModuleList(parts.tbes)
         for name, child in parts.children.items():
             self.add_module(name, child)
         self._attach()
@@ -101,13 +107,10 @@ class CompiledCollection(ModuleNoCopyMixin):
     def _attach(self, library: Optional[Library] = None) -> None:
         """Makes everything that is not carried by a copy: buffers, and what runs the model."""
         # Children come in the original's order.
-        kept = {name: self._modules.pop(name) for name in self._kept}
         bags = make_bags(self._interface.spec.tables, self._rows, self._interface.is_split)
-        self.add_module(self._rows_name, bags)
-        if self.register_tbes:
-            self.tbes = torch.nn.ModuleList(_holder(buffers) for buffers in self._interface.tbe_buffers)
-        for name, child in kept.items():
-            self.add_module(name, child)
+        carried = {name: child for name, child in self._modules.items() if name != self._rows_name}
+        self._modules.clear()
+        self._modules.update({self._rows_name: bags, **carried})
         self._own_buffers = {name: dict(bag._buffers) for name, bag in bags.items()}
         library = library or library_from_bytes(self._so)
         self._runtime = _Runtime(library, {}, {}, [], CallBuffer(library.num_outputs), self._output_template())
@@ -222,9 +225,13 @@ class CompiledCollection(ModuleNoCopyMixin):
         state = dict(self.__dict__)
         for name in ("_runtime", "_forward_function", "_reader", "_read", "_binding", "_own_buffers"):
             del state[name]
-        made = (self._rows_name, "tbes")
-        state["_modules"] = {name: child for name, child in self._modules.items() if name not in made}
-        return state
+        state["_modules"] = {name: child for name, child in self._modules.items() if name != self._rows_name}
+        # What tracing leaves behind.
+        return {name: value for name, value in state.items() if not name.startswith(TRACED)}
+
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        """What torch.jit.script takes in the module's place."""
+        return symbolic_trace(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         result = _new(type(self))
@@ -236,25 +243,18 @@ class CompiledCollection(ModuleNoCopyMixin):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self._carried()
-        state["_rows"] = pack_rows(self._rows)
+        state["_rows"] = None if self.register_tbes else pack_rows(self._rows)
         # Without the rest of the memory that they are views of.
         state["_maps"] = {name: tensor.clone() for name, tensor in self._maps.items()}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({**state, "_rows": unpack_rows(state["_rows"])})
+        tbes = state["_modules"].get("tbes")
+        super().__setstate__({**state, "_rows": rows_of_tbes(tbes) if tbes else unpack_rows(state["_rows"])})
         self._attach()
 
     def _get_name(self) -> str:
         return type(self).__name__
-
-
-def _holder(buffers: dict[str, torch.Tensor]) -> torch.nn.Module:
-    """Stands for a registered TBE in the state_dict."""
-    module = torch.nn.Module()
-    for name, tensor in buffers.items():
-        module.register_buffer(name, tensor)
-    return module
 
 
 def _after_load_state_dict(module: CompiledCollection, incompatible_keys: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torchrec.modules.regroup import KTRegroupAsDict
 
-from trec.errors import ExportError
-from trec.torch.kinds import is_collection, refusal
+from trec import refusals
+from trec.torch.kinds import is_collection
 
 # From collections, the regroup, and the argument that each collection reads, to the module that replaces them.
 MakeModule = Callable[[list[Any], KTRegroupAsDict, list[int]], torch.nn.Module]
@@ -29,10 +29,8 @@ def _trace(model: torch.nn.Module) -> torch.fx.GraphModule:
         graph = tracer.trace(model)
     # What fails is the model's own code.
     except Exception as error:
-        raise ExportError(
-            f"{type(model).__name__} cannot be traced by torch.fx ({type(error).__name__}: {error}); leave out "
-            f"fuse_regroup, or use trec.torch.compile([...], regroup=...) where the model calls its collections"
-        ) from error
+        text = f"{type(error).__name__}: {error}"
+        raise refusals.FUSE_UNTRACEABLE.at_place("fuse_regroup", type=type(model).__name__, error=text) from error
     return torch.fx.GraphModule(tracer.root, graph)
 
 
@@ -41,16 +39,15 @@ def _collections_of(traced: torch.fx.GraphModule, regroup: torch.fx.Node) -> lis
     path = str(regroup.target)
     operands = regroup.args[0] if regroup.args else regroup.kwargs["keyed_tensors"]
     if not isinstance(operands, (list, tuple)):
-        raise refusal(path, None, "its KeyedTensors are no list that can be seen", "pass it a list of outputs")
+        raise refusals.FUSE_HIDDEN.at(path)
     for node in operands:
         is_call = isinstance(node, torch.fx.Node) and node.op == "call_module"
         if not is_call or not is_collection(traced.get_submodule(str(node.target))):
-            raise refusal(path, None, f"'{node}' is no output of a collection", "regroup outputs of collections alone")
+            raise refusals.FUSE_OTHER.at(path, node=node)
         calls = [other for other in traced.graph.nodes if other.op == "call_module" and other.target == node.target]
         users = [user for call in calls for user in call.users]
         if len(users) != 1 or len(calls) != 1:
-            reason = f"the output of module '{node.target}' is also used by others, or it is called again"
-            raise refusal(path, None, reason, "leave out fuse_regroup")
+            raise refusals.FUSE_SHARED.at(path, module=node.target)
     return list(operands)
 
 
@@ -63,7 +60,7 @@ def fuse_regroups(model: torch.nn.Module, make: MakeModule) -> torch.fx.GraphMod
         if node.op == "call_module" and type(traced.get_submodule(str(node.target))) is KTRegroupAsDict
     ]
     if not regroups:
-        raise ExportError(f"fuse_regroup: {type(model).__name__} calls no KTRegroupAsDict; leave it out")
+        raise refusals.FUSE_NOTHING.at_place("fuse_regroup", type=type(model).__name__)
     fused = []
     for regroup in regroups:
         calls = _collections_of(traced, regroup)

@@ -1,15 +1,10 @@
-"""Which modules trec compiles and which it refuses, with the reason and the remedy.
-
-Everything that trec cannot compile is refused before a byte is written, with the module's qualified name and the table
-where there is one. Among it are the modules on which TorchRec itself gives quiet nonsense, such as bags with int8
-output.
-"""
+"""Which modules trec compiles: the kinds of collections, and how they are found in a model."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, Optional
 
 import torch
+from torchrec.distributed.types import ShardedModule
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
 from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
 from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection as FloatProcessed
@@ -21,23 +16,13 @@ from torchrec.quant.embedding_modules import FeatureProcessedEmbeddingBagCollect
 from torchrec.quant.embedding_modules import QuantManagedCollisionEmbeddingBagCollection as QuantManagedBags
 from torchrec.quant.embedding_modules import QuantManagedCollisionEmbeddingCollection as QuantManagedSequence
 
-from trec.errors import ExportError
+from trec import refusals
+from trec.refusals import Refusal
 
 FLOAT = (FloatBags, FloatSequence, FloatProcessed, FloatManagedBags, FloatManagedSequence)
 QUANTIZED = (QuantBags, QuantSequence, QuantProcessed, QuantManagedBags, QuantManagedSequence)
 SEQUENCES = (FloatSequence, QuantSequence, FloatManagedSequence, QuantManagedSequence)
 MANAGED = (FloatManagedBags, FloatManagedSequence, QuantManagedBags, QuantManagedSequence)
-
-_REFUSED: list[tuple[str, str, tuple[str, str]]] = [
-    ("torchrec.distributed.types", "ShardedModule", ("is sharded", "compile the unsharded module")),
-]
-
-
-def refusal(path: str, table: Optional[str], reason: str, remedy: str) -> ExportError:
-    place = f"module '{path}'" if path else "module"
-    error = ExportError(f"{place}{f', table {table!r}' if table else ''}: {reason}; {remedy}")
-    error.table = table
-    return error
 
 
 def is_collection(module: Any) -> bool:
@@ -73,14 +58,10 @@ def configs_of(module: Any) -> list[Any]:
     return owner.embedding_configs() if is_sequence(module) else owner.embedding_bag_configs()
 
 
-def _refusal_of_type(module: torch.nn.Module) -> Optional[tuple[str, str]]:
-    for place, name, (reason, remedy) in _REFUSED:
-        kind = getattr(import_module(place), name, None)
-        if kind is not None and isinstance(module, kind):
-            return f"{type(module).__name__} {reason}", remedy
-    if isinstance(module, FLOAT + QUANTIZED):
-        return f"{type(module).__name__} is a subclass whose forward may differ", "compile a plain collection"
-    return None
+def _refusal_of_type(module: torch.nn.Module) -> Optional[Refusal]:
+    if isinstance(module, ShardedModule):
+        return refusals.SHARDED
+    return refusals.SUBCLASS if isinstance(module, FLOAT + QUANTIZED) else None
 
 
 def walk(module: torch.nn.Module, path: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
@@ -88,12 +69,11 @@ def walk(module: torch.nn.Module, path: str = "") -> Iterator[tuple[str, torch.n
     if is_collection(module):
         inner = tables_module(module)
         if inner is not module and type(inner) not in (FloatBags, FloatSequence):
-            unknown = (f"{type(inner).__name__} is not known", "compile a plain collection")
-            raise refusal(path, None, *(_refusal_of_type(inner) or unknown))
+            raise (_refusal_of_type(inner) or refusals.UNKNOWN_INSIDE).at(path, type=type(inner).__name__)
         yield path, module
         return
     refused = _refusal_of_type(module)
     if refused:
-        raise refusal(path, None, *refused)
+        raise refused.at(path, type=type(module).__name__)
     for name, child in module.named_children():
         yield from walk(child, f"{path}.{name}" if path else name)

@@ -10,6 +10,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 from trec.errors import InputError
 from trec.torch.batch import inverse_rows, is_strided, pad, pick_rows, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.graph import trace_bags
 from trec.torch.kinds import QuantBags
 
 _new = object.__new__
@@ -72,6 +73,8 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
 
     def _forward_strided(self, features: KeyedJaggedTensor) -> KeyedTensor:
         """What TorchRec's float module gives for keys of different batch sizes."""
+        if isinstance(features, torch.fx.Proxy):
+            return trace_bags(self, features)
         strides = strides_of(features)
         pooled = self._pool(pad(features, strides))
         # A key that is there twice counts where it is first.

@@ -8,10 +8,10 @@ import torch
 from torchrec.modules.embedding_configs import DataType
 from torchrec.modules.regroup import KTRegroupAsDict
 
-from trec.errors import ExportError
+from trec import refusals
 from trec.spec import ModelSpec, OutputSpec, PositionWeightsSpec, RegroupSpec
 from trec.torch.collect import Collection, CollectOptions, collect
-from trec.torch.kinds import is_collection, is_managed, is_processed, is_sequence, refusal, walk
+from trec.torch.kinds import is_collection, is_managed, is_processed, is_sequence, walk
 from trec.weights_file import Parameter, TableRows, Tensor
 
 _EMB_DTYPES = {DataType.FP32: "float32", DataType.FP16: "float16", DataType.BF16: "bfloat16"}
@@ -44,7 +44,7 @@ def collect_regroup(
 ) -> Regroup:
     """Refuses what the model cannot be, or what TorchRec leaves undefined."""
     if type(regroup) is not KTRegroupAsDict:
-        raise ExportError(f"regroup: expected a KTRegroupAsDict, got {type(regroup).__name__}")
+        raise refusals.NOT_A_REGROUP.at_place("regroup", type=type(regroup).__name__)
     groups = _groups_of(regroup)
     found = [_collect(module, str(index), options) for index, module in enumerate(_as_list(modules))]
     arguments = _arguments(batches, len(found))
@@ -53,7 +53,7 @@ def collect_regroup(
     names = _rename(specs)
     spec = RegroupSpec(
         specs, _model_batches(found, arguments), groups, output_dtype=_output_dtype(found, regroup),
-        bounds_check=_agreed("bounds check", found, [item.spec.bounds_check for item in found], "pass bounds_check="),
+        bounds_check=_agreed(found, [item.spec.bounds_check for item in found], refusals.REGROUP_BOUNDS),
     )  # fmt: skip
     return Regroup(spec, found, arguments, names)
 
@@ -61,19 +61,19 @@ def collect_regroup(
 def _as_list(modules: Any) -> list[Any]:
     result = list(modules) if isinstance(modules, (list, tuple, torch.nn.ModuleList)) else [modules]
     if not result:
-        raise ExportError("expected at least one collection to regroup, got none")
+        raise refusals.NOTHING_TO_REGROUP.at_place("regroup")
     return result
 
 
 def _groups_of(regroup: KTRegroupAsDict) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     if not regroup._keys:
-        raise ExportError("KTRegroupAsDict: it has no groups; give it one")
+        raise refusals.NO_GROUPS.at_place("KTRegroupAsDict")
     for name, keys in zip(regroup._keys, regroup._groups):
         if name in groups:
-            raise ExportError(f"KTRegroupAsDict: two groups are named '{name}', and one would be lost; rename one")
+            raise refusals.GROUP_TWICE.at_place("KTRegroupAsDict", group=name)
         if not keys:
-            raise ExportError(f"KTRegroupAsDict: group '{name}' has no keys; drop it or give it one")
+            raise refusals.GROUP_EMPTY.at_place("KTRegroupAsDict", group=name)
         groups[name] = list(keys)
     return groups
 
@@ -82,13 +82,11 @@ def _collect(module: Any, path: str, options: CollectOptions) -> Collection:
     if isinstance(module, torch.nn.Module):
         list(walk(module, path))
     if not is_collection(module):
-        raise refusal(path, None, f"{type(module).__name__} is no embedding collection", "pass the collections alone")
+        raise refusals.REGROUP_OTHER.at(path, type=type(module).__name__)
     if is_sequence(module):
-        remedy = "use an EmbeddingBagCollection, or leave it out"
-        raise refusal(path, None, "without pooling there is no KeyedTensor to regroup", remedy)
+        raise refusals.REGROUP_ROWS.at(path)
     if is_managed(module):
-        remedy = "use trec.torch.replace, and KTRegroupAsDict behind it"
-        raise refusal(path, None, "with the KeyedTensor it returns the remapped features", remedy)
+        raise refusals.REGROUP_MANAGED.at(path)
     return collect(module, path, options)
 
 
@@ -98,10 +96,7 @@ def _arguments(batches: Optional[Sequence[int]], count: int) -> list[int]:
         return list(range(count))
     result = [int(batch) for batch in batches]
     if len(result) != count or set(result) != set(range(max(result, default=0) + 1)):
-        raise ExportError(
-            f"batches: expected for each of the {count} collections the argument that it reads, from 0 and without "
-            f"gaps, got {result}"
-        )
+        raise refusals.REGROUP_BATCHES.at_place("batches", count=count, batches=result)
     return result
 
 
@@ -116,12 +111,12 @@ def _check_keys(found: list[Collection], groups: dict[str, list[str]]) -> None:
             places = owners.get(key, [])
             if len(places) == 1:
                 continue
+            place = f"KTRegroupAsDict, group '{group}', key '{key}'"
             if places:
-                modules = " and ".join(f"'{place}'" for place in dict.fromkeys(places))
-                reason, remedy = f"several outputs of modules {modules} have this key", "rename the features"
+                modules = " and ".join(f"'{path}'" for path in dict.fromkeys(places))
+                error = refusals.KEY_TWICE.at_place(place, modules=modules)
             else:
-                reason, remedy = "no collection has this key", f"use one of {', '.join(sorted(owners))}"
-            error = ExportError(f"KTRegroupAsDict, group '{group}', key '{key}': {reason}; {remedy}")
+                error = refusals.KEY_MISSING.at_place(place, keys=", ".join(sorted(owners)))
             error.feature = key
             raise error
 
@@ -131,7 +126,7 @@ def _pruned(item: Collection, groups: dict[str, list[str]]) -> ModelSpec:
     used = {key for keys in groups.values() for key in keys}
     outputs = [output for output in item.spec.outputs if output.key in used]
     if not outputs:
-        raise refusal(item.path, None, "none of its keys is in a group", "leave the collection out")
+        raise refusals.REGROUP_UNUSED.at(item.path)
     features = {output.feature for output in outputs}
     tables = []
     for table in item.spec.tables:
@@ -194,10 +189,10 @@ def runs_in_python(item: Collection) -> bool:
     return is_processed(item.module) and not item.spec.position_weights
 
 
-def _agreed(what: str, found: list[Collection], values: list[str], remedy: str) -> str:
+def _agreed(found: list[Collection], values: list[str], refused: refusals.Refusal) -> str:
     for item, value in zip(found, values):
         if value != values[0]:
-            raise refusal(item.path, None, f"its {what} is {value}, that of module '0' is {values[0]}", remedy)
+            raise refused.at(item.path, value=value, first=values[0])
     return values[0]
 
 
@@ -205,11 +200,10 @@ def _output_dtype(found: list[Collection], regroup: KTRegroupAsDict) -> str:
     """The type of the groups. A cast behind the lookups is part of them where it rounds as they would."""
     given = [item.spec.output_dtype for item in found]
     if regroup._emb_dtype is None:
-        return _agreed("output type", found, given, "give all one output type, as TorchRec needs, or set emb_dtype")
+        return _agreed(found, given, refusals.REGROUP_OUTPUTS)
     wanted = _EMB_DTYPES.get(regroup._emb_dtype)
     for item, dtype in zip(found, given):
         if dtype == wanted or (dtype, wanted) == ("float32", "float16"):
             continue
-        reason = f"KTRegroupAsDict casts its output from {dtype} to {wanted or regroup._emb_dtype.value}"
-        raise refusal(item.path, None, reason, "leave emb_dtype out, or set it to the output type")
+        raise refusals.REGROUP_CAST.at(item.path, dtype=dtype, wanted=wanted or regroup._emb_dtype.value)
     return str(wanted)

@@ -12,6 +12,7 @@ from trec.library import Handle, ids_per_key
 from trec.spec import ARRAY, SORTED, TableSpec
 from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.graph import trace_sequences
 from trec.torch.kinds import QuantSequence
 
 _new = object.__new__
@@ -56,6 +57,8 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
     def forward(self, features: KeyedJaggedTensor) -> dict[str, JaggedTensor]:
         """One row for each id; as torchrec.quant's module, but errors where that is quietly wrong."""
         if is_strided(features):
+            if isinstance(features, torch.fx.Proxy):
+                return trace_sequences(self, features)
             # As TorchRec's float module, which does not look at inverse indices.
             by_key = lengths_by_key(features, strides_of(features))
             batch = self._read(as_one_sample(features, by_key), 1)

@@ -9,9 +9,10 @@ import torch
 from fbgemm_gpu.split_embedding_configs import SparseType
 from torchrec.modules.embedding_configs import PoolingType
 
+from trec import refusals
 from trec.quantize import CHUNK_ELEMENTS, quantize_rows
 from trec.spec import BITS, BOUNDS_CHECKS, TableSpec
-from trec.torch.kinds import configs_of, is_sequence, refusal, tables_module
+from trec.torch.kinds import configs_of, is_sequence, tables_module
 from trec.torch.maps import Map, maps_of
 from trec.weights_file import TableRows, array_chunks
 
@@ -85,19 +86,17 @@ def _as_array(tensor: torch.Tensor) -> np.ndarray:
 def _pooling(config: Any, path: str) -> str:
     # A config without pooling is one of an EmbeddingCollection.
     if getattr(config, "pooling", PoolingType.SUM) not in _POOLINGS:
-        reason = f"pooling {config.pooling.name} gives one row per id"
-        raise refusal(path, config.name, reason, "use an EmbeddingCollection, or SUM or MEAN")
+        raise refusals.POOLING.at(path, config.name, pooling=config.pooling.name)
     return _POOLINGS[getattr(config, "pooling", PoolingType.SUM)]
 
 
 def _check_table(config: Any, tensor: torch.Tensor, path: str) -> None:
     if getattr(config, "use_virtual_table", False):
-        raise refusal(path, config.name, "virtual tables hold no rows in memory", "set use_virtual_table=False")
+        raise refusals.VIRTUAL_TABLE.at(path, config.name)
     if not config.feature_names:
-        raise refusal(path, config.name, "it has no features", "name at least one or drop the table")
+        raise refusals.NO_FEATURES.at(path, config.name)
     if tensor.device.type != "cpu":
-        remedy = "load its weights on the CPU first"
-        raise refusal(path, config.name, f"its weights are on device '{tensor.device}'", remedy)
+        raise refusals.OTHER_DEVICE.at(path, config.name, device=tensor.device)
 
 
 def groups(module: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -110,9 +109,9 @@ def quantized_groups(module: Any, path: str) -> list[list[Table]]:
     result = []
     for key, configs, tbe in groups(module):
         if key[1]:
-            raise refusal(path, configs[0].name, "virtual tables hold no rows in memory", "set use_virtual_table=False")
+            raise refusals.VIRTUAL_TABLE.at(path, configs[0].name)
         if not tbe.weight_initialized or tbe.current_device.type == "meta":
-            raise refusal(path, configs[0].name, "its weights are not on the CPU", "load its weights on the CPU first")
+            raise refusals.NOT_INITIALIZED.at(path, configs[0].name)
         _check_fp8(tbe, configs, path)
         stored = tbe.split_embedding_weights_with_scale_bias(split_scale_bias_mode=0)
         place = (path, tbe.row_alignment)
@@ -129,8 +128,7 @@ def quantized_groups(module: Any, path: str) -> list[list[Table]]:
 
 def _check_fp8(tbe: Any, configs: Any, path: str) -> None:
     if tbe.max_float8_D and (tbe.fp8_exponent_bits, tbe.fp8_exponent_bias) != (4, 7):
-        reason = f"fp8 of {tbe.fp8_exponent_bits} bits of exponent with bias {tbe.fp8_exponent_bias}"
-        raise refusal(path, configs[0].name, reason, "use 4 bits with bias 7")
+        raise refusals.FP8_FORMAT.at(path, configs[0].name, bits=tbe.fp8_exponent_bits, bias=tbe.fp8_exponent_bias)
 
 
 def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place: tuple[str, int]) -> Table:
@@ -139,7 +137,7 @@ def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place:
     _, num_rows, dim, weights_type, _ = specification
     dtype = _WEIGHTS_NAMES.get(weights_type)
     if dtype is None:
-        raise refusal(path, config.name, f"weights of type {weights_type}", f"quantize to one of {', '.join(BITS)}")
+        raise refusals.STORED_TYPE.at(path, config.name, type=weights_type, types=", ".join(BITS))
     spec = TableSpec(
         config.name, num_rows, dim, dtype, list(config.feature_names), _pooling(config, path), row_alignment
     )
@@ -151,17 +149,15 @@ def _check_alignment(spec: TableSpec, path: str) -> None:
     element = max(1, BITS[spec.dtype] // 8)
     if spec.dtype.startswith("int") or spec.row_bytes % element == 0:
         return
-    reason = (
-        f"row_alignment {spec.row_alignment} makes rows of {spec.row_bytes} bytes, "
-        f"which FBGEMM misreads for {spec.dtype}"
+    raise refusals.ALIGNMENT.at(
+        path, spec.name, alignment=spec.row_alignment, row_bytes=spec.row_bytes, dtype=spec.dtype, element=element
     )
-    raise refusal(path, spec.name, reason, f"use a multiple of {element}")
 
 
 def bounds_check(module: Any, path: str) -> str:
     modes = {tbe.bounds_check_mode_int for _, _, tbe in groups(module)}
     if len(modes) != 1 or not modes <= _BOUNDS_MODES.keys():
-        raise refusal(path, None, f"bounds check modes {sorted(modes)}", "pass bounds_check=")
+        raise refusals.BOUNDS_MODES.at(path, modes=sorted(modes))
     return _BOUNDS_MODES[modes.pop()]
 
 
@@ -169,14 +165,12 @@ def check_requested_dtype(tables: list[Table], path: str, options: CollectOption
     for table in tables:
         requested = options.dtype.get(table.spec.name) if isinstance(options.dtype, dict) else options.dtype
         if requested is not None and requested != table.spec.dtype:
-            reason = f"it is quantized to {table.spec.dtype} already, dtype is '{requested}'"
-            raise refusal(path, table.spec.name, reason, "leave dtype out or pass the float module")
+            raise refusals.DTYPE_CONFLICT.at(path, table.spec.name, dtype=table.spec.dtype, requested=requested)
 
 
 def float_tables(module: Any, path: str, options: CollectOptions) -> list[Table]:
     if options.dtype is None:
-        remedy = f"pass dtype=, one of {', '.join(BITS)} or a dict by table"
-        raise refusal(path, None, "a float collection has no row format", remedy)
+        raise refusals.NO_DTYPE.at(path, types=", ".join(BITS))
     owner = tables_module(module)
     holder = owner.embeddings if is_sequence(module) else owner.embedding_bags
     # As from_float of torchrec.quant: a sequence is never pruned.
@@ -186,7 +180,7 @@ def float_tables(module: Any, path: str, options: CollectOptions) -> list[Table]
         tensor = _pruned(holder[config.name].weight, pruned.get(config.name), (path, config.name))
         _check_table(config, tensor, path)
         if tensor.dtype not in _FLOAT_TYPES:
-            raise refusal(path, config.name, f"weights of type {tensor.dtype}", "convert them to float32 or float16")
+            raise refusals.FLOAT_TYPE.at(path, config.name, type=tensor.dtype)
         spec = TableSpec(
             name=config.name,
             num_embeddings=tensor.shape[0],
@@ -205,15 +199,14 @@ def _pruned(tensor: torch.Tensor, rows: Optional[int], place: tuple[str, str]) -
     if rows is None:
         return tensor
     if not 0 <= rows <= tensor.shape[0]:
-        raise refusal(*place, f"it is to be pruned to {rows} rows", f"expected 0 to {tensor.shape[0]}")
+        raise refusals.PRUNED_PAST_END.at(*place, rows=rows, limit=tensor.shape[0])
     return tensor[:rows]
 
 
 def _requested_dtype(table: str, path: str, options: CollectOptions) -> str:
     requested = options.dtype.get(table) if isinstance(options.dtype, dict) else options.dtype
+    if requested is None:
+        raise refusals.DTYPE_MISSING.at(path, table, types=", ".join(BITS))
     if requested not in BITS:
-        remedy = f"expected one of {', '.join(BITS)}"
-        raise refusal(
-            path, table, "dtype names no type for it" if requested is None else f"dtype '{requested}'", remedy
-        )
+        raise refusals.DTYPE_UNKNOWN.at(path, table, dtype=requested, types=", ".join(BITS))
     return requested
