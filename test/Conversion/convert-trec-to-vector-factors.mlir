@@ -106,5 +106,5 @@ func.func @mean(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-NOT: arith.divf
 // CHECK: vector.broadcast %[[FACTOR]] : f32 to vector<8xf32>
 // CHECK: arith.mulf %[[POOLED]]#0,
-// CHECK: vector.broadcast %[[FACTOR]] : f32 to vector<4xf32>
+// CHECK: vector.broadcast %[[FACTOR]] : f32 to vector<8xf32>
 // CHECK: arith.mulf %[[POOLED]]#1,
