@@ -14,16 +14,8 @@ import torch
 from conftest import configs, make_float, make_quantized
 from fbgemm_gpu.split_embedding_configs import SparseType
 from test_managed import collection_of, configs_of, quantized, searching
-from test_torch_regroup import (
-    GROUPS,
-    Branching,
-    GivenList,
-    GivenTensors,
-    UsedTwice,
-    WithoutRegroup,
-    make_weighted,
-    regroup,
-)
+from test_torch_fuse import Branching, GivenList, GivenTensors, UsedTwice, WithoutRegroup
+from test_torch_regroup import GROUPS, make_weighted, regroup
 from torchrec.distributed.types import ShardedModule
 from torchrec.modules.embedding_configs import DataType, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags

@@ -13,7 +13,8 @@ from trec import refusals
 from trec.compiler import compile as compile_directory
 from trec.errors import WeightsError
 from trec.library import open_library
-from trec.torch.build import Target, build, parts_of, parts_of_files
+from trec.torch.build import Target, parts_of, parts_of_files
+from trec.torch.build import build as build_library
 from trec.torch.classes import class_for
 from trec.torch.collect import Collection, CollectOptions, collect
 from trec.torch.fuse import fuse_regroups
@@ -55,7 +56,7 @@ def _compile(found: Collection, target: Target) -> Any:
 
 def _compile_regroup(found: Regroup, target: Target) -> CompiledRegroupedCollections:
     children = [_compile(item, target) for item in found.collections]
-    parts = RegroupParts(build(found.spec, target), found.spec, children, found.arguments, found.names)
+    parts = RegroupParts(build_library(found.spec, target), found.spec, children, found.arguments, found.names)
     result = CompiledRegroupedCollections(parts)
     result.training = any(child.training for child in children)
     return result
