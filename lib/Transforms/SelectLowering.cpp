@@ -54,19 +54,24 @@ static int64_t getLargestTable(LookupGroupInterface group,
   return largest;
 }
 
-/// The first level of the cache takes some 16 requests at once, which is too
-/// few for rows that come from memory; the second takes three times as many. So
-/// rows of large tables are fetched into the second level as early as it holds
-/// them without loss, and into the first a little before they are added; rows
-/// of three lines leave in groups. A table that the second level holds needs
-/// one fetch alone.
-static Prefetch selectPrefetch(RowType row, int64_t tableBytes) {
+/// The first level of the cache takes few requests at once, too few for rows
+/// that come from memory; the second takes more. So rows of large tables are
+/// fetched into the second level as early as it holds them without loss, and
+/// into the first a little before they are added; rows of three lines leave in
+/// groups. A table that the second level holds needs one fetch alone. An id
+/// that is searched for costs a search for each fetch, and a sorted map knows
+/// the rows of few ids ahead.
+static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
   constexpr int64_t secondLevelBytes = 1 << 19;
   constexpr int64_t twoLines = 128;
-  if (tableBytes <= secondLevelBytes)
+  std::optional<MapKind> map = group.getRemapKind();
+  if (map == MapKind::sorted)
+    return {/*distance=*/8, /*farDistance=*/0, /*farGroup=*/1};
+  if (map == MapKind::hash_table || tableBytes <= secondLevelBytes)
     return {/*distance=*/16, /*farDistance=*/0, /*farGroup=*/1};
+  int64_t rowBytes = group.getRowType().getRowBytes();
   return {/*distance=*/8, /*farDistance=*/64,
-          /*farGroup=*/row.getRowBytes() > twoLines ? 4 : 1};
+          /*farGroup=*/rowBytes > twoLines ? 4 : 1};
 }
 
 /// Where the CPU permutes as many lanes as the vectors have.
@@ -83,7 +88,7 @@ static LoweringConfigAttr selectLowering(LookupGroupInterface group,
   RowType row = group.getRowType();
   int64_t accumulators =
       std::max<int64_t>(level.vectorRegisters - kScratchRegisters, 4);
-  Prefetch prefetch = selectPrefetch(row, getLargestTable(group, symbols));
+  Prefetch prefetch = selectPrefetch(group, getLargestTable(group, symbols));
   return LoweringConfigAttr::get(
       row.getContext(), level.vectorBits / 32, accumulators, prefetch.distance,
       prefetch.farDistance, prefetch.farGroup, selectUnpack(row, level),

@@ -201,7 +201,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       level of the cache and the one that is added; 0 fetches nothing there;
     * `far_distance`: rows between the one that is fetched into the second level
       and the one that is added; 0 fetches nothing there;
-    * `far_group`: rows that are fetched into the second level together;
+    * `far_group`: rows that are fetched into the second level together. Of a
+      sorted map only 8 ids ahead are known: nothing is fetched farther ahead;
     * `unpack`: how INT4 and INT2 codes become floats: `convert` masks and
       converts them, `lookup` permutes a constant vector by them, where the
       vectors are as wide as the CPU's permutation (16 lanes, or 8 for INT2);

@@ -66,7 +66,36 @@ class _Runtime(NamedTuple):
     output: dict[str, Any]
 
 
-class CompiledCollection(ModuleNoCopyMixin):
+class Served:
+    """What every module on a loaded library answers; `_runtime` has the library and its handles."""
+
+    _runtime: Any
+    _output_dtype: torch.dtype
+
+    def output_dtype(self) -> torch.dtype:
+        return self._output_dtype
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def cpu_level(self) -> str:
+        """The set of instructions in use, such as "x86-64-v3"."""
+        return next(iter(self._runtime.handles.values())).cpu_level
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The compiled model's metadata."""
+        return self._runtime.library.metadata
+
+    def counters(self) -> dict[str, int]:
+        """Calls and bad ids since the module was made or its rows moved; children count their own."""
+        all_counters = [handle.counters() for handle in self._runtime.handles.values()]
+        return {name: sum(counters[name] for counters in all_counters) for name in ("forwards", "bad_ids", "failed")}
+
+
+class CompiledCollection(Served, ModuleNoCopyMixin):
     """A mixin for an nn.Module; the classes derived from it are drop-ins for those of torchrec.quant."""
 
     _rows_name: ClassVar[str]
@@ -175,28 +204,6 @@ class CompiledCollection(ModuleNoCopyMixin):
         if status:
             raise runtime.library.exception(status, call.error)
         return handle
-
-    def output_dtype(self) -> torch.dtype:
-        return self._output_dtype
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-    @property
-    def cpu_level(self) -> str:
-        """The set of instructions in use, such as "x86-64-v3"."""
-        return next(iter(self._runtime.handles.values())).cpu_level
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """The compiled model's metadata."""
-        return self._runtime.library.metadata
-
-    def counters(self) -> dict[str, int]:
-        """Calls and bad ids since the module was made."""
-        all_counters = [handle.counters() for handle in self._runtime.handles.values()]
-        return {name: sum(counters[name] for counters in all_counters) for name in ("forwards", "bad_ids", "failed")}
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Rows and maps stay as they are, as torchrec.quant's; only a move into shared memory changes where they lie.

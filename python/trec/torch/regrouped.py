@@ -19,6 +19,7 @@ from trec.library import CallBuffer, Handle, Library, Options, Weights, library_
 from trec.spec import RegroupSpec
 from trec.torch.batch import Batch, BatchReader, is_strided
 from trec.torch.collect import OUTPUT_DTYPES
+from trec.torch.compiled import Served
 
 _get_num_threads = torch.get_num_threads
 _empty = torch.empty
@@ -46,7 +47,7 @@ class _Runtime(NamedTuple):
     sources: list[tuple[int, BatchReader]]
 
 
-class CompiledRegroupedCollections(ModuleNoCopyMixin, torch.nn.Module):
+class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
     """Made by `trec.torch.compile([...], regroup=KTRegroupAsDict(...))`."""
 
     def __init__(self, parts: RegroupParts) -> None:
@@ -146,28 +147,6 @@ class CompiledRegroupedCollections(ModuleNoCopyMixin, torch.nn.Module):
             group: torch.cat([by_key[key] for key in keys], dim=1).to(self._output_dtype)
             for group, keys in self._spec.groups.items()
         }
-
-    def output_dtype(self) -> torch.dtype:
-        return self._output_dtype
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-    @property
-    def cpu_level(self) -> str:
-        """The set of instructions in use, such as "x86-64-v3"."""
-        return next(iter(self._runtime.handles.values())).cpu_level
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """The compiled model's metadata."""
-        return self._runtime.library.metadata
-
-    def counters(self) -> dict[str, int]:
-        """Calls and bad ids since the module was made or its rows moved; the children count their own."""
-        all_counters = [handle.counters() for handle in self._runtime.handles.values()]
-        return {name: sum(counters[name] for counters in all_counters) for name in ("forwards", "bad_ids", "failed")}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         result = _new(type(self))
