@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
                      help="cpu: leave out the time in which other programs have the core; one thread only")  # fmt: skip
     how.add_argument("--cpus", type=_names, help="cores to run on, such as 0,1 (default: any)")
     how.add_argument("--cpu", default="native", help="what trec compiles for (default %(default)s)")
+    how.add_argument("--models", type=Path, metavar="FOLDER",
+                     help="keep compiled models here, and use those that are here: they need no compiler")  # fmt: skip
+    how.add_argument("--compile-only", action="store_true", help="fill --models, for another machine, and time nothing")
     how.add_argument(
         "--max-memory", type=float, metavar="GIB", help="skip cases that need more (default: what is free)"
     )
@@ -84,6 +87,8 @@ def _misuse(options: argparse.Namespace) -> Optional[str]:
         return "expected case files, --family, --quick or --all"
     if options.threads < 1 or (options.seconds is not None and options.seconds < 0):
         return "expected --threads of at least 1 and --seconds of at least 0"
+    if options.compile_only and not options.models:
+        return "--compile-only: expected --models=FOLDER"
     if options.clock == "cpu" and options.threads > 1:
         return "--clock=cpu: expected --threads=1, because it is the time of one thread"
     unknown = set(options.peers or ()) - set(PEERS)
@@ -119,6 +124,16 @@ def _set_threads(threads: int) -> None:
         os.environ.setdefault("FBGEMM_TBE_MIN_TABLES_PER_THREAD", "1")
 
 
+def _compile(options: argparse.Namespace, cases: list[Case]) -> None:
+    from benchmarks.models import Models
+    from benchmarks.workload import by_workload, compile_ahead
+
+    models = Models(options.cpu, options.models)
+    for number, case in enumerate(by_workload(cases), 1):
+        compile_ahead(case, models)
+        print(f"[{number}/{len(cases)}] {case.family}: {case.name}", file=sys.stderr, flush=True)
+
+
 def _run(options: argparse.Namespace, cases: list[Case]) -> None:
     _repair(options.fbgemm)
     _set_threads(options.threads)
@@ -127,6 +142,7 @@ def _run(options: argparse.Namespace, cases: list[Case]) -> None:
     import torch
 
     from benchmarks.machine import describe
+    from benchmarks.models import Models
     from benchmarks.plot import write_plot
     from benchmarks.report import as_document, markdown, write_json
     from benchmarks.run import Options, run_cases
@@ -135,7 +151,7 @@ def _run(options: argparse.Namespace, cases: list[Case]) -> None:
     memory = None if options.max_memory is None else int(options.max_memory * 2**30)
     about, results = describe(options.threads, options.clock), []
     print(f"{len(cases)} cases, FBGEMM {about['fbgemm']['state']}, {about['fbgemm']['path']} path", file=sys.stderr)
-    for result in run_cases(cases, Options(options.peers, options.seconds, options.cpu, options.clock, memory)):
+    for result in run_cases(cases, Options(options.peers, options.seconds, Models(options.cpu, options.models), options.clock, memory)):
         results.append(result)
         print(f"[{len(results)}/{len(cases)}] {_progress(result)}", file=sys.stderr, flush=True)
         document = as_document(about, results)
@@ -175,6 +191,8 @@ def main() -> int:
             raise CaseError("no case has all the texts of --filter in its name")
         if options.list:
             print("\n".join(f"{case.family}: {case.name}" for case in cases))
+        elif options.compile_only:
+            _compile(options, cases)
         else:
             _run(options, cases)
     except (TrecError, OSError) as error:

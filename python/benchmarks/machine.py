@@ -69,7 +69,10 @@ def _is_virtual() -> bool:
 
 def _git(*arguments: str) -> str:
     root = Path(__file__).resolve().parents[2]
-    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return result.stdout.strip() if result.returncode == 0 else ""
 
 

@@ -1,7 +1,7 @@
 """Runs cases: checks that all peers agree to the bit, times them, and gives one record for each case and peer."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Optional
 
 import numpy as np
@@ -12,6 +12,7 @@ from benchmarks.batches import Ring, make_ring
 from benchmarks.case import Case
 from benchmarks.gather_limit import GatherLimit
 from benchmarks.machine import cache_bytes, memory_bytes
+from benchmarks.models import Models
 from benchmarks.peers import Peer, make_peers
 from benchmarks.summary import BASELINES, quartiles, ratio
 from benchmarks.timing import CLOCKS, LIMIT, Cursor, Timed, choose_prefetch, measure
@@ -32,7 +33,7 @@ class Options:
 
     peers: Optional[tuple[str, ...]] = None
     seconds: Optional[float] = None
-    cpu: str = "native"
+    models: Models = field(default_factory=lambda: Models("native"))
     clock: str = "wall"
     max_memory: Optional[int] = None
 
@@ -63,7 +64,7 @@ def run_cases(cases: Iterable[Case], options: Options) -> Iterable[Result]:
         if workload is None or workload.key != workload_key(case):
             # The old rows go before the new ones come.
             workload = None
-            workload = Workload(case, options.cpu)
+            workload = Workload(case, options.models)
         yield run_case(case, workload, options.clock)
 
 

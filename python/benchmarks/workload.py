@@ -13,12 +13,13 @@ from torchrec.quant.embedding_modules import (
     FeatureProcessedEmbeddingBagCollection,
 )
 
-import trec.torch
 from benchmarks.batches import IndexSet
 from benchmarks.case import Case, Model, Table
+from benchmarks.models import Models
 from benchmarks.pages import huge_bytes, set_pages
-from trec.torch.build import DATA_TYPES
-from trec.torch.collect import CollectOptions, find_collections
+from trec.torch.build import DATA_TYPES, parts_around
+from trec.torch.classes import class_for
+from trec.torch.collect import Collection, CollectOptions, find_collections
 
 _CPU = torch.device("cpu")
 _OUTPUTS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -88,10 +89,20 @@ def _quantized(model: Model, longest: int) -> Any:
     return FeatureProcessedEmbeddingBagCollection(configs, is_weighted=True, feature_processor=processor, **common)
 
 
+def _collected(module: Any) -> Collection:
+    (found,) = find_collections(module, CollectOptions())
+    return found
+
+
+def compile_ahead(case: Case, models: Models) -> None:
+    """Leaves the model of a case in the folder of `models`; its rows are not filled."""
+    models.library_for(_collected(_quantized(case.model, case.load.length.longest)).spec)
+
+
 class Workload:
     """Built once for the cases that differ in their batches alone."""
 
-    def __init__(self, case: Case, cpu: str) -> None:
+    def __init__(self, case: Case, models: Models) -> None:
         self.model = case.model
         self.pages = case.run.pages
         self.key = workload_key(case)
@@ -101,13 +112,14 @@ class Workload:
         for tbe in self.tbes:
             set_pages(tbe.weights_host.numpy(), case.run.pages)
         random = np.random.default_rng(0)
-        (found,) = find_collections(self.module, CollectOptions())
+        found = _collected(self.module)
         self.rows: dict[str, np.ndarray] = {}
         for table, stored in zip(case.model.tables, found.tables):
             array = stored.stored().numpy()
             fill(array, random_rows(random, table, array.shape[1]))
             self.rows[stored.spec.name] = array
-        self.compiled = trec.torch.compile(self.module, cpu=cpu)
+        parts = parts_around(models.library_for(found.spec), found)
+        self.compiled = class_for(parts).of_parts(parts)
 
     @property
     def tbes(self) -> list[Any]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from benchmarks import aten, run
 from benchmarks.batches import make_ring
+from benchmarks.models import Models
 from benchmarks.peers import make_peers
 from benchmarks.run import MismatchError, Options, check_equal, run_cases
 from benchmarks.schema import read_cases
@@ -56,7 +57,7 @@ KINDS = {
 
 
 def peers_of(case):
-    workload = Workload(case, "native")
+    workload = Workload(case, Models("native"))
     ring = make_ring(case.model, case.load, 1, seed=1)
     return make_peers(case.run.peers, workload, case.load, ring.sets[:4])
 
@@ -121,7 +122,7 @@ def test_rows_repeat_with_a_prime_period():
 
 
 def test_all_peers_read_the_same_memory():
-    workload = Workload(KINDS["every type"][0], "native")
+    workload = Workload(KINDS["every type"][0], Models("native"))
     addresses = {array.ctypes.data for array in workload.rows.values()}
     bound = set(workload.compiled._runtime.addresses.values())
     tbe = workload.tbes[0]
@@ -177,12 +178,12 @@ def test_too_large_a_case_is_skipped_and_said():
 )
 def test_where_aten_cannot(model, reason):
     case = cases(model)[0]
-    assert reason in aten.why_not(Workload(case, "native"))
+    assert reason in aten.why_not(Workload(case, Models("native")))
 
 
 def test_aten_does_not_copy_large_tables(monkeypatch):
     monkeypatch.setattr(aten, "MAX_BYTES", 10)
-    assert "larger than" in aten.why_not(Workload(cases(alike())[0], "native"))
+    assert "larger than" in aten.why_not(Workload(cases(alike())[0], Models("native")))
 
 
 def run_tool(*arguments, **environment):
@@ -254,6 +255,7 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
         (["--quick", "--threads", "2", "--clock", "cpu"], 2, "--clock=cpu: expected --threads=1"),
         (["--quick", "--peers", "trec,x"], 2, "--peers: expected some of fbgemm,trec,trec_module,torchrec,aten, got x"),
         (["--quick", "--cpus", "77777"], 2, "--cpus: expected some of [0"),
+        (["--quick", "--compile-only"], 2, "--compile-only: expected --models=FOLDER"),
         (["none.json"], 1, "none.json: No such file or directory"),
         (["--quick", "--filter", "nothing"], 1, "no case has all the texts of --filter"),
     ],

@@ -90,8 +90,12 @@ def _interface(found: Collection) -> Interface:
 
 
 def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
+    return parts_around(build(found.spec, target or Target()), found)
+
+
+def parts_around(so: bytes, found: Collection) -> Parts:
+    """With a library that was compiled before, of `found.spec`."""
     rows = {table.spec.name: table.stored() for table in found.tables}
-    so = build(found.spec, target or Target())
     return Parts(so, _interface(found), rows, _children_of(found.module), _maps_of(found.tables), _tbes_of([found]))
 
 
