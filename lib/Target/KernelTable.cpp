@@ -125,7 +125,8 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
                                  integer(!manifest.isPooled),
                                  integer(manifest.batches.size()),
                                  symbol("trec_outputs"),
-                                 integer(manifest.groups.size())}));
+                                 integer(manifest.groups.size()),
+                                 null()}));
 }
 
 /// struct trec_api.
@@ -139,7 +140,8 @@ void ImageBuilder::api(const ImageParts &parts) {
                 symbol("trec_runtime_destroy"),
                 symbol("trec_runtime_workspace_size"),
                 symbol("trec_runtime_forward"), symbol("trec_runtime_counters"),
-                symbol("trec_runtime_cpu_level")}));
+                symbol("trec_runtime_cpu_level"),
+                symbol("trec_runtime_poll")}));
 }
 
 /// The exported function, of type trec_query.

@@ -132,6 +132,7 @@ struct trec_image {
   int64_t num_batches;
   const struct trec_output_desc *outputs; /* of a regroup */
   int64_t num_outputs;                    /* 0: no regroup */
+  const struct trec_gpu_image *gpu;       /* DeviceABI.h; NULL: no code for GPUs */
 };
 
 #ifdef __cplusplus
@@ -160,5 +161,6 @@ TREC_FIELD_AT(trec_bag_desc, repeats, 7);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
 TREC_FIELD_AT(trec_image, unpooled, 23);
 TREC_FIELD_AT(trec_image, num_outputs, 26);
+TREC_FIELD_AT(trec_image, gpu, 27);
 
 #endif /* TREC_KERNEL_ABI_H */

@@ -19,6 +19,17 @@
  *   struct shorter than the library's reads as if its missing fields were zero.
  * - A model is immutable after `create` but for its counters: any number of threads may call `forward` on it.
  * - Nothing that the caller passes in is written to, but `output`, `outputs`, `workspace` and `error`.
+ *
+ * On a GPU (TREC_DEVICE_CUDA), for a model that was compiled with `--gpu`:
+ * - `create` copies tables and parameters to the device, unless they lie there already; changes of the caller's copy in
+ *   host memory are not seen afterwards. The driver (libcuda.so.1) is opened by it and not before.
+ * - `forward` puts its work on `stream` and returns. Device memory are: values, lengths, offsets, weights, workspace,
+ *   output and what outputs points to. Host memory are: slots, batches, outputs, outputs_bytes and the structs. They
+ * may be freed or changed when `forward` has returned, device memory in the order of the stream. It waits for nothing,
+ *   and can be captured in a graph.
+ * - What the device finds wrong in ids, lengths or offsets is known later: the next `forward`, which then does nothing
+ *   else, or `poll` returns it, as an error about an earlier call. Outputs of that call are unspecified, but under
+ *   TREC_BOUNDS_WARNING and TREC_BOUNDS_IGNORE bad ids are no errors: row 0 is used, and nothing is skipped.
  */
 #ifndef TREC_MODEL_ABI_H
 #define TREC_MODEL_ABI_H
@@ -42,9 +53,14 @@ enum {
   TREC_WEIGHTS_MISMATCH = 4, /* the weights are not those that the model was compiled for, or not well formed */
   TREC_IO_ERROR = 5,         /* a file cannot be opened, mapped or read */
   TREC_OUT_OF_MEMORY = 6,
-  TREC_UNSUPPORTED_CPU = 7, /* the machine lacks the instructions that the model was compiled for */
-  TREC_VERSION_MISMATCH = 8 /* the caller's TREC_ABI_VERSION is not the library's */
+  TREC_UNSUPPORTED_CPU = 7,  /* the machine lacks the instructions that the model was compiled for */
+  TREC_VERSION_MISMATCH = 8, /* the caller's TREC_ABI_VERSION is not the library's */
+  TREC_UNSUPPORTED_GPU = 9,  /* no driver, no such device, or the model has no code for it */
+  TREC_GPU_ERROR = 10        /* the driver reports an error that is none of the above */
 };
+
+/* Where a model runs. */
+enum { TREC_DEVICE_CPU = 0, TREC_DEVICE_CUDA = 1 };
 
 /* Element types of arrays that the caller passes. */
 enum { TREC_INT32 = 1, TREC_INT64 = 2, TREC_FLOAT32 = 3, TREC_FLOAT16 = 4, TREC_BFLOAT16 = 5 };
@@ -108,6 +124,12 @@ typedef struct trec_create_options {
   void *warning_user;
   const trec_table_data *parameters; /* with tables: one per parameter, a row per weight or entry of a map */
   int64_t num_parameters;
+  int32_t device;          /* TREC_DEVICE_* */
+  int32_t device_index;    /* of a GPU, as CUDA counts them */
+  int32_t tables_location; /* TREC_DEVICE_*: where tables and parameters lie. On the device they are used where they
+                            * lie: a table at a multiple of 16 bytes, in rows of row_bytes rounded up to a multiple of
+                            * 16, which its trec_table_data.row_bytes says */
+  int32_t reserved;
 } trec_create_options;
 
 /* One more batch of a model that takes several. Its fields are those of trec_forward_args with the same names, and
@@ -159,6 +181,8 @@ typedef struct trec_forward_args {
    * all have one size, by which they lie apart. */
   const trec_batch *batches;
   int64_t num_batches;
+  void *
+      stream; /* on a GPU: a CUstream of the device's primary context, which is a cudaStream_t; NULL: the default one */
 } trec_forward_args;
 
 /* Totals since create, over all threads. */
@@ -182,7 +206,8 @@ typedef struct trec_api {
   /* Sets *model, or sets it to NULL and returns an error. */
   int32_t (*create)(const trec_create_options *options, trec_model **model, trec_error *error);
   void (*destroy)(trec_model *model); /* NULL is allowed */
-  /* Bytes that forward needs in workspace for this shape; num_keys is the sum over all batches. */
+  /* Bytes that forward needs in workspace for this shape; num_keys is the sum over all batches. On a GPU workspace is
+   * only used for batches that come with lengths. */
   int32_t (*workspace_size)(const trec_model *model, int64_t num_keys, int64_t batch_size, uint64_t *bytes,
                             trec_error *error);
   /* Computes all outputs. After an error their contents are unspecified. */
@@ -190,6 +215,9 @@ typedef struct trec_api {
   int32_t (*counters)(const trec_model *model, trec_counters *counters);
   /* Name of the CPU level that create chose for this model, such as "x86-64-v3". */
   const char *(*cpu_level)(const trec_model *model);
+  /* What the device has found wrong in earlier calls of forward and was not returned yet; TREC_OK where it has found
+   * nothing, or not yet: to know of all calls, synchronize with their streams first. Never waits. */
+  int32_t (*poll)(trec_model *model, trec_error *error);
 } trec_api;
 
 /* The type of the exported symbol. Returns NULL, with `error` naming both versions, where abi_version is not this
