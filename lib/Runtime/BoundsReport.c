@@ -20,18 +20,15 @@ static int64_t find_sample(const int64_t *offsets, int64_t batch_size, int64_t p
   return low;
 }
 
-static void describe(const struct trec_job *job, const struct trec_bad_ids *bad, trec_error *error) {
-  const struct trec_image *image = job->model->image;
+int32_t trec_fail_bad_id(const trec_model *model, const struct trec_bad_id *bad, trec_error *error) {
+  const struct trec_image *image = model->image;
   const struct trec_bag_desc *bag = &image->bags[bad->bag];
-  const struct trec_job_batch *batch = &job->batches[bad->batch];
-  const int64_t *offsets = trec_bag_offsets(job, bad->bag);
+  const struct trec_bag *prepared = &model->bags[bad->bag];
   error->feature = bag->feature;
   error->table = bag->table;
-  error->sample = find_sample(offsets, batch->size, bad->position);
-  error->position = bad->position - offsets[error->sample];
-  error->value = batch->variant == TREC_KERNEL_INT32 ? ((const int32_t *)batch->args.values)[bad->position]
-                                                     : ((const int64_t *)batch->args.values)[bad->position];
-  const struct trec_bag *prepared = &job->model->bags[bad->bag];
+  error->sample = bad->sample;
+  error->position = bad->position;
+  error->value = bad->id;
   error->limit = prepared->remap ? prepared->num_ids : prepared->num_rows;
   char expected[48] = "-1";
   if (error->limit > 0)
@@ -42,7 +39,16 @@ static void describe(const struct trec_job *job, const struct trec_bad_ids *bad,
             trec_show(trec_feature_name(image, bag->feature)).text, trec_show(trec_table_name(image, bag->table)).text,
             error->sample, error->position, error->value, expected, prepared->remap ? "map of a pruned table" : "table",
             error->limit);
-  trec_fail_batch(image, bad->batch, error);
+  return trec_fail_batch(image, prepared->batch, error);
+}
+
+static void describe(const struct trec_job *job, const struct trec_bad_ids *bad, trec_error *error) {
+  const struct trec_job_batch *batch = &job->batches[bad->batch];
+  const int64_t *offsets = trec_bag_offsets(job, bad->bag);
+  const int64_t sample = find_sample(offsets, batch->size, bad->position);
+  const int64_t id = batch->variant == TREC_KERNEL_INT32 ? ((const int32_t *)batch->args.values)[bad->position]
+                                                         : ((const int64_t *)batch->args.values)[bad->position];
+  trec_fail_bad_id(job->model, &(struct trec_bad_id){bad->bag, sample, bad->position - offsets[sample], id}, error);
 }
 
 /* One write per line, so that lines of many threads do not mix. */
@@ -53,15 +59,21 @@ static void write_line(const struct trec_image *image, const char *message) {
     return; /* nobody is left to be told */
 }
 
-static void warn(const trec_model *model, int64_t count, trec_error *error) {
+static void warn(const trec_model *model, int64_t count, const char *when, trec_error *error) {
   size_t used = strlen(error->message);
-  snprintf(error->message + used, sizeof error->message - used, "; row 0 used (%" PRId64 " bad ids in this call)",
-           count);
+  snprintf(error->message + used, sizeof error->message - used, "; row 0 used (%" PRId64 " bad ids in %s)", count,
+           when);
   if (model->warning)
     model->warning(model->warning_user, error);
   else
     write_line(model->image, error->message);
   trec_error_reset(error);
+}
+
+int32_t trec_act_on_bad_ids(const trec_model *model, int64_t count, const char *when, trec_error *error) {
+  if (model->bounds_check == TREC_BOUNDS_WARNING)
+    warn(model, count, when, error);
+  return error->status;
 }
 
 int32_t trec_report_bad_ids(trec_model *model, const struct trec_job *job, const struct trec_bad_ids *bad,
@@ -72,7 +84,5 @@ int32_t trec_report_bad_ids(trec_model *model, const struct trec_job *job, const
   if (model->bounds_check == TREC_BOUNDS_IGNORE)
     return TREC_OK;
   describe(job, bad, error);
-  if (model->bounds_check == TREC_BOUNDS_WARNING)
-    warn(model, bad->count, error);
-  return error->status;
+  return trec_act_on_bad_ids(model, bad->count, "this call", error);
 }

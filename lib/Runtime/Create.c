@@ -2,7 +2,7 @@
 #include "Create.h"
 #include "CPUFeatures.h"
 #include "Error.h"
-#include "Model.h"
+#include "GPU.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,6 +14,17 @@ static int32_t check_options(const trec_create_options *options, trec_error *err
                      TREC_BOUNDS_AS_COMPILED, TREC_BOUNDS_NONE);
   if (options->threads < 0)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "threads is %d, expected 0 or more", options->threads);
+  if (options->device != TREC_DEVICE_CPU && options->device != TREC_DEVICE_CUDA)
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "device is %d, expected TREC_DEVICE_CPU (%d) or TREC_DEVICE_CUDA (%d)", options->device,
+                     TREC_DEVICE_CPU, TREC_DEVICE_CUDA);
+  if (options->tables_location == TREC_DEVICE_CPU)
+    return TREC_OK;
+  if (options->tables_location != TREC_DEVICE_CUDA || options->device != TREC_DEVICE_CUDA || !options->tables)
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "tables_location is %d, expected TREC_DEVICE_CPU (%d), or, with tables and on a GPU, "
+                     "TREC_DEVICE_CUDA (%d)",
+                     options->tables_location, TREC_DEVICE_CPU, TREC_DEVICE_CUDA);
   return TREC_OK;
 }
 
@@ -62,9 +73,9 @@ static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const struct trec_bag_desc *desc = &image->bags[i];
-    const trec_kernel *kernels = &model->level->kernels[desc->kernel * TREC_KERNEL_VARIANTS];
     struct trec_bag *bag = &model->bags[i];
-    memcpy(bag->kernels, kernels, sizeof bag->kernels);
+    if (model->level)
+      memcpy(bag->kernels, &model->level->kernels[desc->kernel * TREC_KERNEL_VARIANTS], sizeof bag->kernels);
     bag->rows = model->tables[desc->table].rows;
     bag->num_rows = model->tables[desc->table].num_rows;
     bag->feature = desc->feature;
@@ -81,6 +92,20 @@ static void prepare_bags(trec_model *model) {
   }
 }
 
+/* A device or a CPU level is found before weights are touched, which may be many. */
+static int32_t make_ready(trec_model *model, uint64_t features, const trec_create_options *options, trec_error *error) {
+  if (options->device == TREC_DEVICE_CUDA)
+    trec_gpu_open(model, options, error);
+  else
+    model->level = trec_choose_level(model->image, features, error);
+  if (error->status == TREC_OK)
+    trec_bind_weights(model, options, error);
+  if (error->status != TREC_OK)
+    return error->status;
+  prepare_bags(model);
+  return model->gpu ? trec_gpu_upload(model, options, error) : TREC_OK;
+}
+
 static int32_t create(const struct trec_image *image, uint64_t features, const trec_create_options *given,
                       trec_model **model, trec_error *error) {
   trec_create_options options;
@@ -95,20 +120,16 @@ static int32_t create(const struct trec_image *image, uint64_t features, const t
   int32_t status = check_options(&options, error);
   if (status != TREC_OK)
     return status;
-  const struct trec_level_desc *level = trec_choose_level(image, features, error);
-  trec_model *made = level ? allocate_model(image, error) : NULL;
+  trec_model *made = allocate_model(image, error);
   if (!made)
     return error->status;
-  made->level = level;
   apply_options(made, &options);
-  status = trec_bind_weights(made, &options, error);
-  if (status != TREC_OK) {
+  status = make_ready(made, features, &options, error);
+  if (status == TREC_OK)
+    *model = made;
+  else
     trec_runtime_destroy(made);
-    return status;
-  }
-  prepare_bags(made);
-  *model = made;
-  return TREC_OK;
+  return status;
 }
 
 int32_t trec_create_from_image(const struct trec_image *image, uint64_t features, const trec_create_options *options,
@@ -128,6 +149,7 @@ void trec_runtime_destroy(trec_model *model) {
   if (!model)
     return;
   trec_pool_destroy(&model->pool);
+  trec_gpu_close(model);
   trec_release_weights(model);
   free(model->tables);
   free(model->parameters);
@@ -147,4 +169,17 @@ int32_t trec_runtime_counters(const trec_model *model, trec_counters *counters) 
   return TREC_OK;
 }
 
-const char *trec_runtime_cpu_level(const trec_model *model) { return model ? model->level->name : NULL; }
+const char *trec_runtime_cpu_level(const trec_model *model) {
+  return model && model->level ? model->level->name : NULL;
+}
+
+int32_t trec_runtime_poll(trec_model *model, trec_error *error) {
+  trec_error local;
+  trec_error_reset(&local);
+  if (!model)
+    trec_fail(&local, TREC_INVALID_ARGUMENT, "model is null");
+  else if (model->gpu)
+    trec_gpu_poll(model, &local);
+  trec_error_give(error, &local);
+  return local.status;
+}

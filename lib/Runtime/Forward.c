@@ -1,7 +1,7 @@
 /* Forward: check, resolve offsets, run kernels, report. The way of a small batch, some tens of bags on one thread, has
  * no lock, no allocation and no system call. */
 #include "Error.h"
-#include "Model.h"
+#include "GPU.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -92,6 +92,12 @@ static int32_t count_workspace(const struct trec_job *job, uint64_t *bytes, int 
   return offsets_bytes(job->model->image, num_keys, job->args->batch_size, bytes, error);
 }
 
+/* What earlier calls left to be said comes first: nothing else is done where it is an error. */
+static int32_t run_on_gpu(trec_model *model, const struct trec_job *job, uint64_t bytes, trec_error *error) {
+  const int32_t status = trec_gpu_poll(model, error);
+  return status == TREC_OK ? trec_gpu_forward(job, bytes, error) : status;
+}
+
 static int32_t forward(trec_model *model, const trec_forward_args *given, trec_error *error) {
   trec_forward_args args;
   struct trec_job job;
@@ -110,10 +116,14 @@ static int32_t forward(trec_model *model, const trec_forward_args *given, trec_e
     status = count_workspace(&job, &bytes, &is_used, error);
   if (status != TREC_OK)
     return status;
-  if (args.workspace) {
+  if (args.workspace)
     status = check_workspace(&args, bytes, error);
-    return status == TREC_OK ? run(model, &job, args.workspace, error) : status;
-  }
+  if (status != TREC_OK)
+    return status;
+  if (model->gpu)
+    return run_on_gpu(model, &job, bytes, error);
+  if (args.workspace)
+    return run(model, &job, args.workspace, error);
   if (bytes <= sizeof small || !is_used)
     return run(model, &job, small, error);
   return run_in_own_workspace(model, &job, bytes, error);

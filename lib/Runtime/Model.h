@@ -21,7 +21,8 @@ struct trec_parameter {
   void *owned;   /* what to free: an aligned copy, or the entry of an empty map */
 };
 
-/* What forward needs of one output feature, gathered so that one batch reads one array from front to back. */
+/* What forward needs of one output feature, gathered so that one batch reads one array from front to back. On a GPU the
+ * addresses are not those that kernels use, and there are no kernels. */
 struct trec_bag {
   trec_kernel kernels[TREC_KERNEL_VARIANTS];
   const void *rows;
@@ -40,9 +41,12 @@ struct trec_bag {
   int counts_bad_ids; /* 0: a bag before it does */
 };
 
+struct trec_gpu;
+
 struct trec_model {
   const struct trec_image *image;
-  const struct trec_level_desc *level;
+  const struct trec_level_desc *level; /* NULL on a GPU */
+  struct trec_gpu *gpu;                /* NULL on the CPU */
   struct trec_table *tables;
   struct trec_parameter *parameters;
   struct trec_bag *bags;
@@ -84,9 +88,16 @@ struct trec_job {
   struct trec_job_batch batches[TREC_MAX_BATCHES];
 };
 
-/* Fills model->tables and model->parameters from the one source that the options name. */
+/* Fills model->tables and model->parameters from the one source that the options name. Tables in device memory are not
+ * read; parameters there are, for the checks, and are copied. */
 int32_t trec_bind_weights(trec_model *model, const trec_create_options *options, trec_error *error);
+
+/* Frees what is bound; tables and parameters keep their sizes alone. */
 void trec_release_weights(trec_model *model);
+
+static inline int trec_tables_on_device(const trec_create_options *options) {
+  return options->tables && options->tables_location == TREC_DEVICE_CUDA;
+}
 
 struct trec_safetensors;
 
@@ -97,6 +108,9 @@ void trec_release_parameters(trec_model *model);
 
 /* Refuses a bound map with which a kernel could not work: rows that are none of its tables', or searches that fail. */
 int32_t trec_check_map(const trec_model *model, int64_t parameter, const char *origin, trec_error *error);
+
+/* Bytes of a bound parameter, with the entry of an empty map. */
+size_t trec_parameter_bytes(const trec_model *model, int64_t parameter);
 
 /* Elements of an entry of a parameter: 2 for maps of pairs. */
 static inline int64_t trec_entry_elements(const struct trec_parameter_desc *desc) {
@@ -167,6 +181,16 @@ enum { TREC_MAX_TASKS = 256 };
 /* Cuts the job into pieces of like cost, for so many threads: cuts[i] to cuts[i + 1] is piece i. Returns their number,
  * 1 where the job is too small to share. */
 int64_t trec_partition(const struct trec_job *job, int32_t threads, struct trec_cut cuts[TREC_MAX_TASKS + 1]);
+
+/* A bad id and where it is. */
+struct trec_bad_id {
+  int64_t bag, sample, position; /* position within the sample's bag */
+  int64_t id;
+};
+int32_t trec_fail_bad_id(const trec_model *model, const struct trec_bad_id *bad, trec_error *error);
+
+/* Makes a warning of the error about bad ids where that is the model's policy; `when` says in which calls they were. */
+int32_t trec_act_on_bad_ids(const trec_model *model, int64_t count, const char *when, trec_error *error);
 
 /* Acts on bad ids by the model's policy. */
 int32_t trec_report_bad_ids(trec_model *model, const struct trec_job *job, const struct trec_bad_ids *bad,

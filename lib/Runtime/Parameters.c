@@ -4,7 +4,7 @@
  * multiple of an element's size is copied; everything else is used where it lies.
  */
 #include "Error.h"
-#include "Model.h"
+#include "GPU.h"
 #include "Safetensors.h"
 
 #include <inttypes.h>
@@ -22,23 +22,46 @@ static int32_t out_of_memory(const trec_model *model, int64_t i, trec_error *err
                    trec_show(trec_parameter_name(model->image, i)).text);
 }
 
-static int32_t bind(trec_model *model, int64_t i, const trec_table_data *data, const char *origin, trec_error *error) {
+size_t trec_parameter_bytes(const trec_model *model, int64_t parameter) {
+  const int64_t count = model->parameters[parameter].count;
+  return (size_t)(count ? count : 1) * (size_t)entry_bytes(&model->image->parameters[parameter]);
+}
+
+/* Where a found parameter's bytes are. */
+struct source {
+  const trec_table_data *data;
+  const char *origin;
+  int is_on_device;
+};
+
+static int32_t copy(trec_model *model, int64_t i, const struct source *source, trec_error *error) {
+  struct trec_parameter *parameter = &model->parameters[i];
+  const size_t entry = (size_t)entry_bytes(&model->image->parameters[i]), bytes = (size_t)parameter->count * entry;
+  parameter->owned = malloc(bytes + entry);
+  if (!parameter->owned)
+    return out_of_memory(model, i, error);
+  parameter->data = parameter->owned;
+  if (!parameter->count)
+    memset(parameter->owned, 0xff, entry); /* no row for a bad id, and an empty slot */
+  else if (source->is_on_device)
+    return trec_gpu_read(model->gpu, parameter->owned, source->data->data, bytes, error);
+  else
+    memcpy(parameter->owned, source->data->data, bytes);
+  return TREC_OK;
+}
+
+static int32_t bind(trec_model *model, int64_t i, const struct source *source, trec_error *error) {
+  const trec_table_data *data = source->data;
   struct trec_parameter *parameter = &model->parameters[i];
   const struct trec_parameter_desc *desc = &model->image->parameters[i];
-  const size_t bytes = (size_t)data->rows * (size_t)entry_bytes(desc);
   parameter->data = data->data;
   parameter->count = data->rows;
-  if (!data->rows || (uintptr_t)data->data % (size_t)element_bytes(desc)) {
-    parameter->owned = malloc(bytes + (size_t)entry_bytes(desc));
-    if (!parameter->owned)
-      return out_of_memory(model, i, error);
-    if (data->rows)
-      memcpy(parameter->owned, data->data, bytes);
-    else
-      memset(parameter->owned, 0xff, (size_t)entry_bytes(desc)); /* no row for a bad id, and an empty slot */
-    parameter->data = parameter->owned;
+  if (!data->rows || source->is_on_device || (uintptr_t)data->data % (size_t)element_bytes(desc)) {
+    const int32_t status = copy(model, i, source, error);
+    if (status != TREC_OK)
+      return status;
   }
-  return desc->map == TREC_MAP_NONE ? TREC_OK : trec_check_map(model, i, origin, error);
+  return desc->map == TREC_MAP_NONE ? TREC_OK : trec_check_map(model, i, source->origin, error);
 }
 
 /* Holds the size of a parameter that was found against the model's. */
@@ -79,7 +102,7 @@ int32_t trec_bind_parameter_pointers(trec_model *model, const trec_create_option
       return trec_fail(error, TREC_INVALID_ARGUMENT, "%s: parameter \"%s\" has %" PRId64 " elements at null", origin,
                        trec_show(trec_parameter_name(image, i)).text, data->rows);
     if (status == TREC_OK)
-      status = bind(model, i, data, origin, error);
+      status = bind(model, i, &(struct source){data, origin, trec_tables_on_device(options)}, error);
   }
   return status;
 }
@@ -97,12 +120,15 @@ int32_t trec_bind_parameter_tensors(trec_model *model, const struct trec_safeten
     if (status == TREC_OK)
       status = check_count(model, i, &data, file->origin, error);
     if (status == TREC_OK)
-      status = bind(model, i, &data, file->origin, error);
+      status = bind(model, i, &(struct source){&data, file->origin, 0}, error);
   }
   return status;
 }
 
 void trec_release_parameters(trec_model *model) {
-  for (int64_t i = 0; i < model->image->num_parameters; ++i)
+  for (int64_t i = 0; i < model->image->num_parameters; ++i) {
     free(model->parameters[i].owned);
+    model->parameters[i].owned = NULL;
+    model->parameters[i].data = NULL;
+  }
 }

@@ -4,7 +4,7 @@
  * that edits in place are seen.
  */
 #include "Error.h"
-#include "Model.h"
+#include "GPU.h"
 #include "Safetensors.h"
 
 #include <errno.h>
@@ -53,17 +53,25 @@ static int32_t wrong_rows(const struct trec_image *image, int64_t i, int64_t row
                    name.text, rows, error->limit);
 }
 
-/* Holds a table that was found against the model's; `origin` says where it was found. */
-static int32_t check_table(const struct trec_image *image, int64_t i, const trec_table_data *data, const char *origin,
-                           trec_error *error) {
+/* Where tables are found. */
+struct source {
+  const char *origin; /* for messages */
+  int is_on_device;
+};
+
+/* Holds a table that was found against the model's. */
+static int32_t check_table(const struct trec_image *image, int64_t i, const trec_table_data *data,
+                           const struct source *source, trec_error *error) {
   const struct trec_table_desc *desc = &image->tables[i];
+  const int64_t row_bytes = source->is_on_device ? trec_gpu_row_bytes(desc->row_bytes) : desc->row_bytes;
+  const char *origin = source->origin;
   int64_t bytes;
   if (data->rows < 0 || (desc->rows >= 0 && data->rows != desc->rows))
     return wrong_rows(image, i, data->rows, origin, error);
-  if (data->row_bytes != desc->row_bytes) {
-    error->limit = desc->row_bytes;
+  if (data->row_bytes != row_bytes) {
+    error->limit = row_bytes;
     return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\" has rows of %" PRId64 " bytes, expected %" PRId64,
-                     origin, blame(image, i, data->row_bytes, error).text, data->row_bytes, desc->row_bytes);
+                     origin, blame(image, i, data->row_bytes, error).text, data->row_bytes, row_bytes);
   }
   if (__builtin_mul_overflow(data->rows, data->row_bytes, &bytes))
     return trec_fail(error, TREC_WEIGHTS_MISMATCH, "%s: table \"%s\": %" PRId64 " rows of %" PRId64 " bytes overflow",
@@ -78,7 +86,8 @@ static int32_t bind_pointers(trec_model *model, const trec_create_options *optio
                      image->num_tables);
   for (int64_t i = 0; i < image->num_tables; ++i) {
     const trec_table_data *data = &options->tables[i];
-    int32_t status = check_table(image, i, data, "caller's tables", error);
+    const struct source source = {"caller's tables", trec_tables_on_device(options)};
+    int32_t status = check_table(image, i, data, &source, error);
     if (status == TREC_OK && data->rows > 0 && !data->data) {
       status = trec_fail(error, TREC_INVALID_ARGUMENT, "caller's tables: table \"%s\" has %" PRId64 " rows at null",
                          blame(image, i, data->rows, error).text, data->rows);
@@ -103,7 +112,7 @@ static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file
     if (status != TREC_OK)
       error->table = i;
     else
-      status = check_table(image, i, &data, file->origin, error);
+      status = check_table(image, i, &data, &(struct source){file->origin, 0}, error);
     if (status == TREC_OK)
       status = bind_table(model, i, &data, error);
   }
@@ -205,9 +214,13 @@ int32_t trec_bind_weights(trec_model *model, const trec_create_options *options,
 }
 
 void trec_release_weights(trec_model *model) {
-  for (int64_t i = 0; i < model->image->num_tables; ++i)
+  for (int64_t i = 0; i < model->image->num_tables; ++i) {
     free(model->tables[i].owned);
+    model->tables[i].owned = NULL;
+    model->tables[i].rows = NULL;
+  }
   trec_release_parameters(model);
   if (model->mapping)
     munmap(model->mapping, model->mapping_bytes);
+  model->mapping = NULL;
 }

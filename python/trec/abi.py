@@ -12,7 +12,9 @@ ABI_VERSION = 1
 QUERY_SYMBOL = "trec_model_query"
 
 OK, INVALID_ARGUMENT, INVALID_INPUT, OUT_OF_BOUNDS, WEIGHTS_MISMATCH, IO_ERROR = range(6)
-OUT_OF_MEMORY, UNSUPPORTED_CPU, VERSION_MISMATCH = range(6, 9)
+OUT_OF_MEMORY, UNSUPPORTED_CPU, VERSION_MISMATCH, UNSUPPORTED_GPU, GPU_ERROR = range(6, 11)
+
+DEVICE_CPU, DEVICE_CUDA = range(2)
 
 INT32, INT64, FLOAT32, FLOAT16, BFLOAT16 = range(1, 6)
 
@@ -58,6 +60,10 @@ class CreateOptions(ctypes.Structure):
         ("warning_user", c_void_p),
         ("parameters", POINTER(TableData)),
         ("num_parameters", c_int64),
+        ("device", c_int32),
+        ("device_index", c_int32),
+        ("tables_location", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -86,6 +92,7 @@ class ForwardArgs(ctypes.Structure):
         ("outputs_bytes", c_void_p),
         ("batches", c_void_p),
         ("num_batches", c_int64),
+        ("stream", c_void_p),
     ]
 
 
@@ -107,7 +114,7 @@ class Batch(ctypes.Structure):
     ]
 
 
-FORWARD_ARGS = struct.Struct("=QqqQQqQQQqQQqQQiiiiQQQq")
+FORWARD_ARGS = struct.Struct("=QqqQQqQQQqQQqQQiiiiQQQqQ")
 BATCH = struct.Struct("=QqQQqQQQqiiii")
 
 
@@ -122,6 +129,7 @@ WorkspaceSize = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, POINTER(c_
 Forward = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_void_p)
 GetCounters = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Counters))
 CPULevel = ctypes.CFUNCTYPE(c_char_p, c_void_p)
+Poll = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Error))
 
 
 class Api(ctypes.Structure):
@@ -139,6 +147,7 @@ class Api(ctypes.Structure):
         ("forward", Forward),
         ("counters", GetCounters),
         ("cpu_level", CPULevel),
+        ("poll", Poll),
     ]
 
 

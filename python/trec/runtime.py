@@ -70,7 +70,7 @@ class _BaseModel:
             0 if output is None else output.ctypes.data, 0 if output is None else output.nbytes, 0, 0, 0,
             *first.types, 0,
             call.outputs_address if output is None else 0, call.outputs_bytes_address if output is None else 0,
-            call.batches_address, call.num_batches,
+            call.batches_address, call.num_batches, 0,
         )  # fmt: skip
         status = self._forward(self._handle.address, call.args_address, call.error_address)
         if status != abi.OK:

@@ -56,10 +56,12 @@ struct trec_gpu_batch {
 };
 
 /* What went wrong on the device: mapped host memory that nobody resets, so that launches and replays of graphs need no
- * order with the host. A thread that sees something wrong takes the lock (a compare-and-swap from even to odd), writes
- * its place if that is lower than the one there or if place_epoch is not epoch (then the host has taken it), and
- * releases the lock to the next even number if it wrote, else to the old one; with a fence for the system in front.
- * Lower is: a graver kind; else the batch, then the position, then the bag. */
+ * order with the host. A thread that sees something wrong adds to count (bad ids), takes the lock (a compare-and-swap
+ * from even to odd), reads epoch, writes its place if that is lower than the one there or if place_epoch is not epoch
+ * (then the host has taken it), and releases the lock to the next even number if it wrote, else to the old one; between
+ * these are fences for the system. The host reads the place between two equal even values of lock, then adds 1 to
+ * epoch, then reads count: so what is not written because a lower place is there has been counted. Lower is: a graver
+ * kind; else the batch, then the position, then the bag. */
 struct trec_gpu_report {
   int64_t lock;
   int64_t count;       /* bad ids, of lookups that count them; grows for ever */
@@ -69,6 +71,7 @@ struct trec_gpu_report {
   int64_t batch;
   int64_t bag;      /* in the array of lookups; -1: of no lookup */
   int64_t sample;   /* -1: of none */
+  int64_t begin;    /* of an id: the first position of its bag */
   int64_t position; /* of the id in its batch's values, of the offset in its offsets, of the length in its lengths */
   int64_t value;    /* the id, the length of the bag, the offset, the length, or the sum */
 };
@@ -137,7 +140,7 @@ TREC_FIELD_AT(trec_gpu_bag, row_stride, 14);
 TREC_FIELD_AT(trec_gpu_kernel_desc, splits_bag, 2);
 TREC_FIELD_AT(trec_gpu_span, first_bag, 2);
 TREC_FIELD_AT(trec_gpu_batch, num_keys, 6);
-TREC_FIELD_AT(trec_gpu_report, value, 9);
+TREC_FIELD_AT(trec_gpu_report, value, 10);
 TREC_FIELD_AT(trec_gpu_launch, spans, 5);
 TREC_FIELD_AT(trec_gpu_launch, batches, 30);
 TREC_FIELD_AT(trec_gpu_launch, outputs, 31 + 7 * TREC_MAX_BATCHES);

@@ -213,7 +213,7 @@ typedef struct trec_api {
   /* Computes all outputs. After an error their contents are unspecified. */
   int32_t (*forward)(trec_model *model, const trec_forward_args *args, trec_error *error);
   int32_t (*counters)(const trec_model *model, trec_counters *counters);
-  /* Name of the CPU level that create chose for this model, such as "x86-64-v3". */
+  /* Name of the CPU level that create chose for this model, such as "x86-64-v3"; NULL on a GPU. */
   const char *(*cpu_level)(const trec_model *model);
   /* What the device has found wrong in earlier calls of forward and was not returned yet; TREC_OK where it has found
    * nothing, or not yet: to know of all calls, synchronize with their streams first. Never waits. */

@@ -198,7 +198,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         _pack_into(
             call.args, 0, _ARGS_SIZE, batch.size, batch.keys.count, batch.keys.address, batch.values, batch.num_values,
             batch.lengths, batch.offsets, batch.weights, batch.num_weights, output[0], output[1], 0, 0, 0,
-            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0,
+            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0, 0,
         )  # fmt: skip
         status = self._forward_function(handle.address, call.args_address, call.error_address)
         if status:

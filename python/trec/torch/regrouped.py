@@ -129,7 +129,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
             call.args, 0, abi.FORWARD_ARGS.size, first.size, first.keys.count, first.keys.address, first.values,
             first.num_values, first.lengths, first.offsets, first.weights, first.num_weights, 0, 0, 0, 0, 0,
             first.values_type, first.lengths_type, first.offsets_type, 0, call.outputs_address,
-            call.outputs_bytes_address, call.batches_address, call.num_batches,
+            call.outputs_bytes_address, call.batches_address, call.num_batches, 0,
         )  # fmt: skip
         status = self._forward_function(handle.address, call.args_address, call.error_address)
         if status:

@@ -1,0 +1,215 @@
+/* Forward on a GPU: what it takes is put on the caller's stream, and nothing is waited for, so that it can be captured
+ * in a graph. No array but a new order of keys is sent to the device: a launch brings all that differs between calls.
+ */
+#include "Error.h"
+#include "GPU.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Blocks that all lookups together have at least, where there are ids for them: some for each processor. Lengths are on
+ * the device, and one lookup may have most of the ids. */
+enum { MIN_BLOCKS = 1024 };
+static const int64_t max_blocks = INT32_MAX;
+
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* The work of one call. */
+struct call {
+  const struct trec_job *job;
+  struct trec_gpu *gpu;
+  void *stream;
+  struct trec_gpu_launch launch;
+  int64_t blocks; /* of launch */
+};
+
+/* A lookup's samples, or its ids if all had equally many. */
+static int64_t blocks_per_bag(const struct call *call, const struct trec_gpu_group *group) {
+  const struct trec_image *image = call->job->model->image;
+  const trec_batch *batch = &call->job->batches[group->batch].args;
+  const int64_t most = max_blocks / image->num_bags;
+  if (!image->unpooled)
+    return smaller(divide_up(call->job->args->batch_size, group->bags_per_block), most);
+  const int64_t needed = divide_up(batch->num_values, group->bags_per_block);
+  int64_t blocks = divide_up(needed, batch->num_keys ? batch->num_keys : 1);
+  if (blocks * image->num_bags < MIN_BLOCKS)
+    blocks = smaller(needed, divide_up(MIN_BLOCKS, image->num_bags));
+  return smaller(blocks ? blocks : 1, most);
+}
+
+static void set_output(struct trec_gpu_launch *launch, int64_t i, void *output, int64_t rows) {
+  launch->outputs[i] = output;
+  launch->output_rows[i] = output ? rows : 0;
+}
+
+/* Without pooling: how many rows the caller's buffer holds. */
+static int64_t rows_that_fit(const struct trec_job *job, int64_t output) {
+  const int64_t row_bytes = job->model->bags[output].dim * job->model->element_bytes;
+  return job->args->outputs_bytes ? (int64_t)(job->args->outputs_bytes[output] / (uint64_t)row_bytes) : 0;
+}
+
+/* The outputs of one piece. */
+static void set_outputs(struct call *call, int64_t piece) {
+  const struct trec_image *image = call->job->model->image;
+  const trec_forward_args *args = call->job->args;
+  const int64_t total = image->unpooled ? image->num_bags : image->num_outputs, first = piece * TREC_GPU_MAX_OUTPUTS;
+  call->launch.first_output = first;
+  if (!total)
+    set_output(&call->launch, 0, args->output, args->batch_size);
+  for (int64_t i = first; i < smaller(total, first + TREC_GPU_MAX_OUTPUTS); ++i)
+    set_output(&call->launch, i - first, args->outputs ? args->outputs[i] : NULL,
+               image->unpooled ? rows_that_fit(call->job, i) : args->batch_size);
+}
+
+static int32_t flush(struct call *call, void *kernel, int64_t piece, trec_error *error) {
+  const struct trec_cuda *cuda = &call->gpu->cuda;
+  void *parameters[] = {&call->launch};
+  if (!call->blocks)
+    return TREC_OK;
+  set_outputs(call, piece);
+  const unsigned threads = (unsigned)call->job->model->image->gpu->threads_per_block;
+  const int result =
+      cuda->cuLaunchKernel(kernel, (unsigned)call->blocks, 1, 1, threads, 1, 1, 0, call->stream, parameters, NULL);
+  call->launch.num_spans = call->blocks = 0;
+  return trec_cuda_check(cuda, result, "launch the model", error);
+}
+
+/* Spans hold equally many blocks for each lookup; what goes on where the last span ends is added to it. */
+static void add_group(struct call *call, const struct trec_gpu_group *group, int is_next) {
+  struct trec_gpu_launch *launch = &call->launch;
+  const int64_t each = blocks_per_bag(call, group);
+  if (!is_next || launch->spans[launch->num_spans - 1].blocks_per_bag != each)
+    launch->spans[launch->num_spans++] = (struct trec_gpu_span){call->blocks, each, group->first_bag};
+  call->blocks += each * group->num_bags;
+}
+
+/* All lookups whose ids are of one type. */
+static int32_t launch_variant(struct call *call, int variant, trec_error *error) {
+  struct trec_gpu *gpu = call->gpu;
+  const struct trec_gpu_group *last = NULL;
+  for (int64_t i = 0; i < gpu->num_groups; ++i) {
+    const struct trec_gpu_group *group = &gpu->groups[i];
+    if (call->job->batches[group->batch].variant != variant)
+      continue;
+    if (last && (group->piece != last->piece || call->launch.num_spans == TREC_GPU_MAX_SPANS)) {
+      const int32_t status = flush(call, gpu->forward[variant], last->piece, error);
+      if (status != TREC_OK)
+        return status;
+    }
+    add_group(call, group, call->blocks && last == group - 1 && last->bags_per_block == group->bags_per_block);
+    last = group;
+  }
+  return last ? flush(call, gpu->forward[variant], last->piece, error) : TREC_OK;
+}
+
+static int32_t scan_lengths(struct call *call, int64_t batch, trec_device_address offsets, trec_error *error) {
+  const struct trec_gpu_image *image = call->job->model->image->gpu;
+  const trec_batch *args = &call->job->batches[batch].args;
+  const int64_t count = args->num_keys * call->job->args->batch_size;
+  struct trec_gpu_scan scan = {args->lengths,
+                               args->lengths_type == TREC_INT64 ? 8 : 4,
+                               count,
+                               args->num_values,
+                               (int64_t *)(uintptr_t)offsets,
+                               call->launch.report,
+                               batch};
+  void *parameters[] = {&scan};
+  const int64_t blocks = count ? divide_up(count, image->scan_lengths_per_block) : 1;
+  if (blocks > max_blocks)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "%" PRId64 " lengths are too many for a GPU", count);
+  const int result =
+      call->gpu->cuda.cuLaunchKernel(call->gpu->scan, (unsigned)blocks, 1, 1, (unsigned)image->scan_threads_per_block,
+                                     1, 1, 0, call->stream, parameters, NULL);
+  return trec_cuda_check(&call->gpu->cuda, result, "launch the sum of lengths", error);
+}
+
+static int64_t count_features(const struct trec_image *image, int64_t batch) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < image->num_features; ++i)
+    count += image->features[i].batch == batch;
+  return count;
+}
+
+/* Sets a batch of the launch; *offsets is memory for those of lengths, and is moved on. */
+static int32_t set_batch(struct call *call, int64_t i, trec_device_address *offsets, trec_error *error) {
+  const trec_batch *args = &call->job->batches[i].args;
+  const struct trec_image *image = call->job->model->image;
+  struct trec_gpu_batch *to = &call->launch.batches[i];
+  trec_device_address slots = 0;
+  int32_t status = TREC_OK;
+  *to = (struct trec_gpu_batch){
+      args->values, args->num_values, args->offsets, args->offsets_type == TREC_INT64 ? 8 : 4, args->weights,
+      NULL,         args->num_keys};
+  if (args->slots)
+    status = trec_gpu_find_slots(call->gpu, args->slots, count_features(image, i), &slots, error);
+  to->slots = (const int32_t *)(uintptr_t)slots;
+  if (status != TREC_OK || args->offsets)
+    return status;
+  to->offsets = (const void *)(uintptr_t)*offsets;
+  to->offsets_bytes = 8;
+  status = scan_lengths(call, i, *offsets, error);
+  *offsets += ((size_t)args->num_keys * (size_t)call->job->args->batch_size + 1) * sizeof(int64_t);
+  return status;
+}
+
+static int32_t launch_all(struct call *call, trec_device_address offsets, trec_error *error) {
+  int32_t status = TREC_OK;
+  for (int64_t i = 0; i < call->launch.num_batches && status == TREC_OK; ++i)
+    status = set_batch(call, i, &offsets, error);
+  for (int variant = 0; variant < TREC_KERNEL_VARIANTS && status == TREC_OK; ++variant)
+    status = launch_variant(call, variant, error);
+  return status;
+}
+
+static int has_lengths(const struct trec_job *job) {
+  for (int64_t i = 0; i < job->model->image->num_batches; ++i)
+    if (job->batches[i].args.lengths)
+      return 1;
+  return 0;
+}
+
+/* With offsets in memory that is taken and given back in the order of the stream. */
+static int32_t launch_with_own_offsets(struct call *call, uint64_t bytes, trec_error *error) {
+  const struct trec_cuda *cuda = &call->gpu->cuda;
+  trec_device_address offsets = 0;
+  int32_t status = trec_cuda_check(cuda, cuda->cuMemAllocFromPoolAsync(&offsets, bytes, call->gpu->pool, call->stream),
+                                   "take memory for offsets", error);
+  if (status != TREC_OK)
+    return status;
+  status = launch_all(call, offsets, error);
+  const int result = cuda->cuMemFreeAsync(offsets, call->stream);
+  return status == TREC_OK ? trec_cuda_check(cuda, result, "give back memory of offsets", error) : status;
+}
+
+/* Without samples there is nothing to launch, and nothing that the device could find wrong but surplus values. */
+static int32_t check_empty(const struct trec_job *job, trec_error *error) {
+  for (int64_t i = 0; i < job->model->image->num_batches; ++i) {
+    const int64_t values = job->batches[i].args.num_values;
+    if (!values)
+      continue;
+    error->value = 0;
+    error->limit = values;
+    trec_fail(error, TREC_INVALID_INPUT, "no samples, but there are %" PRId64 " values: surplus values", values);
+    return trec_fail_batch(job->model->image, i, error);
+  }
+  return TREC_OK;
+}
+
+int32_t trec_gpu_forward(const struct trec_job *job, uint64_t workspace_bytes, trec_error *error) {
+  struct trec_gpu *gpu = job->model->gpu;
+  struct call call = {.job = job, .gpu = gpu, .stream = job->args->stream};
+  if (job->args->batch_size == 0 || job->model->image->num_bags == 0)
+    return check_empty(job, error);
+  call.launch.bags = (const struct trec_gpu_bag *)(uintptr_t)gpu->bags;
+  call.launch.report = (struct trec_gpu_report *)(uintptr_t)gpu->report_address;
+  call.launch.batch_size = job->args->batch_size;
+  call.launch.row_stride = job->row_stride;
+  call.launch.num_batches = job->model->image->num_batches;
+  const struct trec_gpu_scope scope = trec_gpu_enter(gpu);
+  const int32_t status = has_lengths(job) && !job->args->workspace
+                             ? launch_with_own_offsets(&call, workspace_bytes, error)
+                             : launch_all(&call, (uintptr_t)job->args->workspace, error);
+  trec_gpu_leave(gpu, scope);
+  return status;
+}
