@@ -14,6 +14,11 @@ static int32_t check_options(const trec_create_options *options, trec_error *err
                      TREC_BOUNDS_AS_COMPILED, TREC_BOUNDS_NONE);
   if (options->threads < 0)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "threads is %d, expected 0 or more", options->threads);
+  if (options->pages < TREC_PAGES_MAP || options->pages > TREC_PAGES_AUTO)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "pages is %d, expected %d to %d", options->pages, TREC_PAGES_MAP,
+                     TREC_PAGES_AUTO);
+  if (options->pages == TREC_PAGES_HUGE && options->device == TREC_DEVICE_CUDA)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "pages is TREC_PAGES_HUGE on a GPU, which gets the tables itself");
   if (options->device != TREC_DEVICE_CPU && options->device != TREC_DEVICE_CUDA)
     return trec_fail(error, TREC_INVALID_ARGUMENT,
                      "device is %d, expected TREC_DEVICE_CPU (%d) or TREC_DEVICE_CUDA (%d)", options->device,
@@ -56,6 +61,7 @@ static void apply_options(trec_model *model, const trec_create_options *options)
   model->parallel_for_user = options->parallel_for_user;
   model->warning = options->warning;
   model->warning_user = options->warning_user;
+  model->pages_reason = "no file: the weights are used where they lie";
   model->element_bytes = model->image->output_type == TREC_FLOAT32 ? 4 : 2;
 }
 
@@ -158,15 +164,20 @@ void trec_runtime_destroy(trec_model *model) {
 }
 
 int32_t trec_runtime_counters(const trec_model *model, trec_counters *counters) {
-  if (!model || !counters || counters->size < sizeof counters->size || counters->size > TREC_MAX_STRUCT_BYTES)
+  if (!model || !counters)
     return TREC_INVALID_ARGUMENT;
-  const size_t size = counters->size;
-  const trec_counters now = {.size = size,
-                             .forwards = atomic_load(&model->forwards),
+  const trec_counters now = {.forwards = atomic_load(&model->forwards),
                              .bad_ids = atomic_load(&model->bad_ids),
                              .failed = atomic_load(&model->failed)};
-  memcpy(counters, &now, size < sizeof now ? size : sizeof now);
-  return TREC_OK;
+  return trec_give_struct(counters, sizeof now, &now) ? TREC_OK : TREC_INVALID_ARGUMENT;
+}
+
+int32_t trec_runtime_weights_info(const trec_model *model, trec_weights_info *info) {
+  if (!model || !info)
+    return TREC_INVALID_ARGUMENT;
+  const trec_weights_info now = {
+      .pages = model->pages, .data = model->mapping, .bytes = model->file_bytes, .reason = model->pages_reason};
+  return trec_give_struct(info, sizeof now, &now) ? TREC_OK : TREC_INVALID_ARGUMENT;
 }
 
 const char *trec_runtime_cpu_level(const trec_model *model) {

@@ -74,3 +74,11 @@ int trec_read_struct(void *to, size_t known, const void *from) {
   memcpy(to, from, given < known ? given : known);
   return 1;
 }
+
+int trec_give_struct(void *to, size_t known, const void *from) {
+  const size_t given = *(const size_t *)to;
+  if (given < sizeof given || given > TREC_MAX_STRUCT_BYTES)
+    return 0;
+  memcpy((char *)to + sizeof given, (const char *)from + sizeof given, (given < known ? given : known) - sizeof given);
+  return 1;
+}

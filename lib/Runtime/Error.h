@@ -31,4 +31,7 @@ struct trec_shown trec_show(const char *text);
 /* Reads a caller's struct into `known` zeroed bytes; 0 where `from` has no credible size. */
 int trec_read_struct(void *to, size_t known, const void *from);
 
+/* Fills a caller's struct, but for its size, from `known` bytes; 0 where it has no credible size. */
+int trec_give_struct(void *to, size_t known, const void *from);
+
 #endif /* TREC_RUNTIME_ERROR_H */

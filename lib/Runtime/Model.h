@@ -50,8 +50,11 @@ struct trec_model {
   struct trec_table *tables;
   struct trec_parameter *parameters;
   struct trec_bag *bags;
-  void *mapping;
+  void *mapping; /* of a weights file, or a copy of it */
   size_t mapping_bytes;
+  uint64_t file_bytes;
+  const char *pages_reason;
+  int32_t pages;         /* TREC_PAGES_MAP or TREC_PAGES_HUGE */
   int64_t element_bytes; /* of the output */
   int32_t bounds_check;  /* never TREC_BOUNDS_AS_COMPILED */
   int32_t threads;

@@ -1,28 +1,20 @@
-/* Binding a model's tables to bytes: a mapped file, a file in memory, embedded bytes, or the caller's own rows.
+/* Binding a model's tables to bytes: a file, a file in memory, embedded bytes, or the caller's own rows.
  *
- * Nothing is copied but for tables that a file holds at a bad alignment: the caller's memory is used where it lies, so
- * that edits in place are seen.
+ * Nothing is copied here but for tables that a file holds at a bad alignment: the caller's memory is used where it
+ * lies, so that edits in place are seen.
  */
 #include "Error.h"
 #include "GPU.h"
 #include "Safetensors.h"
+#include "WeightsFile.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { FILE_ALIGNMENT = 16, COPY_ALIGNMENT = 64 };
-
-static int32_t io_error(trec_error *error, const char *origin, const char *what) {
-  const char *reason = strerrordesc_np(errno);
-  return trec_fail(error, TREC_IO_ERROR, "%s: cannot %s: %s", origin, what, reason ? reason : "unknown error");
-}
 
 /* Row 0 stands in for bad ids, so a table without rows gets one of zeros. */
 static int32_t bind_table(trec_model *model, int64_t i, const trec_table_data *data, trec_error *error) {
@@ -122,42 +114,6 @@ static int32_t bind_safetensors(trec_model *model, struct trec_safetensors *file
   return status;
 }
 
-/* A descriptor of a regular file and its size; -1 and `error` else. Does not wait for the writer of a named pipe. */
-static int open_file(const char *path, const char *origin, uint64_t *size, trec_error *error) {
-  struct stat status;
-  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) {
-    io_error(error, origin, "open");
-    return -1;
-  }
-  if (!fstat(file, &status) && S_ISREG(status.st_mode)) {
-    *size = (uint64_t)status.st_size;
-    return file;
-  }
-  trec_fail(error, TREC_IO_ERROR, "%s: not a regular file", origin);
-  close(file);
-  return -1;
-}
-
-static int32_t map_file(trec_model *model, const char *path, struct trec_safetensors *file, trec_error *error) {
-  int descriptor = open_file(path, file->origin, &file->size, error);
-  if (descriptor < 0)
-    return error->status;
-  int32_t status = TREC_OK;
-  if (file->size) { /* an empty one cannot be mapped; the reader refuses it by its size */
-    void *bytes = mmap(NULL, file->size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (bytes == MAP_FAILED) {
-      status = io_error(error, file->origin, "map");
-    } else {
-      model->mapping = bytes;
-      model->mapping_bytes = file->size;
-      file->bytes = bytes;
-    }
-  }
-  close(descriptor);
-  return status;
-}
-
 /* Tables that a file holds at odd addresses would split cache lines on every row. */
 static int32_t align_tables(trec_model *model, trec_error *error) {
   for (int64_t i = 0; i < model->image->num_tables; ++i) {
@@ -176,11 +132,11 @@ static int32_t align_tables(trec_model *model, trec_error *error) {
   return TREC_OK;
 }
 
-static int32_t bind_path(trec_model *model, const char *path, trec_error *error) {
+static int32_t bind_path(trec_model *model, const trec_create_options *options, trec_error *error) {
   char origin[160];
-  snprintf(origin, sizeof origin, "weights file \"%s\"", trec_show(path).text);
+  snprintf(origin, sizeof origin, "weights file \"%s\"", trec_show(options->weights_path).text);
   struct trec_safetensors file = {.origin = origin};
-  int32_t status = map_file(model, path, &file, error);
+  int32_t status = trec_read_weights_file(model, options, &file, error);
   if (status == TREC_OK)
     status = bind_safetensors(model, &file, error);
   return status == TREC_OK ? align_tables(model, error) : status;
@@ -198,7 +154,11 @@ int32_t trec_bind_weights(trec_model *model, const trec_create_options *options,
     return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but its size is not 0",
                      options->tables || !options->num_tables ? "weights_data" : "tables");
   if (options->weights_path)
-    return bind_path(model, options->weights_path, error);
+    return bind_path(model, options, error);
+  if (options->pages == TREC_PAGES_HUGE)
+    return trec_fail(error, TREC_INVALID_ARGUMENT,
+                     "pages is TREC_PAGES_HUGE without weights_path: other weights are "
+                     "used where they lie");
   if (options->tables)
     return bind_pointers(model, options, error);
   struct trec_safetensors file = {
@@ -223,4 +183,7 @@ void trec_release_weights(trec_model *model) {
   if (model->mapping)
     munmap(model->mapping, model->mapping_bytes);
   model->mapping = NULL;
+  model->file_bytes = 0;
+  model->pages = TREC_PAGES_MAP;
+  model->pages_reason = "no file: the tables are on the GPU";
 }

@@ -133,14 +133,15 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
 void ImageBuilder::api(const ImageParts &parts) {
   define(
       "trec_model_api",
-      structOf(
-          {integer(sizeof(trec_api)), integer32(TREC_ABI_VERSION), integer32(0),
-           symbol("trec_metadata"), integer(parts.metadata.size()),
-           symbol("trec_ir"), integer(parts.ir.size()),
-           symbol("trec_runtime_create"), symbol("trec_runtime_destroy"),
-           symbol("trec_runtime_workspace_size"),
-           symbol("trec_runtime_forward"), symbol("trec_runtime_counters"),
-           symbol("trec_runtime_cpu_level"), symbol("trec_runtime_poll")}));
+      structOf({integer(sizeof(trec_api)), integer32(TREC_ABI_VERSION),
+                integer32(0), symbol("trec_metadata"),
+                integer(parts.metadata.size()), symbol("trec_ir"),
+                integer(parts.ir.size()), symbol("trec_runtime_create"),
+                symbol("trec_runtime_destroy"),
+                symbol("trec_runtime_workspace_size"),
+                symbol("trec_runtime_forward"), symbol("trec_runtime_counters"),
+                symbol("trec_runtime_cpu_level"), symbol("trec_runtime_poll"),
+                symbol("trec_runtime_weights_info")}));
 }
 
 /// The exported function, of type trec_query.

@@ -9,7 +9,7 @@ from trec.spec import row_bytes
 
 KINDS = ("bags", "sequence", "processed")
 PAGES = ("small", "huge")
-PEERS = ("fbgemm", "trec", "trec_module", "torchrec", "aten")
+PEERS = ("fbgemm", "trec", "trec_map", "trec_huge", "trec_module", "torchrec", "aten")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import mmap
 
 import numpy as np
 
+from trec import pages
+
 MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 4, 14, 15
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -21,7 +23,7 @@ def whole_pages(array: np.ndarray) -> tuple[int, int]:
     return begin, max(0, (array.ctypes.data + array.nbytes) // page * page - begin)
 
 
-def set_pages(array: np.ndarray, pages: str) -> None:
+def set_pages(array: np.ndarray, kind: str) -> None:
     """Gives the array's memory back and asks for pages of one kind when it is touched next.
 
     What was in it is lost: private memory that nothing backs comes back as zeros.
@@ -30,24 +32,14 @@ def set_pages(array: np.ndarray, pages: str) -> None:
     if not size:
         return
     try:
-        _advise(address, size, MADV_HUGEPAGE if pages == "huge" else MADV_NOHUGEPAGE)
+        _advise(address, size, MADV_HUGEPAGE if kind == "huge" else MADV_NOHUGEPAGE)
     except OSError:
         # A kernel without huge pages knows neither; how many there are is measured below.
-        if pages == "huge":
+        if kind == "huge":
             return
     _advise(address, size, MADV_DONTNEED)
 
 
 def huge_bytes(array: np.ndarray) -> int:
     """Bytes on huge pages in the mappings that the array is in."""
-    begin, end = array.ctypes.data, array.ctypes.data + array.nbytes
-    total, inside = 0, False
-    with open("/proc/self/smaps", encoding="utf-8") as smaps:
-        for line in smaps:
-            first = line.split(maxsplit=1)[0]
-            if "-" in first and not first.endswith(":"):
-                low, high = (int(bound, 16) for bound in first.split("-"))
-                inside = low < end and begin < high
-            elif inside and first == "AnonHugePages:":
-                total += int(line.split()[1]) * 1024
-    return min(total, array.nbytes)
+    return pages.huge_bytes(array.ctypes.data, array.nbytes)

@@ -15,10 +15,11 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from benchmarks.aten import aten_peer
 from benchmarks.batches import IndexSet
 from benchmarks.case import Load
+from benchmarks.on_file import handle_on_file
 from benchmarks.workload import Workload
 from trec import abi
 from trec.errors import TrecError
-from trec.library import new_error
+from trec.library import Handle, Options, new_error
 from trec.testing.models import flatten
 
 _OP = "int_nbit_split_embedding_codegen_lookup_function"
@@ -48,6 +49,8 @@ def make_peers(names: tuple[str, ...], workload: Workload, load: Load, sets: lis
     makers: dict[str, Callable[[], Optional[Peer]]] = {
         "fbgemm": lambda: _fbgemm(workload, sets),
         "trec": lambda: _trec(workload, load, sets),
+        "trec_map": lambda: _trec_on_file("map", workload, load, sets),
+        "trec_huge": lambda: _trec_on_file("huge", workload, load, sets),
         "trec_module": lambda: _module("trec_module", workload.compiled, kjts),
         "torchrec": lambda: _module("torchrec", workload.module, kjts),
         "aten": lambda: _aten(workload, sets),
@@ -161,8 +164,17 @@ def _ids_by_feature(batch: IndexSet, features: int) -> np.ndarray:
 
 
 def _trec(workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
-    """The C interface, by a struct of arguments for each set that is filled before anything is timed."""
-    handle = workload.compiled._handle(torch.get_num_threads())
+    return _c_interface("trec", workload.compiled._handle(torch.get_num_threads()), workload, load, sets)
+
+
+def _trec_on_file(pages: str, workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
+    """On a weights file of the same rows, held as `pages` says."""
+    handle = handle_on_file(workload, Options(threads=torch.get_num_threads(), pages=pages))
+    return _c_interface(f"trec_{pages}", handle, workload, load, sets)
+
+
+def _c_interface(name: str, handle: Handle, workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
+    """By a struct of arguments for each set that is filled before anything is timed."""
     forward = handle.library.api.forward
     outputs, error = _Outputs(workload, sets), new_error()
     structs = [_forward_args(workload, load, batch, outputs) for batch in sets]
@@ -178,7 +190,7 @@ def _trec(workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
             raise TrecError(f"{failed} calls of trec failed: {error.message.decode(errors='replace')}")
 
     arguments = [(handle.address, ctypes.addressof(struct), ctypes.addressof(error)) for struct in structs]
-    return Peer("trec", forward, arguments, read, [handle, structs], check)
+    return Peer(name, forward, arguments, read, [handle, structs], check)
 
 
 def _forward_args(workload: Workload, load: Load, batch: IndexSet, outputs: _Outputs) -> Any:

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 
 # What each peer is compared with: its like. The C interface also takes the place of a whole module.
-BASELINES = {"trec": ("fbgemm", "torchrec"), "trec_module": ("torchrec",), "aten": ("fbgemm",)}
+BASELINES = {
+    "trec": ("fbgemm", "torchrec"),
+    "trec_huge": ("trec_map",),
+    "trec_module": ("torchrec",),
+    "aten": ("fbgemm",),
+}
 
 
 def quartiles(samples: Sequence[float]) -> dict[str, float]:

@@ -118,6 +118,8 @@ class Workload:
             array = stored.stored().numpy()
             fill(array, random_rows(random, table, array.shape[1]))
             self.rows[stored.spec.name] = array
+        # What a weights file of these rows holds.
+        self.tensors = found.tensors()
         parts = parts_around(models.library_for(found.spec), found)
         self.compiled = class_for(parts).of_parts(parts)
 

@@ -18,6 +18,8 @@ DEVICE_CPU, DEVICE_CUDA = range(2)
 
 INT32, INT64, FLOAT32, FLOAT16, BFLOAT16 = range(1, 6)
 
+PAGES = {"map": 0, "huge": 1, "auto": 2}
+
 BOUNDS = {None: 0, "fatal": 1, "warning": 2, "ignore": 3, "none": 4}
 
 
@@ -42,6 +44,7 @@ class TableData(ctypes.Structure):
 
 ParallelFor = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_void_p, c_void_p)
 Warning_ = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Error))
+Progress = ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint64)
 
 
 class CreateOptions(ctypes.Structure):
@@ -63,7 +66,9 @@ class CreateOptions(ctypes.Structure):
         ("device", c_int32),
         ("device_index", c_int32),
         ("tables_location", c_int32),
-        ("reserved", c_int32),
+        ("pages", c_int32),
+        ("progress", Progress),
+        ("progress_user", c_void_p),
     ]
 
 
@@ -122,6 +127,17 @@ class Counters(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("forwards", c_int64), ("bad_ids", c_int64), ("failed", c_int64)]
 
 
+class WeightsInfo(ctypes.Structure):
+    _fields_ = [
+        ("size", c_size_t),
+        ("pages", c_int32),
+        ("reserved", c_int32),
+        ("data", c_void_p),
+        ("bytes", c_uint64),
+        ("reason", c_char_p),
+    ]
+
+
 Create = ctypes.CFUNCTYPE(c_int32, POINTER(CreateOptions), POINTER(c_void_p), POINTER(Error))
 Destroy = ctypes.CFUNCTYPE(None, c_void_p)
 WorkspaceSize = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, POINTER(c_uint64), POINTER(Error))
@@ -130,6 +146,7 @@ Forward = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_void_p)
 GetCounters = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Counters))
 CPULevel = ctypes.CFUNCTYPE(c_char_p, c_void_p)
 Poll = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Error))
+GetWeightsInfo = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(WeightsInfo))
 
 
 class Api(ctypes.Structure):
@@ -148,6 +165,7 @@ class Api(ctypes.Structure):
         ("counters", GetCounters),
         ("cpu_level", CPULevel),
         ("poll", Poll),
+        ("weights_info", GetWeightsInfo),
     ]
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from trec.errors import (
     UnsupportedCPUError,
     WeightsError,
 )
+from trec.pages import huge_bytes
 from trec.spec import BAGS, REGROUP
 
 logger = logging.getLogger("trec")
@@ -128,10 +130,22 @@ class Weights:
     parameters: Sequence[tuple[int, int]] = ()
 
 
+Progress = Callable[[int, int], None]
+
+
+def _show_progress(done: int, total: int) -> None:
+    """One line on a terminal, overwritten as the work goes on and taken away at its end."""
+    if sys.stderr.isatty():
+        text = "" if done == total else f"loading weights: {done / 1e9:.1f} of {total / 1e9:.1f} GB"
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
 @dataclass
 class Options:
     bounds_check: Optional[str] = None
     threads: int = 1
+    pages: str = "map"
+    progress: Progress = _show_progress
 
     def __post_init__(self) -> None:
         if self.bounds_check not in abi.BOUNDS:
@@ -139,6 +153,9 @@ class Options:
             raise InputError(f"unknown bounds_check {self.bounds_check!r}, expected one of {names}")
         if self.threads < 1:
             raise InputError(f"expected at least 1 thread, got {self.threads}")
+        if self.pages not in abi.PAGES:
+            names = ", ".join(f"'{name}'" for name in abi.PAGES)
+            raise InputError(f"unknown pages {self.pages!r}, expected one of {names}")
 
 
 def _log_warning(user: Any, error: Any) -> None:
@@ -172,6 +189,10 @@ class Handle:
         create.bounds_check = abi.BOUNDS[options.bounds_check]
         create.threads = options.threads
         create.warning = _WARNING
+        create.pages = abi.PAGES[options.pages]
+        if create.pages and not self._has_weights_info:
+            raise LoadError(f"pages='{options.pages}': the model was compiled by a trec that only maps weights")
+        create.progress = abi.Progress(lambda _, done, total: options.progress(done, total))
         error = new_error()
         self.status = library.api.create(ctypes.byref(create), ctypes.byref(self.pointer), ctypes.byref(error))
         if self.status != abi.OK:
@@ -183,6 +204,21 @@ class Handle:
     @property
     def cpu_level(self) -> str:
         return self.library.api.cpu_level(self.pointer).decode()
+
+    @property
+    def _has_weights_info(self) -> bool:
+        return self.library.api.size > abi.Api.weights_info.offset
+
+    def weights_info(self) -> dict[str, Any]:
+        """How the weights file is held, why, and how many of its bytes are on huge pages now."""
+        result = abi.WeightsInfo(size=ctypes.sizeof(abi.WeightsInfo))
+        if not self._has_weights_info:
+            return {}
+        self.library.api.weights_info(self.pointer, ctypes.byref(result))
+        names = {number: name for name, number in abi.PAGES.items()}
+        huge = huge_bytes(result.data, result.bytes) if result.bytes else 0
+        reason = result.reason.decode()
+        return {"pages": names[result.pages], "reason": reason, "bytes": result.bytes, "huge_bytes": huge}
 
     def counters(self) -> dict[str, int]:
         result = abi.Counters(size=ctypes.sizeof(abi.Counters))

@@ -10,7 +10,7 @@ import numpy as np
 
 from trec import abi
 from trec.errors import InputError, TrecError, WeightsError
-from trec.library import CallBuffer, Handle, Library, Options, Slots, Weights, ids_per_key, open_library
+from trec.library import CallBuffer, Handle, Library, Options, Progress, Slots, Weights, ids_per_key, open_library
 from trec.spec import REGROUP, SEQUENCE
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -55,8 +55,10 @@ class _BaseModel:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The model's metadata, the CPU level in use and the counters."""
-        return {**self._metadata, "cpu_level": self._handle.cpu_level, "counters": self._handle.counters()}
+        """The model's metadata, the CPU level in use, the counters, and how a weights file is held."""
+        handle = self._handle
+        own = {"cpu_level": handle.cpu_level, "counters": handle.counters(), "weights": handle.weights_info()}
+        return {**self._metadata, **own}
 
     def _run(self, batches: Sequence["_Batch"], output: Optional[np.ndarray]) -> None:
         call, first = self._call, batches[0].fields()
@@ -307,6 +309,8 @@ def _create_without_weights(library: Library, so: PathLike, options: Options) ->
         reason = error
     sibling = Path(so).with_suffix(".safetensors")
     if not sibling.exists():
+        if options.pages == "huge":
+            raise reason  # there may be embedded ones, which stay where they are
         raise WeightsError(f"'{so}' has no weights in it and '{sibling}' does not exist, pass weights=") from reason
     return Handle(library, Weights(path=str(sibling)), options)
 
@@ -317,17 +321,27 @@ def load(
     device: str = "cpu",
     threads: int = 1,
     bounds_check: Optional[str] = None,
+    *,
+    pages: str = "map",
+    progress: Optional[Progress] = None,
 ) -> Union[Model, SequenceModel, RegroupedModel]:
     """Loads a compiled model.
 
     `weights`: a safetensors file, or arrays that are used where they lie: `uint8[rows, row_bytes]` by table, and by the
     name of each parameter `float32[length]` position weights or a map from ids to rows. Without it the weights inside
     the `.so` are used, or else those of the file beside it with the suffix `.safetensors`.
+
+    `pages`: how a file is held. `"map"` maps it: nothing is read ahead, and processes share one copy. `"huge"` copies it
+    to memory of this process that is advised to be on huge pages, for speed. `"auto"` copies large files where there
+    is memory for them. `info["weights"]` says what came of it. `progress(bytes_done, bytes_total)` is called during a
+    copy; by default a terminal shows how far it is.
     """
     if device != "cpu":
         raise InputError(f"device: expected 'cpu', got '{device}'")
     library = open_library(so)
-    options = Options(bounds_check, threads)
+    options = Options(bounds_check, threads, pages)
+    if progress is not None:
+        options.progress = progress
     keep: Any = None
     if weights is None:
         handle = _create_without_weights(library, so, options)

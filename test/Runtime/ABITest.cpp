@@ -18,9 +18,11 @@ TEST(ABI, LayoutIsWhatBindingsMirror) {
   EXPECT_EQ(offsetof(trec_error, feature), 16u);
   EXPECT_EQ(offsetof(trec_error, message), 64u);
   EXPECT_EQ(sizeof(trec_table_data), 24u);
-  EXPECT_EQ(sizeof(trec_create_options), 120u);
+  EXPECT_EQ(sizeof(trec_create_options), 136u);
   EXPECT_EQ(offsetof(trec_create_options, bounds_check), 48u);
   EXPECT_EQ(offsetof(trec_create_options, warning_user), 80u);
+  EXPECT_EQ(offsetof(trec_create_options, progress_user), 128u);
+  EXPECT_EQ(sizeof(trec_weights_info), 40u);
   EXPECT_EQ(sizeof(trec_forward_args), 176u);
   EXPECT_EQ(offsetof(trec_forward_args, batches), 152u);
   EXPECT_EQ(sizeof(trec_batch), 88u);
@@ -143,4 +145,19 @@ TEST(ABI, CountersOfAnOlderCallerAreNotOverrun) {
   EXPECT_EQ(trec_runtime_counters(model, &counters), TREC_INVALID_ARGUMENT);
   EXPECT_EQ(trec_runtime_counters(model, nullptr), TREC_INVALID_ARGUMENT);
   EXPECT_EQ(trec_runtime_counters(nullptr, &counters), TREC_INVALID_ARGUMENT);
+}
+
+TEST(ABI, WeightsInfoOfAnOlderCallerIsNotOverrun) {
+  Model model;
+  trec_weights_info info = {};
+  info.size = offsetof(trec_weights_info, data);
+  info.pages = -7;
+  info.bytes = 7;
+  EXPECT_EQ(trec_runtime_weights_info(model, &info), TREC_OK);
+  EXPECT_EQ(info.pages, TREC_PAGES_MAP);
+  EXPECT_EQ(info.bytes, 7u);
+  info.size = 0;
+  EXPECT_EQ(trec_runtime_weights_info(model, &info), TREC_INVALID_ARGUMENT);
+  EXPECT_EQ(trec_runtime_weights_info(model, nullptr), TREC_INVALID_ARGUMENT);
+  EXPECT_EQ(trec_runtime_weights_info(nullptr, &info), TREC_INVALID_ARGUMENT);
 }

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace trectest;
 
@@ -13,6 +15,9 @@ namespace {
 thread_local int allocationsLeft = -1;
 thread_local int allocationsMade = 0;
 bool threadsFail = false;
+bool mappingsFail = false;
+/// What the next reads fail with.
+std::vector<int> readErrors;
 
 bool fails() {
   ++allocationsMade;
@@ -26,6 +31,8 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 int __real_posix_memalign(void **result, size_t alignment, size_t size);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *), void *argument);
+void *__real_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset);
+ssize_t __real_pread(int file, void *bytes, size_t size, off_t offset);
 
 void *__wrap_malloc(size_t size) { return fails() ? nullptr : __real_malloc(size); }
 void *__wrap_calloc(size_t count, size_t size) { return fails() ? nullptr : __real_calloc(count, size); }
@@ -34,6 +41,16 @@ int __wrap_posix_memalign(void **result, size_t alignment, size_t size) {
 }
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *), void *argument) {
   return threadsFail ? EAGAIN : __real_pthread_create(thread, attr, body, argument);
+}
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset) {
+  return mappingsFail ? MAP_FAILED : __real_mmap(address, size, protection, flags, file, offset);
+}
+ssize_t __wrap_pread(int file, void *bytes, size_t size, off_t offset) {
+  if (readErrors.empty())
+    return __real_pread(file, bytes, size, offset);
+  errno = readErrors.back();
+  readErrors.pop_back();
+  return -1;
 }
 }
 
@@ -96,6 +113,25 @@ TEST(Exhaustion, CreateReportsFailedParameters) {
   trec_runtime_destroy(model);
   EXPECT_THAT(messages,
               testing::ElementsAre("out of memory for parameter \"p1\"", "out of memory for parameter \"p2\"", ""));
+}
+
+// A signal interrupts a read, and then the disk fails.
+TEST(Exhaustion, CreateReportsWhatACopyLacks) {
+  TemporaryFile file(goodFile());
+  trec_create_options options = {};
+  options.weights_path = file.path();
+  options.pages = TREC_PAGES_HUGE;
+  Error error;
+  mappingsFail = true;
+  EXPECT_EQ(tryCreate(options, error), TREC_OUT_OF_MEMORY);
+  mappingsFail = false;
+  EXPECT_THAT(error.text(),
+              testing::EndsWith(": out of memory for a copy of " + std::to_string(goodFile().size()) + " bytes"));
+  readErrors = {EIO, EINTR};
+  EXPECT_EQ(tryCreate(options, error), TREC_IO_ERROR);
+  EXPECT_THAT(error.text(), testing::EndsWith(": cannot read: Input/output error"));
+  readErrors = {EINTR};
+  EXPECT_EQ(tryCreate(options, error), TREC_OK);
 }
 
 TEST(Exhaustion, ForwardReportsAFailedWorkspace) {

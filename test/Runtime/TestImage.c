@@ -79,6 +79,7 @@ const trec_api trec_model_api = {
     .counters = trec_runtime_counters,
     .cpu_level = trec_runtime_cpu_level,
     .poll = trec_runtime_poll,
+    .weights_info = trec_runtime_weights_info,
 };
 
 __attribute__((visibility("default"))) const trec_api *test_model_query(uint32_t abi_version, trec_error *error) {

@@ -180,7 +180,7 @@ TEST_F(KernelABITest, apiHasItsFunctions) {
   EXPECT_SYMBOL(forward, "trec_runtime_forward");
   EXPECT_SYMBOL(counters, "trec_runtime_counters");
   EXPECT_SYMBOL(cpu_level, "trec_runtime_cpu_level");
-  EXPECT_SYMBOL(poll, "trec_runtime_poll");
+  EXPECT_SYMBOL(weights_info, "trec_runtime_weights_info");
 #undef EXPECT_SYMBOL
 }
 

@@ -17,6 +17,7 @@ STRUCTS = {
     "trec_forward_args": abi.ForwardArgs,
     "trec_batch": abi.Batch,
     "trec_counters": abi.Counters,
+    "trec_weights_info": abi.WeightsInfo,
     "trec_api": abi.Api,
 }
 
@@ -78,6 +79,9 @@ CONSTANTS = {
     "TREC_GPU_ERROR": abi.GPU_ERROR,
     "TREC_DEVICE_CPU": abi.DEVICE_CPU,
     "TREC_DEVICE_CUDA": abi.DEVICE_CUDA,
+    "TREC_PAGES_MAP": abi.PAGES["map"],
+    "TREC_PAGES_HUGE": abi.PAGES["huge"],
+    "TREC_PAGES_AUTO": abi.PAGES["auto"],
     "TREC_INT32": abi.INT32,
     "TREC_INT64": abi.INT64,
     "TREC_FLOAT32": abi.FLOAT32,

@@ -253,7 +253,7 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
         (["--family", "none"], 2, "invalid choice"),
         (["--quick", "--threads", "0"], 2, "expected --threads of at least 1"),
         (["--quick", "--threads", "2", "--clock", "cpu"], 2, "--clock=cpu: expected --threads=1"),
-        (["--quick", "--peers", "trec,x"], 2, "--peers: expected some of fbgemm,trec,trec_module,torchrec,aten, got x"),
+        (["--quick", "--peers", "trec,x"], 2, "--peers: expected some of fbgemm,trec,trec_map,trec_huge,trec_module,torchrec,aten, got x"),
         (["--quick", "--cpus", "77777"], 2, "--cpus: expected some of [0"),
         (["--quick", "--compile-only"], 2, "--compile-only: expected --models=FOLDER"),
         (["none.json"], 1, "none.json: No such file or directory"),

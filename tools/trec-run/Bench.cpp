@@ -13,6 +13,7 @@
 #include "Commands.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
 
@@ -47,6 +48,7 @@ struct Result {
   BenchLoad load;
   BatchSizes sizes;
   Timing timing;
+  trec_weights_info weights;
 };
 
 } // namespace
@@ -218,6 +220,11 @@ static void print(raw_ostream &os, ArrayRef<Result> results) {
                        t.median, t.p10, t.p90, ids ? t.median * 1e3 / ids : 0.0)
        << result.load.describe() << '\n';
   }
+  std::string told;
+  for (const Result &result : results)
+    if (std::string text = describe(result.weights);
+        result.weights.data && text != told)
+      os << "weights: " << (told = text) << '\n';
 }
 
 static void printJSON(llvm::json::OStream &json, const Result &result) {
@@ -235,6 +242,7 @@ static void printJSON(llvm::json::OStream &json, const Result &result) {
     json.attribute("p10_us", t.p10);
     json.attribute("p90_us", t.p90);
     json.attribute("gb_per_s", sizes.rowBytes / (t.median * 1e3));
+    json.attribute("weights", describe(result.weights));
   });
 }
 
@@ -277,24 +285,32 @@ struct BoundModel {
 
 } // namespace
 
+/// A weights file is held as the pages of a case say; random tables, where
+/// there is no file, lie on them.
+static LoadOptions getLoadOptions(const RunOptions &options, Pages pages) {
+  LoadOptions load = options;
+  if (pages != Pages::any)
+    load.pages = pages == Pages::huge ? TREC_PAGES_HUGE : TREC_PAGES_MAP;
+  return load;
+}
+
 static Expected<BoundModel> bindModel(const ModelLibrary &library,
                                       const ModelIR &ir,
                                       const RunOptions &options, Pages pages) {
   std::unique_ptr<RandomTables> random;
-  Expected<Model> model =
-      createWithAnyWeights(library, ir, options.weights, options.threads);
-  if (model && pages == Pages::huge)
-    return llvm::createStringError(
-        library.getPath() + ": weights of a file stay on its pages; expected "
-                            "random tables for a case with huge pages");
-  if (!model && options.weights.empty()) {
+  LoadOptions load = getLoadOptions(options, pages);
+  Expected<Model> model = createWithAnyWeights(library, ir, load);
+  bool isFile = !options.weights.empty() ||
+                llvm::sys::fs::exists(library.getSiblingWeights());
+  if (!model && !isFile) {
     llvm::consumeError(model.takeError());
+    if (options.pages == TREC_PAGES_HUGE)
+      pages = Pages::huge;
     auto made = makeResidentTables(ir, options.seed, pages);
     if (!made)
       return made.takeError();
     random = std::move(*made);
-    model =
-        Model::create(library, ir, {"", &random->getTables()}, options.threads);
+    model = Model::create(library, ir, {"", &random->getTables()}, load);
   }
   if (!model)
     return model.takeError();
@@ -324,7 +340,7 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
         return made.takeError();
       bound.emplace(std::move(*made));
     }
-    Result result{load, {}, {}};
+    Result result{load, {}, {}, bound->model.getWeightsInfo()};
     Calls calls = prepare(*ir, bound->tables, load, options.seed, result.sizes);
     Expected<Timing> timing =
         timeRounds(CallRing(calls, bound->model), load.seconds);

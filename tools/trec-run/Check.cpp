@@ -279,7 +279,7 @@ Error mlir::trec::checkModel(const ModelLibrary &library,
     source.tables = &weights.getTables();
   else
     source.path = weights.file->getPath();
-  Expected<Model> model = Model::create(library, *ir, source, options.threads);
+  Expected<Model> model = Model::create(library, *ir, source, options);
   if (!model)
     return model.takeError();
   Checker checker(*ir, *model, weights.getTables(),

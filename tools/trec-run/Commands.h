@@ -10,8 +10,7 @@
 namespace mlir::trec {
 
 /// The values of the options, copied out of the command line.
-struct RunOptions {
-  std::string weights;
+struct RunOptions : LoadOptions {
   std::string inputs;
   std::string outputs;
   uint64_t seed = 0;
@@ -20,12 +19,13 @@ struct RunOptions {
   /// Empty: the command's own.
   std::vector<int64_t> batchSizes;
   int64_t bagLength = 20;
-  int threads = 1;
   bool json = false;
 };
 
-/// --info: prints what the library says of itself.
-llvm::Error printInfo(const ModelLibrary &library, raw_ostream &os);
+/// --info: prints what the library says of itself; where weights or their pages
+/// are chosen, also how they are held.
+llvm::Error printInfo(const ModelLibrary &library, const RunOptions &options,
+                      raw_ostream &os);
 
 /// --inputs and --outputs: runs one batch from file to file.
 llvm::Error runFile(const ModelLibrary &library, const RunOptions &options);

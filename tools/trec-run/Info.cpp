@@ -8,8 +8,20 @@
 using namespace mlir;
 using namespace mlir::trec;
 
+static llvm::Error printMemory(const ModelLibrary &library,
+                               const RunOptions &options, raw_ostream &os) {
+  llvm::Expected<ModelIR> ir = ModelIR::parse(library);
+  if (!ir)
+    return ir.takeError();
+  llvm::Expected<Model> model = createWithAnyWeights(library, *ir, options);
+  if (!model)
+    return model.takeError();
+  os << "memory:   " << describe(model->getWeightsInfo()) << '\n';
+  return llvm::Error::success();
+}
+
 llvm::Error mlir::trec::printInfo(const ModelLibrary &library,
-                                  raw_ostream &os) {
+                                  const RunOptions &options, raw_ostream &os) {
   const trec_api &api = library.getAPI();
   auto metadata =
       llvm::json::parse(StringRef(api.metadata, api.metadata_bytes));
@@ -22,7 +34,10 @@ llvm::Error mlir::trec::printInfo(const ModelLibrary &library,
      << " bytes of functions\n"
      << "ir:       " << api.ir_bytes << " bytes of bytecode\n"
      << "weights:  " << library.getSiblingWeights()
-     << ", unless others are given or embedded\n"
-     << "metadata: " << llvm::formatv("{0:2}", *metadata) << '\n';
+     << ", unless others are given or embedded\n";
+  if (!options.weights.empty() || options.pages != TREC_PAGES_MAP)
+    if (llvm::Error error = printMemory(library, options, os))
+      return error;
+  os << "metadata: " << llvm::formatv("{0:2}", *metadata) << '\n';
   return llvm::Error::success();
 }

@@ -5,6 +5,7 @@
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 
 #include <dlfcn.h>
@@ -115,8 +116,19 @@ static std::vector<trec_table_data> describeParameters(ModuleOp module,
   return described;
 }
 
+/// Draws one line that is overwritten as the work goes on and taken away at its
+/// end.
+static void showProgress(void *, uint64_t done, uint64_t total) {
+  llvm::errs() << "\r\x1b[K";
+  if (done < total)
+    llvm::errs() << "loading weights "
+                 << llvm::formatv("{0:F1} of {1:F1} GB", double(done) / 1e9,
+                                  double(total) / 1e9);
+}
+
 Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
-                              const WeightsSource &weights, int threads) {
+                              const WeightsSource &weights,
+                              const LoadOptions &load) {
   std::vector<trec_table_data> tables, parameters;
   if (weights.tables) {
     tables = describeTables(ir.getModule(), *weights.tables);
@@ -129,8 +141,11 @@ Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
   options.num_tables = int64_t(tables.size());
   options.parameters = parameters.empty() ? nullptr : parameters.data();
   options.num_parameters = int64_t(parameters.size());
-  options.threads = threads;
+  options.threads = load.threads;
   options.warning = ignoreWarning;
+  // Other weights are where they are.
+  options.pages = weights.path.empty() ? TREC_PAGES_MAP : load.pages;
+  options.progress = llvm::errs().is_displayed() ? showProgress : nullptr;
   trec_error error{};
   error.size = sizeof(error);
   Model model(&library.getAPI());
@@ -157,12 +172,12 @@ int64_t Model::countBadIds() const {
   return counters.bad_ids;
 }
 
-Expected<Model>
-mlir::trec::createWithAnyWeights(const ModelLibrary &library, const ModelIR &ir,
-                                 const std::string &givenWeights, int threads) {
-  if (!givenWeights.empty())
-    return Model::create(library, ir, {givenWeights}, threads);
-  Expected<Model> embedded = Model::create(library, ir, {}, threads);
+Expected<Model> mlir::trec::createWithAnyWeights(const ModelLibrary &library,
+                                                 const ModelIR &ir,
+                                                 const LoadOptions &options) {
+  if (!options.weights.empty())
+    return Model::create(library, ir, {options.weights}, options);
+  Expected<Model> embedded = Model::create(library, ir, {}, options);
   if (embedded)
     return embedded;
   std::string sibling = library.getSiblingWeights();
@@ -171,7 +186,14 @@ mlir::trec::createWithAnyWeights(const ModelLibrary &library, const ModelIR &ir,
                              sibling +
                              " does not exist either; pass --weights=FILE");
   llvm::consumeError(embedded.takeError());
-  return Model::create(library, ir, {sibling}, threads);
+  return Model::create(library, ir, {sibling}, options);
+}
+
+trec_weights_info Model::getWeightsInfo() const {
+  trec_weights_info info{};
+  info.size = sizeof(info);
+  api->weights_info(model, &info);
+  return info;
 }
 
 Expected<std::unique_ptr<RandomTables>>

@@ -59,6 +59,15 @@ struct WeightsSource {
   const TableMap *tables = nullptr;
 };
 
+/// How a model is created.
+struct LoadOptions {
+  /// Given on the command line; empty: embedded, or beside the library.
+  std::string weights;
+  /// TREC_PAGES_*: how a weights file is held.
+  int32_t pages = TREC_PAGES_MAP;
+  int threads = 1;
+};
+
 /// Makes a call read these batches, which must outlive it.
 void setBatches(trec_forward_args &args, ArrayRef<trec_batch> batches);
 
@@ -68,7 +77,7 @@ public:
   static llvm::Expected<Model> create(const ModelLibrary &library,
                                       const ModelIR &ir,
                                       const WeightsSource &weights,
-                                      int threads);
+                                      const LoadOptions &options);
   Model(Model &&other) : api(other.api), model(other.model) {
     other.model = nullptr;
   }
@@ -78,6 +87,7 @@ public:
   int32_t forward(const trec_forward_args &args, trec_error &error) const;
   int64_t countBadIds() const;
   StringRef getLevel() const { return api->cpu_level(model); }
+  trec_weights_info getWeightsInfo() const;
 
 private:
   explicit Model(const trec_api *api) : api(api) {}
@@ -90,8 +100,13 @@ private:
 /// library; else an error that names where weights were looked for.
 llvm::Expected<Model> createWithAnyWeights(const ModelLibrary &library,
                                            const ModelIR &ir,
-                                           const std::string &givenWeights,
-                                           int threads);
+                                           const LoadOptions &options);
+
+/// How many of the bytes of a weights file are on huge pages now.
+uint64_t countHugeBytes(const trec_weights_info &info);
+
+/// "huge (asked for), 4096 bytes, 0 of them on huge pages".
+std::string describe(const trec_weights_info &info);
 
 /// Random weights, or an error where there is no memory for them.
 llvm::Expected<std::unique_ptr<RandomTables>>

@@ -261,8 +261,7 @@ Error mlir::trec::runFile(const ModelLibrary &library,
   Expected<FileBatches> batches = readBatches(*file, *ir);
   if (!batches)
     return batches.takeError();
-  Expected<Model> model =
-      createWithAnyWeights(library, *ir, options.weights, options.threads);
+  Expected<Model> model = createWithAnyWeights(library, *ir, options);
   if (!model)
     return model.takeError();
 

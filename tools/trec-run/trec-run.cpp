@@ -20,6 +20,7 @@ Give one of --info, --inputs with --outputs, --check and --bench. Examples:
   trec-run model.so --check
   trec-run model.so --inputs=batch.safetensors --outputs=pooled.safetensors
   trec-run model.so --bench --batch=1,512 --threads=2 --json
+  trec-run model.so --info --pages=huge
   trec-run model.so --bench --case=python/benchmarks/families/batch.json
 
 A case file is one of python/benchmarks. Its load and run are used; the tables
@@ -35,6 +36,13 @@ struct FreedNames {
       if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
         other->removeArgument();
   }
+};
+
+/// TREC_PAGES_*, as a type.
+enum class HeldAs : int32_t {
+  map = TREC_PAGES_MAP,
+  huge = TREC_PAGES_HUGE,
+  choice = TREC_PAGES_AUTO
 };
 
 struct Options : FreedNames {
@@ -62,6 +70,13 @@ struct Options : FreedNames {
   cl::opt<std::string> weights{
       "weights", cl::cat(settings), cl::value_desc("F.safetensors"),
       cl::desc("weights, instead of embedded ones or OUT.safetensors")};
+  cl::opt<HeldAs> pages{
+      "pages", cl::cat(settings), cl::init(HeldAs::map),
+      cl::desc("how a weights file is held; --info says what came of it"),
+      cl::values(clEnumValN(HeldAs::map, "map", "mapped and shared (default)"),
+                 clEnumValN(HeldAs::huge, "huge", "copied to huge pages"),
+                 clEnumValN(HeldAs::choice, "auto",
+                            "copied where it is large and there is memory"))};
   cl::opt<std::string> caseFile{
       "case", cl::cat(settings), cl::value_desc("F.json"),
       cl::desc("--bench: the batches to time, instead of --batch and "
@@ -93,8 +108,10 @@ const char *Options::findMisuse() const {
   if (inputs.empty() != outputs.empty())
     return "expected --inputs and --outputs together";
   if (!caseFile.empty() &&
-      (!bench || !batch.empty() || bagLength.getNumOccurrences()))
-    return "expected --case with --bench, and without --batch and --bag-length";
+      (!bench || !batch.empty() || bagLength.getNumOccurrences() ||
+       pages.getNumOccurrences()))
+    return "expected --case with --bench, and without --batch, --bag-length "
+           "and --pages";
   if (any_of(batch, [](int64_t size) { return size < 0; }) || bagLength < 0 ||
       threads < 1)
     return "expected --batch and --bag-length of at least 0 and --threads of "
@@ -106,11 +123,16 @@ Error Options::run() const {
   Expected<ModelLibrary> model = ModelLibrary::open(library, symbol);
   if (!model)
     return model.takeError();
-  RunOptions options{weights,   inputs,   outputs,
-                     seed,      caseFile, {batch.begin(), batch.end()},
-                     bagLength, threads,  json};
+  RunOptions options{{weights, int32_t(pages.getValue()), threads},
+                     inputs,
+                     outputs,
+                     seed,
+                     caseFile,
+                     {batch.begin(), batch.end()},
+                     bagLength,
+                     json};
   if (info)
-    return printInfo(*model, outs());
+    return printInfo(*model, options, outs());
   if (check)
     return checkModel(*model, options, outs());
   if (bench)

@@ -74,6 +74,17 @@ enum {
   TREC_BOUNDS_NONE = 4         /* as fatal: no read is ever out of bounds, whatever the policy */
 };
 
+/* How a model holds the file that weights_path names. The outputs are the same. */
+enum {
+  TREC_PAGES_MAP = 0,  /* mapped read-only: nothing is read before it is looked up, processes share one copy, pages of
+                        * 4 KiB */
+  TREC_PAGES_HUGE = 1, /* copied to memory of the process that is advised to lie on huge pages, so that a row costs
+                        * fewer misses of the TLB; children of fork() share the copy */
+  TREC_PAGES_AUTO = 2  /* copied where the file has at least TREC_PAGES_AUTO_BYTES, takes at most three quarters of the
+                        * memory that is available, and the system has huge pages; else mapped */
+};
+#define TREC_PAGES_AUTO_BYTES (64ll << 20)
+
 /* Where and why a call failed. Set `size` before the call; the library fills the rest, also on success (status 0 and
  * an empty message). Numbers that do not apply are -1. */
 typedef struct trec_error {
@@ -103,15 +114,18 @@ typedef void (*trec_parallel_for)(void *user, int64_t count, void (*body)(void *
  * lives until the callback returns. Called on the thread that called forward. */
 typedef void (*trec_warning)(void *user, const trec_error *error);
 
+/* Called while create copies a weights file: first with 0 bytes done, last with all of them, on the thread that called
+ * create. */
+typedef void (*trec_progress)(void *user, uint64_t bytes_done, uint64_t bytes_total);
+
 /* Exactly one source of weights: a path, a safetensors file in memory, or one trec_table_data per table (and one per
  * parameter) in the model's order. With none of them the model uses weights embedded by `--weights=embed`, and fails
  * where it has none. Memory that the caller passes must outlive the model and may be changed in place between calls of
  * forward. */
 typedef struct trec_create_options {
   size_t size;
-  const char *weights_path; /* mapped read-only and shared between processes; tables that do not lie at a multiple of
-                             * 16 bytes in the file are copied, as are parameters anywhere that are not aligned to
-                             * their elements */
+  const char *weights_path; /* mapped or copied, as pages says; tables that do not lie at a multiple of 16 bytes in the
+                             * file are copied, as are parameters anywhere that are not aligned to their elements */
   const void *weights_data;
   uint64_t weights_bytes;
   const trec_table_data *tables;
@@ -129,7 +143,9 @@ typedef struct trec_create_options {
   int32_t tables_location; /* TREC_DEVICE_*: where tables and parameters lie. On the device they are used where they
                             * lie: a table at a multiple of 16 bytes, in rows of row_bytes rounded up to a multiple of
                             * 16, which its trec_table_data.row_bytes says */
-  int32_t reserved;
+  int32_t pages;           /* TREC_PAGES_*: of weights_path; TREC_PAGES_HUGE is an error with other weights */
+  trec_progress progress;  /* NULL: none */
+  void *progress_user;
 } trec_create_options;
 
 /* One more batch of a model that takes several. Its fields are those of trec_forward_args with the same names, and
@@ -193,6 +209,17 @@ typedef struct trec_counters {
   int64_t failed;   /* calls of forward that failed */
 } trec_counters;
 
+/* What create made of a weights file. How many of its bytes are on huge pages the system says (AnonHugePages in
+ * /proc/self/smaps). */
+typedef struct trec_weights_info {
+  size_t size;
+  int32_t pages; /* TREC_PAGES_MAP or TREC_PAGES_HUGE */
+  int32_t reserved;
+  const void *data; /* the file in memory; NULL where the weights came from elsewhere, and then bytes is 0 */
+  uint64_t bytes;
+  const char *reason; /* why it is so, in a few words; lives as long as the library */
+} trec_weights_info;
+
 typedef struct trec_model trec_model;
 
 typedef struct trec_api {
@@ -218,6 +245,7 @@ typedef struct trec_api {
   /* What the device has found wrong in earlier calls of forward and was not returned yet; TREC_OK where it has found
    * nothing, or not yet: to know of all calls, synchronize with their streams first. Never waits. */
   int32_t (*poll)(trec_model *model, trec_error *error);
+  int32_t (*weights_info)(const trec_model *model, trec_weights_info *info);
 } trec_api;
 
 /* The type of the exported symbol. Returns NULL, with `error` naming both versions, where abi_version is not this

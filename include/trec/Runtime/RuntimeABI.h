@@ -36,6 +36,7 @@ TREC_HIDDEN int32_t trec_runtime_forward(trec_model *model, const trec_forward_a
 TREC_HIDDEN int32_t trec_runtime_counters(const trec_model *model, trec_counters *counters);
 TREC_HIDDEN const char *trec_runtime_cpu_level(const trec_model *model);
 TREC_HIDDEN int32_t trec_runtime_poll(trec_model *model, trec_error *error);
+TREC_HIDDEN int32_t trec_runtime_weights_info(const trec_model *model, trec_weights_info *info);
 
 /* The compiler writes trec_model_api as a constant, so its layout is asserted here, next to the fields' users. */
 #define TREC_API_AT(field, offset)                                                                                     \
@@ -54,7 +55,8 @@ TREC_API_AT(forward, 72);
 TREC_API_AT(counters, 80);
 TREC_API_AT(cpu_level, 88);
 TREC_API_AT(poll, 96);
-TREC_LAYOUT_ASSERT(sizeof(trec_api) == 104, "trec_api must be 104 bytes");
+TREC_API_AT(weights_info, 104);
+TREC_LAYOUT_ASSERT(sizeof(trec_api) == 112, "trec_api must be 112 bytes");
 
 #ifdef __cplusplus
 }
