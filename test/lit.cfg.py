@@ -31,6 +31,16 @@ llvm_config.add_tool_substitutions(
 for level in config.cpu_levels.split():
     config.available_features.add(level)
 
+# Code for AArch64 is executed under an emulator, by a host that is compiled for it.
+emulator = shutil.which("qemu-aarch64")
+if emulator and os.path.exists("/usr/aarch64-linux-gnu/lib/libc.so.6"):
+    config.available_features.add("aarch64-emulator")
+    config.substitutions.append(("%qemu", f"{emulator} -L /usr/aarch64-linux-gnu"))
+    flags = f"--target=aarch64-linux-gnu -B{config.llvm_tools_dir} -fuse-ld=lld"
+    config.substitutions.append(("%aarch64-cc", f"{config.clang} {flags}"))
+else:
+    lit_config.warning("no code for AArch64 is executed: qemu-user and libc6-dev-arm64-cross are not installed")
+
 # Built where there is a torch to link.
 if os.path.exists(os.path.join(tools_dir, "trec-import-torch")):
     config.available_features.add("libtorch")

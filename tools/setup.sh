@@ -19,6 +19,8 @@ packages=(
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools  # the compiler's libraries; lit and FileCheck
   lld-22 liblld-22-dev libzstd-dev                        # the linker, for the build and inside trec-compile
   libjsmn-dev libgtest-dev libgmock-dev clang-format-22
+  clang-22 libc6-dev-arm64-cross                          # the runtime of models for AArch64
+  libgcc-12-dev-arm64-cross qemu-user                     # and what runs them in tests
 )
 
 step() { printf '\n==> [%s/4] %s\n' "$1" "$2"; }

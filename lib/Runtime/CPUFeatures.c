@@ -1,9 +1,12 @@
-/* See CPUFeatures.h. Asks CPUID itself: the compilers' __builtin_cpu_supports keeps its state in libgcc, which a model
- * does not link. */
+/* See CPUFeatures.h. Asks the machine itself: the compilers' __builtin_cpu_supports keeps its state in libgcc, which a
+ * model does not link. */
 #include "CPUFeatures.h"
 #include "Error.h"
 
 #include <stdio.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
 
 enum { EAX, EBX, ECX, EDX };
 enum { NONE, AVX, AVX512 };
@@ -19,12 +22,33 @@ static const struct feature known[] = {
 #include "trec/Runtime/CPUFeatures.def"
 };
 
-enum { NUM_KNOWN = sizeof known / sizeof known[0] };
+static const char *const generations[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+enum { HWCAP, HWCAP2, VECTOR_BITS, NUM_WORDS };
+
+struct feature {
+  const char *name;
+  uint8_t word;
+  uint16_t value;
+  uint8_t level;
+};
+
+static const struct feature known[] = {
+#define TREC_CPU_FEATURE(name, word, value, level) {name, word, value, level},
+#include "trec/Runtime/CPUFeaturesAArch64.def"
+};
+
+static const char *const generations[] = {"armv8-a", "sve-256", "sve-512"};
+#else
+#error "it is not known how this architecture tells its features"
+#endif
+
+enum { NUM_KNOWN = sizeof known / sizeof known[0], NUM_GENERATIONS = sizeof generations / sizeof generations[0] };
 _Static_assert(NUM_KNOWN <= 64, "features are bits of a uint64_t");
 
 #if defined(__x86_64__)
-#include <cpuid.h>
-
 /* The highest state in {NONE, AVX, AVX512} that the operating system saves on a task switch. */
 static int saved_state(void) {
   const unsigned osxsave = 1u << 27, avx = 0x6, avx512 = 0xe6;
@@ -50,11 +74,29 @@ uint64_t trec_cpu_features(void) {
   return features;
 }
 #else
-uint64_t trec_cpu_features(void) { return 0; }
+/* Of SVE's vectors, as they are for this thread; 0 without SVE. */
+static unsigned long vector_bits(unsigned long hwcap) {
+  uint64_t bytes = 0;
+  if (hwcap & HWCAP_SVE)
+    __asm__ volatile(".arch_extension sve\n\trdvl %0, #1" : "=r"(bytes));
+  return bytes * 8;
+}
+
+uint64_t trec_cpu_features(void) {
+  unsigned long words[NUM_WORDS] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2), 0};
+  words[VECTOR_BITS] = vector_bits(words[HWCAP]);
+  uint64_t features = 0;
+  for (int i = 0; i < NUM_KNOWN; ++i) {
+    const unsigned long word = words[known[i].word];
+    if (known[i].word == VECTOR_BITS ? word >= known[i].value : word >> known[i].value & 1)
+      features |= (uint64_t)1 << i;
+  }
+  return features;
+}
 #endif
 
 int trec_cpu_generation(uint64_t features) {
-  int generation = 4;
+  int generation = NUM_GENERATIONS;
   for (int i = 0; i < NUM_KNOWN; ++i)
     if (!(features >> i & 1) && known[i].level <= generation)
       generation = known[i].level - 1;
@@ -71,8 +113,9 @@ static void fail_unsupported(const struct trec_image *image, uint64_t features, 
     used += (size_t)snprintf(levels + used, sizeof levels - used, "%s%s", i ? ", " : "", image->levels[i].name);
   uint64_t missing = image->num_levels ? image->levels[image->num_levels - 1].features & ~features : 0;
   const char *name = missing ? trec_cpu_feature_name(__builtin_ctzll(missing)) : NULL;
-  trec_fail(error, TREC_UNSUPPORTED_CPU, "model \"%s\" was compiled for %s; this machine is x86-64-v%d and lacks %s",
-            trec_show(image->name).text, levels, trec_cpu_generation(features), name ? name : "an unknown feature");
+  trec_fail(error, TREC_UNSUPPORTED_CPU, "model \"%s\" was compiled for %s; this machine is %s and lacks %s",
+            trec_show(image->name).text, levels, generations[trec_cpu_generation(features) - 1],
+            name ? name : "an unknown feature");
 }
 
 const struct trec_level_desc *trec_choose_level(const struct trec_image *image, uint64_t features, trec_error *error) {

@@ -1,13 +1,15 @@
-/* Which of the instruction sets in trec/Runtime/CPUFeatures.def the machine has, and which kernels suit it. */
+/* Which of the instruction sets in trec/Runtime/CPUFeatures.def, or CPUFeaturesAArch64.def, the machine has, and which
+ * kernels suit it. */
 #ifndef TREC_RUNTIME_CPU_FEATURES_H
 #define TREC_RUNTIME_CPU_FEATURES_H
 
 #include "trec/Runtime/RuntimeABI.h"
 
-/* Bit i: the machine, and its operating system, have entry i. 0 where the runtime is not built for x86-64. */
+/* Bit i: the machine, and its operating system, have entry i. */
 uint64_t trec_cpu_features(void);
 
-/* The N of the highest x86-64-vN that these features satisfy. */
+/* The N of the highest x86-64-vN that these features satisfy; on AArch64 1 for armv8-a, 2 for sve-256, 3 for sve-512.
+ */
 int trec_cpu_generation(uint64_t features);
 
 /* LLVM's name of entry `bit`; NULL beyond the list. */

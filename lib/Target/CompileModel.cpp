@@ -59,17 +59,34 @@ static llvm::Error checkFiles(const CompileOptions &options) {
   return llvm::Error::success();
 }
 
-llvm::Error mlir::trec::checkOptions(const CompileOptions &options) {
-  llvm::SmallSetVector<StringRef, 4> names;
-  for (StringRef name : options.cpus) {
-    llvm::Expected<CPUTarget> target = resolveCPU(name);
+/// All CPUs of `--cpu`, or the default, each once.
+static llvm::Expected<std::vector<CPUTarget>>
+resolveCPUs(const CompileOptions &options) {
+  llvm::Expected<Architecture> architecture = resolveTriple(options.target);
+  if (!architecture)
+    return architecture.takeError();
+  llvm::SmallSetVector<StringRef, 4> names(options.cpus.begin(),
+                                           options.cpus.end());
+  if (names.empty())
+    names.insert(getDefaultCPU(*architecture));
+  std::vector<CPUTarget> targets;
+  for (StringRef name : names) {
+    llvm::Expected<CPUTarget> target = resolveCPU(name, *architecture);
     if (!target)
       return target.takeError();
-    names.insert(name);
+    targets.push_back(std::move(*target));
   }
-  if (!isBinary(options) && names.size() != 1)
+  return targets;
+}
+
+llvm::Error mlir::trec::checkOptions(const CompileOptions &options) {
+  llvm::Expected<std::vector<CPUTarget>> targets = resolveCPUs(options);
+  if (!targets)
+    return targets.takeError();
+  if (!isBinary(options) && targets->size() != 1)
     return llvm::createStringError(
-        "expected one CPU for this kind of output, got " + Twine(names.size()));
+        "expected one CPU for this kind of output, got " +
+        Twine(targets->size()));
   if (llvm::Error error = checkExportedSymbol(options.symbol))
     return error;
   return checkFiles(options);
@@ -135,17 +152,19 @@ LogicalResult ModelCompiler::writeFile(StringRef path, StringRef text) {
 /// The levels to compile for, the best first: the runtime takes the first that
 /// the machine can run.
 void ModelCompiler::resolveLevels() {
-  for (StringRef name : options.cpus) {
-    CPUTarget target = llvm::cantFail(resolveCPU(name));
+  for (CPUTarget &target : llvm::cantFail(resolveCPUs(options))) {
     auto isSame = [&](const LevelKernels &level) {
       return level.target.name == target.name;
     };
     if (!llvm::any_of(levels, isSame))
       levels.push_back({std::move(target), "", {}, {}});
   }
-  llvm::stable_sort(levels, [](const LevelKernels &a, const LevelKernels &b) {
-    return llvm::popcount(a.target.featureMask) >
-           llvm::popcount(b.target.featureMask);
+  auto getRank = [](const LevelKernels &level) {
+    return std::pair(level.target.level->vectorBits,
+                     llvm::popcount(level.target.featureMask));
+  };
+  llvm::stable_sort(levels, [&](const LevelKernels &a, const LevelKernels &b) {
+    return getRank(a) > getRank(b);
   });
   for (LevelKernels &level : levels)
     level.suffix = "." + level.target.name;
@@ -358,7 +377,9 @@ LogicalResult ModelCompiler::link(StringRef imageObject) {
   objects.push_back(imageObject);
   return check(options.emit == EmitKind::object
                    ? linkRelocatable(objects, options.output)
-                   : linkSharedLibrary(objects, options.output));
+                   : linkSharedLibrary(
+                         objects, levels.front().target.level->architecture,
+                         options.output));
 }
 
 /// The header and the manifest that stand beside a shared library.

@@ -53,6 +53,10 @@ std::vector<KernelUnit> mlir::trec::splitKernels(ModuleOp module) {
   return units;
 }
 
+/// Bits that the length of SVE's vectors is a multiple of, and their greatest
+/// number.
+static constexpr int64_t kSVEGranule = 128, kMaxSVEBits = 2048;
+
 static void setFunctionAttributes(llvm::Module &module,
                                   const llvm::TargetMachine &machine,
                                   const CPUTarget &target) {
@@ -65,6 +69,13 @@ static void setFunctionAttributes(llvm::Module &module,
     // Wide vectors pay here; LLVM's own choice for some CPUs is half of them.
     function.addFnAttr("prefer-vector-width", width);
     function.addFnAttr("min-legal-vector-width", width);
+    // The shortest vectors of a machine that accepts the level, up to the
+    // longest that the architecture allows: LLVM then makes SVE code of vectors
+    // of a fixed length.
+    if (target.usesSVE())
+      function.addFnAttr(llvm::Attribute::getWithVScaleRangeArgs(
+          module.getContext(), target.level->vectorBits / kSVEGranule,
+          kMaxSVEBits / kSVEGranule));
     function.addFnAttr(llvm::Attribute::NoUnwind);
   }
 }

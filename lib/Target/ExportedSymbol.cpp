@@ -9,6 +9,7 @@
 #include "llvm/Object/ObjectFile.h"
 
 using llvm::StringRef;
+using namespace mlir::trec;
 
 static constexpr char kKeywords[] =
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch "
@@ -33,12 +34,20 @@ static bool isIdentifier(StringRef name) {
          !llvm::is_contained(keywords, name);
 }
 
-/// True for what the runtime defines or takes from libc.
-static bool isInRuntime(StringRef name) {
-  auto runtime = llvm::cantFail(llvm::object::ObjectFile::createObjectFile(
-      llvm::MemoryBufferRef(mlir::trec::getRuntimeObject(), "runtime")));
+/// True for what the runtime of an architecture defines or takes from libc.
+static bool isInRuntime(StringRef name, Architecture architecture) {
+  auto runtime = llvm::cantFail(
+      llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(
+          getRuntimeObjects(architecture).runtime, "runtime")));
   return llvm::any_of(runtime->symbols(), [&](const auto &symbol) {
     return llvm::cantFail(symbol.getName()) == name;
+  });
+}
+
+/// One name is allowed for all architectures or for none.
+static bool isInRuntime(StringRef name) {
+  return llvm::any_of(getArchitectures(), [&](Architecture architecture) {
+    return isInRuntime(name, architecture);
   });
 }
 

@@ -107,18 +107,20 @@ static llvm::Error addObjects(TemporaryFolder &folder,
 /// The runtime, and the stubs that it and the kernels are linked against. libm
 /// is needed only where a kernel calls fmaf.
 static llvm::Error addRuntime(TemporaryFolder &folder,
+                              Architecture architecture,
                               std::vector<std::string> &arguments) {
+  RuntimeObjects files = getRuntimeObjects(architecture);
   if (llvm::Error error =
-          addFile(folder, "trec_runtime.o", getRuntimeObject(), arguments))
+          addFile(folder, "trec_runtime.o", files.runtime, arguments))
     return error;
   arguments.push_back("--as-needed");
-  if (llvm::Error error =
-          addFile(folder, "libc.so.6", getLibcStub(), arguments))
+  if (llvm::Error error = addFile(folder, "libc.so.6", files.libc, arguments))
     return error;
-  return addFile(folder, "libm.so.6", getLibmStub(), arguments);
+  return addFile(folder, "libm.so.6", files.libm, arguments);
 }
 
 llvm::Error mlir::trec::linkSharedLibrary(ArrayRef<StringRef> objects,
+                                          Architecture architecture,
                                           StringRef path) {
   TemporaryFolder folder;
   if (llvm::Error error = folder.create())
@@ -140,7 +142,7 @@ llvm::Error mlir::trec::linkSharedLibrary(ArrayRef<StringRef> objects,
                                         "--threads=1"};
   if (llvm::Error error = addObjects(folder, objects, arguments))
     return error;
-  if (llvm::Error error = addRuntime(folder, arguments))
+  if (llvm::Error error = addRuntime(folder, architecture, arguments))
     return error;
   return linkTo(path, std::move(arguments));
 }

@@ -181,6 +181,7 @@ static void writeParameter(llvm::json::OStream &json,
 }
 
 static void writeLevels(llvm::json::OStream &json, ArrayRef<CPUTarget> levels) {
+  json.attribute("target", getTripleName(levels.front().level->architecture));
   json.attributeArray("cpu", [&] {
     for (const CPUTarget &target : levels)
       json.object([&] {

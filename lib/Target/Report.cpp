@@ -85,6 +85,8 @@ std::string mlir::trec::renderReport(const Manifest &manifest,
       for (const ManifestTable &table : manifest.tables)
         writeTable(json, table);
     });
+    json.attribute("target",
+                   getTripleName(levels.front().target.level->architecture));
     json.attributeArray("cpu", [&] {
       for (const LevelKernels &level : levels)
         writeLevel(json, manifest, level);

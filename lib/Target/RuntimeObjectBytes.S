@@ -14,4 +14,7 @@ trec_\name\()_end:
   embed runtime_object, "trec_runtime.o"
   embed libc_stub, "libc_stub.so"
   embed libm_stub, "libm_stub.so"
+  embed runtime_object_aarch64, "trec_runtime_aarch64.o"
+  embed libc_stub_aarch64, "libc_aarch64_stub.so"
+  embed libm_stub_aarch64, "libm_aarch64_stub.so"
   .section .note.GNU-stack, "", @progbits

@@ -1,25 +1,32 @@
 // See RuntimeObjects.h. The symbols are those of RuntimeObjectBytes.S.
 #include "trec/Target/RuntimeObjects.h"
 
+#include "llvm/Support/ErrorHandling.h"
+
 using llvm::StringRef;
+using namespace mlir::trec;
 
-extern "C" {
-extern const char trec_runtime_object_begin[], trec_runtime_object_end[];
-extern const char trec_libc_stub_begin[], trec_libc_stub_end[];
-extern const char trec_libm_stub_begin[], trec_libm_stub_end[];
-}
+#define TREC_EMBEDDED(name)                                                    \
+  extern "C" const char trec_##name##_begin[], trec_##name##_end[];            \
+  static StringRef get_##name() {                                              \
+    return StringRef(trec_##name##_begin,                                      \
+                     trec_##name##_end - trec_##name##_begin);                 \
+  }
 
-StringRef mlir::trec::getRuntimeObject() {
-  return StringRef(trec_runtime_object_begin,
-                   trec_runtime_object_end - trec_runtime_object_begin);
-}
+TREC_EMBEDDED(runtime_object)
+TREC_EMBEDDED(libc_stub)
+TREC_EMBEDDED(libm_stub)
+TREC_EMBEDDED(runtime_object_aarch64)
+TREC_EMBEDDED(libc_stub_aarch64)
+TREC_EMBEDDED(libm_stub_aarch64)
 
-StringRef mlir::trec::getLibcStub() {
-  return StringRef(trec_libc_stub_begin,
-                   trec_libc_stub_end - trec_libc_stub_begin);
-}
-
-StringRef mlir::trec::getLibmStub() {
-  return StringRef(trec_libm_stub_begin,
-                   trec_libm_stub_end - trec_libm_stub_begin);
+RuntimeObjects mlir::trec::getRuntimeObjects(Architecture architecture) {
+  switch (architecture) {
+  case Architecture::x86_64:
+    return {get_runtime_object(), get_libc_stub(), get_libm_stub()};
+  case Architecture::aarch64:
+    return {get_runtime_object_aarch64(), get_libc_stub_aarch64(),
+            get_libm_stub_aarch64()};
+  }
+  llvm_unreachable("all architectures are listed");
 }

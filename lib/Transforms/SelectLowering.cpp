@@ -25,8 +25,13 @@ using namespace mlir;
 using namespace mlir::trec;
 
 /// Registers that an inner loop needs besides its accumulators: codes on their
-/// way to floats, scale, bias.
-static constexpr int64_t kScratchRegisters = 8;
+/// way to floats, scale, bias. LLVM's code for NEON loads the codes of many
+/// accumulators before it adds the first, and spills where they do not fit.
+static int64_t countScratchRegisters(const CPULevel &level) {
+  bool isNEON =
+      level.architecture == Architecture::aarch64 && level.vectorBits == 128;
+  return isNEON ? 16 : 8;
+}
 
 namespace {
 
@@ -77,8 +82,8 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
 /// Where the CPU permutes as many lanes as the vectors have.
 static UnpackMode selectUnpack(RowType row, const CPULevel &level) {
   bool isPacked = row.isQuantized() && row.getBits() < 8;
-  bool canPermute = level.vectorBits == 512 ||
-                    (level.vectorBits == 256 && row.getBits() == 2);
+  bool canPermute =
+      level.permutesLanes && (level.vectorBits == 512 || row.getBits() == 2);
   return isPacked && canPermute ? UnpackMode::lookup : UnpackMode::convert;
 }
 
@@ -86,14 +91,32 @@ static LoweringConfigAttr selectLowering(LookupGroupInterface group,
                                          const CPULevel &level,
                                          const SymbolTable &symbols) {
   RowType row = group.getRowType();
-  int64_t accumulators =
-      std::max<int64_t>(level.vectorRegisters - kScratchRegisters, 4);
+  int64_t accumulators = std::max<int64_t>(
+      level.vectorRegisters - countScratchRegisters(level), 4);
   Prefetch prefetch = selectPrefetch(group, getLargestTable(group, symbols));
   return LoweringConfigAttr::get(
       row.getContext(), level.vectorBits / 32, accumulators, prefetch.distance,
       prefetch.farDistance, prefetch.farGroup, selectUnpack(row, level),
       level.hasFMA ? FmaMode::hardware : FmaMode::library,
-      level.hasF16C ? HalfMode::hardware : HalfMode::integer);
+      level.convertsHalves ? HalfMode::hardware : HalfMode::integer);
+}
+
+/// A lowering that was written by hand must be one that code of the level can
+/// be made for.
+static LogicalResult checkLowering(LookupGroupInterface group,
+                                   const CPULevel &level) {
+  LoweringConfigAttr lowering = group.getLoweringAttr();
+  bool canPermute =
+      level.permutesLanes && lowering.getVectorWidth() * 32 <= level.vectorBits;
+  if (lowering.getUnpack() == UnpackMode::lookup && !canPermute)
+    return group.emitOpError() << "expected unpack = convert for vectors of "
+                               << lowering.getVectorWidth() << " lanes, which "
+                               << level.name << " does not permute, got lookup";
+  if (lowering.getHalf() == HalfMode::hardware && !level.convertsHalves)
+    return group.emitOpError() << "expected half = integer for " << level.name
+                               << ", which does not convert half floats, got "
+                                  "hardware";
+  return success();
 }
 
 namespace {
@@ -110,14 +133,17 @@ struct SelectLoweringPass
       return signalPassFailure();
     }
     SymbolTable symbols(getOperation());
-    getOperation().walk([&](LookupGroupInterface group) {
+    WalkResult result = getOperation().walk([&](LookupGroupInterface group) {
       if (group.getLoweringAttr()) {
         ++numKept;
-        return;
+        return WalkResult(checkLowering(group, *level));
       }
       group.setLoweringAttr(selectLowering(group, *level, symbols));
       ++numSelected;
+      return WalkResult::advance();
     });
+    if (result.wasInterrupted())
+      signalPassFailure();
   }
 };
 

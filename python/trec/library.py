@@ -4,6 +4,7 @@ import ctypes
 import json
 import logging
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -46,6 +47,22 @@ def _message(error: abi.Error) -> str:
     return error.message.decode(errors="replace")
 
 
+# Numbers of ELF files, and what Python calls these machines.
+_MACHINES = {62: "x86_64", 183: "aarch64"}
+
+
+def _explain_machine(path: str) -> str:
+    """Why a file for another machine is not loaded, of which the dynamic linker says that there is none."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(20)
+    except OSError:
+        return ""
+    theirs = _MACHINES.get(int.from_bytes(start[18:20], "little")) if start.startswith(b"\x7fELF") else None
+    ours = platform.machine()
+    return f"is for {theirs}, this machine is {ours}" if theirs and theirs != ours else ""
+
+
 class Library:
     """One `.so` in memory. Never unloaded: a model of it may still run on some other thread."""
 
@@ -54,7 +71,8 @@ class Library:
             self._dll = ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_LOCAL)
             query = abi.Query((abi.QUERY_SYMBOL, self._dll))
         except (OSError, AttributeError) as error:
-            raise LoadError(f"'{path}' is not a compiled model: {error}") from error
+            reason = _explain_machine(path) or f"is not a compiled model: {error}"
+            raise LoadError(f"'{path}' {reason}") from error
         error = new_error()
         api = query(abi.ABI_VERSION, ctypes.byref(error))
         if not api:

@@ -1,10 +1,12 @@
 // RUN: trec-opt %s --trec-cpu-pipeline=cpu=x86-64-v2 | FileCheck %s --check-prefixes=CHECK,V2
 // RUN: trec-opt %s --trec-cpu-pipeline=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: trec-opt %s --trec-cpu-pipeline="cpu=x86-64-v4 suffix=.v4" | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: trec-opt %s --trec-cpu-pipeline=cpu=armv8-a | FileCheck %s --check-prefixes=CHECK,NEON
+// RUN: trec-opt %s --trec-cpu-pipeline=cpu=sve-256 | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: not trec-opt %s --trec-cpu-pipeline=cpu=x86-64-v5 2>&1 | FileCheck %s --check-prefix=LEVEL
 // RUN: not trec-opt %s --trec-cpu-pipeline=level=x86-64-v3 2>&1 | FileCheck %s --check-prefix=OPTION
 
-// LEVEL: error: expected a CPU level of x86-64-v2, x86-64-v3 or x86-64-v4, got 'x86-64-v5'
+// LEVEL: error: expected a CPU level of x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, sve-256 or sve-512, got 'x86-64-v5'
 // OPTION: no such option level
 
 #layout = #trec.row_layout<header = f16>
@@ -49,7 +51,11 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // V4: llvm.func @trec_kernel_bag_sum_int4x64_align1_f16_i32.v4(
 // V4: llvm.intr.fma({{.*}}) : (vector<16xf32>, vector<16xf32>, vector<16xf32>) -> vector<16xf32>
 // V4: llvm.func @trec_kernel_bag_mean_int8x32_align1_f16_i64.v4(
+// NEON: llvm.func @trec_kernel_bag_sum_int4x64_align1_f16_i32(
+// NEON: llvm.intr.fma({{.*}}) : (vector<4xf32>, vector<4xf32>, vector<4xf32>) -> vector<4xf32>
+// NEON: llvm.fptrunc %{{.*}} : vector<8xf32> to vector<8xf16>
 // CHECK: llvm.mlir.global external constant @trec_tables(dense<{{\[\[}}4, 1000, 36, 64, 3], [6, -1, 36, 32, 2]]>
 // V2: @trec_kernels()
 // V3: @trec_kernels()
+// NEON: @trec_kernels()
 // V4: @trec_kernels.v4()

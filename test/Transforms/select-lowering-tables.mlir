@@ -1,6 +1,9 @@
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v2 | FileCheck %s --check-prefixes=CHECK,V2
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: trec-opt %s --trec-select-lowering=cpu=armv8-a | FileCheck %s --check-prefixes=CHECK,ARM
+// RUN: trec-opt %s --trec-select-lowering=cpu=sve-256 | FileCheck %s --check-prefixes=CHECK,ARM
+// RUN: trec-opt %s --trec-select-lowering=cpu=sve-512 | FileCheck %s --check-prefixes=CHECK,ARM
 
 // What the tables and the rows decide.
 #layout = #trec.row_layout<header = f16, align = 16>
@@ -21,10 +24,12 @@ trec.table @small_short : !trec.table<1000x32, int4, #layout>
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<32, int4
 // V2-SAME: prefetch_distance = 8, far_distance = 64, fma
 // V3-SAME: prefetch_distance = 8, far_distance = 64>
+// ARM-SAME: prefetch_distance = 8, far_distance = 64>
 // V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int2
 // V2-SAME: prefetch_distance = 8, far_distance = 64, fma
 // V3-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
+// ARM-SAME: prefetch_distance = 8, far_distance = 64>
 // V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int8
 // CHECK-SAME: prefetch_distance = 8, far_distance = 64, far_group = 4

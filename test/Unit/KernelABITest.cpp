@@ -89,8 +89,10 @@ protected:
   llvm::Module module;
   MLIRContext context;
   Manifest manifest{};
-  std::vector<CPUTarget> levels = {llvm::cantFail(resolveCPU("x86-64-v4")),
-                                   llvm::cantFail(resolveCPU("x86-64-v2"))};
+  constexpr Architecture x86 = Architecture::x86_64;
+  std::vector<CPUTarget> levels = {
+      llvm::cantFail(resolveCPU("x86-64-v4", x86)),
+      llvm::cantFail(resolveCPU("x86-64-v2", x86))};
   std::vector<std::string> tables = {"kernels.v4", "kernels.v2"};
   std::string metadata = "{}", ir = "bytecode", weights = "safetensors";
 };

@@ -102,6 +102,14 @@ def test_load_of_other_files(tmp_path):
         trec.load(tmp_path / "empty.so")
 
 
+def test_load_for_another_machine(directory, tmp_path):
+    so = trec.compile(directory, tmp_path / "foreign.so", target="aarch64-linux-gnu", cpu="armv8-a")
+    with pytest.raises(trec.LoadError, match="foreign.so' is for aarch64, this machine is x86_64$"):
+        trec.load(so)
+    with pytest.raises(trec.CompileError, match="CPU 'native' is one of x86_64-linux-gnu"):
+        trec.compile(directory, target="aarch64-linux-gnu")
+
+
 def test_load_of_another_version(directory, monkeypatch):
     monkeypatch.setattr(library.abi, "ABI_VERSION", 99)
     with pytest.raises(trec.LoadError, match="99"):

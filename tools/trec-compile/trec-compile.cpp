@@ -37,8 +37,14 @@ static cl::opt<std::string>
 static cl::list<std::string>
     cpus("cpu", cl::CommaSeparated, cl::value_desc("name,…"), cl::cat(category),
          cl::desc("CPUs to generate code for: native (default), x86-64-v2, "
-                  "x86-64-v3, x86-64-v4, or a name that LLVM knows. Several: "
-                  "one library, the best chosen when it is loaded"));
+                  "x86-64-v3, x86-64-v4, or a name that LLVM knows; for "
+                  "aarch64-linux-gnu armv8-a (default), sve-256, sve-512, or "
+                  "such a name. Several: one library, the best chosen when it "
+                  "is loaded"));
+static cl::opt<std::string>
+    target("target", cl::value_desc("triple"), cl::cat(category),
+           cl::desc("What to compile for: x86_64-linux-gnu or "
+                    "aarch64-linux-gnu. Default: this machine"));
 static cl::opt<EmitKind> emit(
     "emit", cl::desc("Kind of file to write:"), cl::cat(category),
     cl::init(EmitKind::sharedLibrary),
@@ -127,8 +133,8 @@ static void showProgress(StringRef what, size_t done, size_t total) {
 static CompileOptions getOptions(StringRef modelFile) {
   CompileOptions options;
   options.output = output.empty() ? getSibling(modelFile, "so") : output;
-  if (!cpus.empty())
-    options.cpus.assign(cpus.begin(), cpus.end());
+  options.target = target;
+  options.cpus.assign(cpus.begin(), cpus.end());
   options.emit = emit;
   if (getStopAfter().getNumOccurrences())
     options.stopAfter = getStopAfter();

@@ -4,9 +4,12 @@
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 #include <dlfcn.h>
 
@@ -15,14 +18,36 @@ using namespace mlir::trec;
 using llvm::createStringError;
 using llvm::Expected;
 
+/// Why a file of another architecture cannot be loaded, or "": the dynamic
+/// linker says that there is no such file.
+static std::string explainArchitecture(StringRef path) {
+  auto file = llvm::object::ObjectFile::createObjectFile(path);
+  if (!file) {
+    llvm::consumeError(file.takeError());
+    return "";
+  }
+  llvm::Triple::ArchType theirs = (*file).getBinary()->getArch();
+  llvm::Triple::ArchType ours =
+      llvm::Triple(llvm::sys::getProcessTriple()).getArch();
+  if (theirs == ours)
+    return "";
+  return ("it is for " + llvm::Triple::getArchTypeName(theirs) +
+          ", this machine is " + llvm::Triple::getArchTypeName(ours))
+      .str();
+}
+
 Expected<ModelLibrary> ModelLibrary::open(StringRef path,
                                           const std::string &symbol) {
   // A bare name would be searched for in the system's directories.
   llvm::SmallString<256> absolute(path);
   llvm::sys::fs::make_absolute(absolute);
   void *handle = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!handle)
-    return createStringError(path + ": cannot be loaded: " + dlerror());
+  if (!handle) {
+    std::string reason = dlerror();
+    if (std::string foreign = explainArchitecture(path); !foreign.empty())
+      reason = foreign;
+    return createStringError(path + ": cannot be loaded: " + reason);
+  }
   auto query = reinterpret_cast<trec_query>(dlsym(handle, symbol.c_str()));
   if (!query)
     return createStringError(path + ": no function " + symbol +

@@ -22,7 +22,8 @@ namespace mlir::trec {
 struct CPUPipelineOptions : public PassPipelineOptions<CPUPipelineOptions> {
   Option<std::string> cpu{
       *this, "cpu",
-      llvm::cl::desc("CPU level: x86-64-v2, x86-64-v3 or x86-64-v4"),
+      llvm::cl::desc("CPU level: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, "
+                     "sve-256 or sve-512"),
       llvm::cl::init("x86-64-v3")};
   Option<std::string> suffix{
       *this, "suffix",

@@ -30,9 +30,11 @@ struct CompileOptions {
   /// File to write. A shared library `x.so` comes with its header `x.h` and its
   /// manifest `x.manifest.json`.
   std::string output;
-  /// Names of `--cpu`, at least one. Kinds other than object and shared library
-  /// take exactly one.
-  std::vector<std::string> cpus = {"native"};
+  /// Triple of what to compile for; empty: this machine.
+  std::string target;
+  /// Names of `--cpu`; none: the default of the target. Kinds other than object
+  /// and shared library take exactly one.
+  std::vector<std::string> cpus;
   EmitKind emit = EmitKind::sharedLibrary;
   /// Stops after a stage and writes its IR, whatever `emit` says.
   std::optional<CPUStage> stopAfter;

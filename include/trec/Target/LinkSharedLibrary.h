@@ -11,14 +11,17 @@
 #ifndef TREC_TARGET_LINKSHAREDLIBRARY_H
 #define TREC_TARGET_LINKSHAREDLIBRARY_H
 
+#include "trec/Transforms/CPULevel.h"
+
 #include "mlir/Support/LLVM.h"
 #include "llvm/Support/Error.h"
 
 namespace mlir::trec {
 
-/// Links the objects and the runtime to a shared library at `path`. The file
-/// appears whole or not at all.
-llvm::Error linkSharedLibrary(ArrayRef<StringRef> objects, StringRef path);
+/// Links the objects and the runtime of their architecture to a shared library
+/// at `path`. The file appears whole or not at all.
+llvm::Error linkSharedLibrary(ArrayRef<StringRef> objects,
+                              Architecture architecture, StringRef path);
 
 /// Combines the objects, without the runtime, to one relocatable object.
 llvm::Error linkRelocatable(ArrayRef<StringRef> objects, StringRef path);

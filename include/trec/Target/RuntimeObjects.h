@@ -13,21 +13,24 @@
 #ifndef TREC_TARGET_RUNTIMEOBJECTS_H
 #define TREC_TARGET_RUNTIMEOBJECTS_H
 
-#include "llvm/ADT/StringRef.h"
+#include "trec/Transforms/CPULevel.h"
 
 namespace mlir::trec {
 
-/// The runtime as one x86-64 relocatable object. All of its symbols are hidden.
-llvm::StringRef getRuntimeObject();
+/// The files for one architecture.
+struct RuntimeObjects {
+  /// The runtime as one relocatable object. All of its symbols are hidden.
+  llvm::StringRef runtime;
+  /// A shared library with SONAME libc.so.6 that has the names and glibc
+  /// versions of the functions that the runtime and generated code may call; at
+  /// most GLIBC_2.34.
+  llvm::StringRef libc;
+  /// Likewise libm.so.6: fma and fmaf, which code for machines without FMA
+  /// instructions calls.
+  llvm::StringRef libm;
+};
 
-/// A shared library with SONAME libc.so.6 that has the names and glibc versions
-/// of the functions that the runtime and generated code may call; at most
-/// GLIBC_2.34.
-llvm::StringRef getLibcStub();
-
-/// Likewise libm.so.6: fma and fmaf, which code for machines without FMA
-/// instructions calls.
-llvm::StringRef getLibmStub();
+RuntimeObjects getRuntimeObjects(Architecture architecture);
 
 } // namespace mlir::trec
 

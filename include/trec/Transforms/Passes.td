@@ -95,7 +95,7 @@ def SelectLoweringPass : Pass<"trec-select-lowering", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"",
-           "CPU level to choose for: x86-64-v2, x86-64-v3 or x86-64-v4">
+           "CPU level to choose for: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, sve-256 or sve-512">
   ];
   let statistics = [
     Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,

@@ -1,8 +1,9 @@
 """Writes specs of models that together have every kind of table, pooling and output.
 
-    matrix.py DIRECTORY
+    matrix.py DIRECTORY [DIM...]
 
-Each spec has one table of each element type and dim; the specs differ in what is said once per model.
+Each spec has one table of each element type and dim, of the dims below or the given ones; the specs differ in what is
+said once per model.
 """
 
 from __future__ import annotations
@@ -79,9 +80,9 @@ def make_position_weights(tables: list[dict]) -> list[dict]:
     return [{"feature": feature, "length": (20, 7, 1, 0)[index % 4]} for index, feature in enumerate(features)]
 
 
-def make_spec(name: str, alignment: int, options: dict) -> dict:
+def make_spec(name: str, alignment: int, options: dict, dims: tuple[int, ...]) -> dict:
     is_pooled = name not in ROWS
-    tables = make_tables(DIMS if name in BAGS else FEWER_DIMS, alignment)
+    tables = make_tables(dims or (DIMS if name in BAGS else FEWER_DIMS), alignment)
     if is_pooled:
         add_pooling(tables)
     if alignment == 4 and name not in BAGS:
@@ -93,14 +94,14 @@ def make_spec(name: str, alignment: int, options: dict) -> dict:
 
 
 def main() -> None:
-    directory = Path(sys.argv[1])
+    directory, dims = Path(sys.argv[1]), tuple(int(dim) for dim in sys.argv[2:])
     directory.mkdir(parents=True, exist_ok=True)
     for cases in (BAGS, ROWS, POSITIONS):
         for index, (name, options) in enumerate(cases.items()):
-            spec = make_spec(name, (16, 4)[index % 2], options)
+            spec = make_spec(name, (16, 4)[index % 2], options, dims)
             (directory / f"{name}.json").write_text(json.dumps(spec))
     for name, options in PRUNED_BAGS.items():
-        (directory / f"{name}.json").write_text(json.dumps(make_spec(name, 4, options)))
+        (directory / f"{name}.json").write_text(json.dumps(make_spec(name, 4, options, dims)))
 
 
 if __name__ == "__main__":
