@@ -34,15 +34,19 @@ struct trec_pool {
 static unsigned get_float_control(void) {
 #if defined(__x86_64__)
   return _mm_getcsr();
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  return (unsigned)control;
 #else
-  return 0;
+#error "it is not known how this architecture is told to round"
 #endif
 }
 static void set_float_control(unsigned control) {
 #if defined(__x86_64__)
   _mm_setcsr(control);
 #else
-  (void)control;
+  __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)control));
 #endif
 }
 

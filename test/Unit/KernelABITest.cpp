@@ -89,7 +89,7 @@ protected:
   llvm::Module module;
   MLIRContext context;
   Manifest manifest{};
-  constexpr Architecture x86 = Architecture::x86_64;
+  static constexpr Architecture x86 = Architecture::x86_64;
   std::vector<CPUTarget> levels = {
       llvm::cantFail(resolveCPU("x86-64-v4", x86)),
       llvm::cantFail(resolveCPU("x86-64-v2", x86))};

@@ -1,11 +1,14 @@
 /* Runs batches through a compiled model and writes what came of them, so that another machine's can be compared.
  *
- *     run_batches MODEL.so MODEL.safetensors BATCHES OUTPUTS
+ *     run_batches MODEL.so MODEL.safetensors BATCHES OUTPUTS [upward]
+ *
+ * With the last word every sum and product is rounded up, in all threads of the model.
  *
  * BATCHES is what make_batches.py writes. OUTPUTS has for each batch its status, its messages and its outputs, in which
  * every NaN is the same: machines differ in the payloads of NaNs, and only in those.
  */
 #include <dlfcn.h>
+#include <fenv.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,8 +129,10 @@ static void run_batch(const trec_api *api, trec_model *model, struct reader *r, 
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5)
-    fail("usage", "expected MODEL.so MODEL.safetensors BATCHES OUTPUTS");
+  if (argc != 5 && (argc != 6 || strcmp(argv[5], "upward")))
+    fail("usage", "expected MODEL.so MODEL.safetensors BATCHES OUTPUTS [upward]");
+  if (argc == 6 && fesetround(FE_UPWARD))
+    fail("fesetround", "rounding is not to be changed");
   void *library = dlopen(argv[1], RTLD_NOW);
   if (!library)
     fail(argv[1], dlerror());
