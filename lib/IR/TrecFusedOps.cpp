@@ -39,10 +39,13 @@ EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   if (failed(table)) // C1
     return failure();
   auto row = cast<VectorType>(getRows().getType().getElement());
-  if (row.getDimSize(0) != table->getType().getDim()) // C2
-    return emitOpError() << "expected a vector of " << table->getType().getDim()
-                         << " elements, the dim of " << getTableAttr()
-                         << ", got " << row;
+  Type element = row.getElementType();
+  int64_t expected = table->getType().getRowType().getOutputDim(element);
+  if (row.getDimSize(0) != expected) // C2
+    return emitOpError() << "expected a vector of " << expected << " elements, "
+                         << (element.isInteger(8) ? "the bytes of a row of "
+                                                  : "the dim of ")
+                         << getTableAttr() << ", got " << row;
   FlatSymbolRefAttr map = getRemapAttr();
   return map ? verifyRemap(*this, map, symbolTable) : success(); // C3
 }

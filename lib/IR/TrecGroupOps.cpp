@@ -166,7 +166,7 @@ LogicalResult EmbeddingGroupOp::verify() {
   if (failed(verifyBags(*this, getBatches())))
     return failure();
   JaggedDictType dict = getDest().getType();
-  int64_t dim = getRowType().getDim();
+  int64_t dim = getRowType().getOutputDim(dict.getElement());
   for (BagAttr bag : getBags().getAsRange<BagAttr>()) {
     int64_t numKeys = dict.getKeys().size();
     if (bag.getColumn() >= numKeys) // C4

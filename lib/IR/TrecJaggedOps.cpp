@@ -56,6 +56,23 @@ LogicalResult MaterializeOp::verify() {
   return success();
 }
 
+LogicalResult StoredBytesOp::inferReturnTypes(MLIRContext *context,
+                                              std::optional<Location> loc,
+                                              ValueRange operands,
+                                              DictionaryAttr, OpaqueProperties,
+                                              RegionRange,
+                                              SmallVectorImpl<Type> &types) {
+  auto rows = dyn_cast<JaggedType>(operands.front().getType());
+  auto row = rows ? dyn_cast<RowType>(rows.getElement()) : RowType();
+  if (!row)
+    return emitOptionalError(loc, "expected jagged stored rows, got ",
+                             operands.front().getType());
+  Type byte = IntegerType::get(context, 8);
+  types.push_back(JaggedType::get(
+      context, VectorType::get({row.getOutputDim(byte)}, byte)));
+  return success();
+}
+
 LogicalResult JaggedDictOp::verify() {
   JaggedDictType dict = getDict().getType();
   if (getRows().size() != dict.getKeys().size()) // C1

@@ -68,6 +68,9 @@ using EmitError = function_ref<InFlightDiagnostic()>;
 /// Wider rows would overflow the arithmetic of addresses.
 static constexpr int64_t kMaxDim = int64_t(1) << 24;
 
+/// Of the elements of the widest rows.
+static constexpr int64_t kMaxElementBytes = 4;
+
 static LogicalResult verifyKeysDiffer(EmitError emitError,
                                       ArrayRef<StringAttr> keys) {
   llvm::SmallDenseSet<StringAttr> seen;
@@ -130,9 +133,16 @@ int64_t RowType::getDataBytes() const {
   return llvm::divideCeil(getDim() * getBits(), 8);
 }
 
+int64_t RowType::getUsedBytes() const {
+  return getHeaderBytes() + getDataBytes();
+}
+
 int64_t RowType::getRowBytes() const {
-  return llvm::alignTo(getHeaderBytes() + getDataBytes(),
-                       getLayout().getAlign());
+  return llvm::alignTo(getUsedBytes(), getLayout().getAlign());
+}
+
+int64_t RowType::getOutputDim(Type element) const {
+  return element.isInteger(8) ? getUsedBytes() : getDim();
 }
 
 LogicalResult RowType::verify(EmitError emitError, int64_t dim,
@@ -180,51 +190,61 @@ LogicalResult DequantizedType::verify(EmitError emitError, int64_t dim) {
   return success();
 }
 
-static bool isOutputElement(Type type) {
+static bool isFloatElement(Type type) {
   return type.isF32() || type.isF16() || type.isBF16();
+}
+
+static bool isSequenceElement(Type type) {
+  return isFloatElement(type) || type.isInteger(8);
 }
 
 LogicalResult JaggedType::verify(EmitError emitError, Type element) {
   auto vector = dyn_cast<VectorType>(element);
-  bool isFloatRow = vector && vector.getRank() == 1 && !vector.isScalable() &&
-                    isOutputElement(vector.getElementType());
-  if (element.isIndex() || element.isF32() || isFloatRow ||
+  bool isOutputRow = vector && vector.getRank() == 1 && !vector.isScalable() &&
+                     isSequenceElement(vector.getElementType());
+  if (element.isIndex() || element.isF32() || isOutputRow ||
       isa<RowType, DequantizedType>(element)) // C1
     return success();
   return emitError() << "expected index, f32, a row, a dequantized row or a "
-                        "vector of f32, f16 or bf16, got "
+                        "vector of f32, f16, bf16 or i8, got "
                      << element;
 }
 
-/// What the outputs have in common: C1 and C3 of each.
-static LogicalResult verifyKeysAndElement(EmitError emitError,
-                                          ArrayRef<StringAttr> keys,
-                                          ArrayRef<int64_t> dims,
-                                          Type element) {
+/// C1 of all outputs.
+static LogicalResult verifyKeyCount(EmitError emitError,
+                                    ArrayRef<StringAttr> keys,
+                                    ArrayRef<int64_t> dims) {
   if (keys.empty() || keys.size() != dims.size()) // C1
     return emitError() << "expected one dim for each of at least one key, got "
                        << keys.size() << " keys and " << dims.size() << " dims";
-  if (!isOutputElement(element)) // C3
+  return success();
+}
+
+/// C3 of the outputs that are pooled.
+static LogicalResult verifyFloats(EmitError emitError, Type element) {
+  if (!isFloatElement(element)) // C3
     return emitError() << "expected elements of f32, f16 or bf16, got "
                        << element;
   return success();
 }
 
-/// C1 to C3 of the outputs with one table behind each key.
+/// C1 and C2 of the outputs with one table behind each key.
 static LogicalResult verifyOutput(EmitError emitError,
                                   ArrayRef<StringAttr> keys,
-                                  ArrayRef<int64_t> dims, Type element) {
+                                  ArrayRef<int64_t> dims, int64_t maxDim) {
   for (auto [key, dim] : llvm::zip(keys, dims))
-    if (dim < 1 || dim > kMaxDim) // C2
-      return emitError() << "expected a dim from 1 to " << kMaxDim
-                         << " for key " << key << ", got " << dim;
-  return verifyKeysAndElement(emitError, keys, dims, element);
+    if (dim < 1 || dim > maxDim) // C2
+      return emitError() << "expected a dim from 1 to " << maxDim << " for key "
+                         << key << ", got " << dim;
+  return verifyKeyCount(emitError, keys, dims);
 }
 
 LogicalResult KeyedTensorType::verify(EmitError emitError,
                                       ArrayRef<StringAttr> keys,
                                       ArrayRef<int64_t> dims, Type element) {
-  return verifyOutput(emitError, keys, dims, element);
+  if (failed(verifyOutput(emitError, keys, dims, kMaxDim)))
+    return failure();
+  return verifyFloats(emitError, element); // C3
 }
 
 int64_t KeyedTensorType::getTotalDim() const {
@@ -237,7 +257,11 @@ int64_t KeyedTensorType::getTotalDim() const {
 LogicalResult JaggedDictType::verify(EmitError emitError,
                                      ArrayRef<StringAttr> keys,
                                      ArrayRef<int64_t> dims, Type element) {
-  return verifyOutput(emitError, keys, dims, element);
+  if (!isSequenceElement(element)) // C3
+    return emitError() << "expected elements of f32, f16, bf16 or i8, got "
+                       << element;
+  int64_t maxDim = element.isInteger(8) ? kMaxDim * kMaxElementBytes : kMaxDim;
+  return verifyOutput(emitError, keys, dims, maxDim);
 }
 
 LogicalResult TensorDictType::verify(EmitError emitError,
@@ -247,7 +271,8 @@ LogicalResult TensorDictType::verify(EmitError emitError,
     if (dim < 1) // C2
       return emitError() << "expected a dim of at least 1 for key " << key
                          << ", got " << dim;
-  if (failed(verifyKeysAndElement(emitError, keys, dims, element)))
+  if (failed(verifyKeyCount(emitError, keys, dims)) ||
+      failed(verifyFloats(emitError, element))) // C3
     return failure();
   return verifyKeysDiffer(emitError, keys); // C4
 }

@@ -33,6 +33,7 @@ public:
 private:
   void buildMap(const RemapSpec &remap);
   Value buildRowIds(const TableSpec &table, Value ids);
+  Value buildRows(const OutputSpec &output, Value ids);
   Value buildOutput(const OutputSpec &output, Value kjt);
   Value buildWeights(const OutputSpec &output, Value kjt, Value ids);
   Value buildResult(const OutputSpec &output, Value values);
@@ -85,6 +86,8 @@ Type CollectionBuilder::getOutputElement() {
     return b.getF16Type();
   case OutputType::bfloat16:
     return b.getBF16Type();
+  case OutputType::uint8:
+    return b.getI8Type();
   }
   llvm_unreachable("all output types are listed");
 }
@@ -94,7 +97,8 @@ Type CollectionBuilder::getResultType() {
   SmallVector<int64_t> dims;
   for (const OutputSpec &output : collection.outputs) {
     keys.push_back(b.getStringAttr(output.key));
-    dims.push_back(collection.tables[output.table].dim);
+    RowType row = tables[output.table].getType().getRowType();
+    dims.push_back(row.getOutputDim(getOutputElement()));
   }
   if (!collection.isPooled)
     return JaggedDictType::get(b.getContext(), keys, dims, getOutputElement());
@@ -168,14 +172,21 @@ Value CollectionBuilder::buildResult(const OutputSpec &output, Value values) {
   return CastOutputOp::create(b, type.clone(getOutputElement()), pooled);
 }
 
-Value CollectionBuilder::buildOutput(const OutputSpec &output, Value kjt) {
+/// The stored rows of the ids of an output.
+Value CollectionBuilder::buildRows(const OutputSpec &output, Value ids) {
   TableOp table = tables[output.table];
   auto symbol = FlatSymbolRefAttr::get(table.getSymNameAttr());
+  Value rowIds = buildRowIds(collection.tables[output.table], ids);
+  auto type = JaggedType::get(b.getContext(), table.getType().getRowType());
+  return LookupOp::create(b, type, symbol, rowIds);
+}
+
+Value CollectionBuilder::buildOutput(const OutputSpec &output, Value kjt) {
   StringAttr feature = b.getStringAttr(output.feature);
   Value ids = FeatureOp::create(b, kjt, feature);
-  Value rowIds = buildRowIds(collection.tables[output.table], ids);
-  auto rowsType = JaggedType::get(b.getContext(), table.getType().getRowType());
-  Value rows = LookupOp::create(b, rowsType, symbol, rowIds);
+  Value rows = buildRows(output, ids);
+  if (spec.outputType == OutputType::uint8)
+    return StoredBytesOp::create(b, rows);
   Value values = DequantizeOp::create(b, rows);
   if (Value weights = buildWeights(output, kjt, ids))
     values = WeightOp::create(b, values, weights);

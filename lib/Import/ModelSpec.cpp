@@ -131,8 +131,8 @@ readObjects(JsonFields &fields, StringRef field, FirstError &error,
 static void readOptions(JsonFields &fields, ModelSpec &spec) {
   spec.name = fields.has("name") ? fields.readString("name") : "model";
   if (fields.has("output_dtype"))
-    spec.outputType = OutputType(
-        fields.readChoice("output_dtype", {"float32", "float16", "bfloat16"}));
+    spec.outputType = OutputType(fields.readChoice(
+        "output_dtype", {"float32", "float16", "bfloat16", "uint8"}));
   if (fields.has("bounds_check"))
     // The codes of BoundsPolicy start at 1.
     spec.boundsCheck =
@@ -238,6 +238,9 @@ Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
     readRegroup(fields, spec, error);
   else
     spec.collections.push_back(readCollection(*document, kind == bags, error));
+  if (spec.outputType == OutputType::uint8)
+    for (const CollectionSpec &collection : spec.collections)
+      checkStoredRows(collection, error);
   checkName("name", spec.name, error);
   if (error)
     return error.take();

@@ -270,3 +270,18 @@ void mlir::trec::resolveCollection(
   if (!error)
     sortTensors(spec);
 }
+
+void mlir::trec::checkStoredRows(const CollectionSpec &spec,
+                                 FirstError &error) {
+  constexpr char remedy[] = "; use \"float32\", \"float16\" or \"bfloat16\"";
+  if (spec.isPooled)
+    error.report("output_dtype",
+                 Twine("\"uint8\" gives out stored rows, which bags pool") +
+                     remedy);
+  for (const TableSpec &table : spec.tables)
+    if (table.weights != WeightsType::int8)
+      error.report("output_dtype",
+                   "\"uint8\" gives out stored rows of int8, but table " +
+                       quote(table.name) + " has " +
+                       stringifyWeightsType(table.weights).str() + remedy);
+}

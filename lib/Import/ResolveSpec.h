@@ -28,6 +28,10 @@ void resolveCollection(CollectionSpec &spec, bool hasFeatures,
                        const std::optional<std::vector<NamedOutput>> &outputs,
                        FirstError &error);
 
+/// Refuses a collection whose stored rows cannot be its outputs: they are not
+/// pooled, and FBGEMM gives out those of INT8 alone.
+void checkStoredRows(const CollectionSpec &spec, FirstError &error);
+
 /// Checks what collections, and groups of their outputs, say about each other.
 void resolveRegroup(const ModelSpec &spec, FirstError &error);
 

@@ -40,6 +40,7 @@ private:
   Expected<RuntimeValue> evaluateOp(WeightOp op);
   Expected<RuntimeValue> evaluateOp(PoolOp op);
   Expected<RuntimeValue> evaluateOp(MaterializeOp op);
+  Expected<RuntimeValue> evaluateOp(StoredBytesOp op);
   Expected<RuntimeValue> evaluateOp(CastOutputOp op);
   Expected<RuntimeValue> evaluateOp(KeyedTensorOp op);
   Expected<RuntimeValue> evaluateOp(JaggedDictOp op);
@@ -55,6 +56,11 @@ private:
   Expected<BoundMap> bindMap(StringRef name);
   Expected<Ids> checkIds(const Ids &ids, BoundsPolicy policy, StringRef name);
   Expected<Ids> remapByParameter(const Ids &ids, StringRef map);
+  RowType getRowType(StringRef table) {
+    return symbols.lookup<TableOp>(table).getType().getRowType();
+  }
+  Expected<Rows> findRows(const Ids &ids, BoundsPolicy policy, StringRef table,
+                          StringRef map);
   Expected<DequantizedRows> readRows(const Ids &ids, BoundsPolicy policy,
                                      StringRef table, StringRef map);
   Expected<Weights> weighByPosition(const Ids &ids, StringRef parameter);
@@ -223,6 +229,11 @@ Expected<RuntimeValue> Interpreter::evaluateOp(MaterializeOp op) {
                          getElementOfRows(op.getRows()));
 }
 
+Expected<RuntimeValue> Interpreter::evaluateOp(StoredBytesOp op) {
+  auto type = cast<RowType>(op.getRows().getType().getElement());
+  return copyRows(get<Rows>(op.getRows()), type);
+}
+
 Expected<RuntimeValue> Interpreter::evaluateOp(CastOutputOp op) {
   return castMatrix(
       get<Matrix>(op.getPooled()),
@@ -245,7 +256,7 @@ Expected<RuntimeValue> Interpreter::evaluateOp(KeyedTensorOp op) {
 Expected<RuntimeValue> Interpreter::evaluateOp(JaggedDictOp op) {
   JaggedDict dict;
   for (Value operand : op.getRows())
-    dict.rows.push_back(get<FloatRows>(operand));
+    dict.rows.push_back(get<OutputRows>(operand));
   return dict;
 }
 
@@ -275,10 +286,9 @@ Expected<RuntimeValue> Interpreter::evaluateOp(RegroupOp op) {
 }
 
 /// What the fused ops begin with: trec.check_bounds, trec.remap where there is
-/// a map, trec.lookup and trec.dequantize.
-Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
-                                                BoundsPolicy policy,
-                                                StringRef name, StringRef map) {
+/// a map, and trec.lookup.
+Expected<Rows> Interpreter::findRows(const Ids &ids, BoundsPolicy policy,
+                                     StringRef name, StringRef map) {
   Expected<BoundTable> table = bindTable(name);
   if (!table)
     return table.takeError();
@@ -287,7 +297,25 @@ Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
     checked = remapByParameter(*checked, map);
   if (!checked)
     return checked.takeError();
-  return dequantizeRows(lookupRows(*checked, *table), table->row);
+  return lookupRows(*checked, *table);
+}
+
+/// The same and trec.dequantize.
+Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
+                                                BoundsPolicy policy,
+                                                StringRef name, StringRef map) {
+  Expected<Rows> rows = findRows(ids, policy, name, map);
+  if (!rows)
+    return rows.takeError();
+  return dequantizeRows(*rows, getRowType(name));
+}
+
+/// What the fused ops without pooling end with: trec.stored_bytes where the
+/// output is of bytes, else trec.dequantize and trec.materialize.
+static OutputRows makeOutputRows(const Rows &rows, RowType type, Type element) {
+  if (element.isInteger(8))
+    return copyRows(rows, type);
+  return materializeRows(dequantizeRows(rows, type), element);
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
@@ -310,12 +338,12 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingOp op) {
-  Expected<DequantizedRows> rows =
-      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable(),
-               op.getRemap().value_or(""));
+  Expected<Rows> rows = findRows(get<Ids>(op.getIds()), op.getPolicy(),
+                                 op.getTable(), op.getRemap().value_or(""));
   if (!rows)
     return rows.takeError();
-  return materializeRows(*rows, getElementOfRows(op.getRows()));
+  return makeOutputRows(*rows, getRowType(op.getTable()),
+                        getElementOfRows(op.getRows()));
 }
 
 /// The name of the map of a bag, empty where it has none.
@@ -346,11 +374,12 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
         takeFeature(getBatch(op.getKjt()), bag.getFeature().getValue());
     if (!ids)
       return ids.takeError();
-    Expected<DequantizedRows> rows = readRows(
-        *ids, op.getPolicy(), bag.getTable().getValue(), getRemap(bag));
+    Expected<Rows> rows = findRows(*ids, op.getPolicy(),
+                                   bag.getTable().getValue(), getRemap(bag));
     if (!rows)
       return rows.takeError();
-    dict.rows[bag.getColumn()] = materializeRows(*rows, op.getOutputElement());
+    dict.rows[bag.getColumn()] =
+        makeOutputRows(*rows, op.getRowType(), op.getOutputElement());
   }
   return dict;
 }
@@ -399,7 +428,7 @@ Expected<RuntimeValue> Interpreter::evaluate(Operation &op) {
   return TypeSwitch<Operation *, Expected<RuntimeValue>>(&op)
       .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
             RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp, MaterializeOp,
-            CastOutputOp, KeyedTensorOp, JaggedDictOp, RegroupOp,
+            StoredBytesOp, CastOutputOp, KeyedTensorOp, JaggedDictOp, RegroupOp,
             EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
             EmbeddingGroupOp>([&](auto op) { return evaluateOp(op); })
       .Default([](Operation *op) {

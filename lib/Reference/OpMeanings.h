@@ -58,7 +58,8 @@ DequantizedRows weightRows(const DequantizedRows &rows, const Weights &weights);
 // Outputs.
 Matrix poolRows(const DequantizedRows &rows, Pooling pooling);
 Matrix castMatrix(const Matrix &matrix, Type element);
-FloatRows materializeRows(const DequantizedRows &rows, Type element);
+OutputRows materializeRows(const DequantizedRows &rows, Type element);
+OutputRows copyRows(const Rows &rows, RowType type);
 Matrix makeOutput(int64_t columns, Type element, int64_t batchSize);
 void writeColumns(Matrix &output, int64_t column, const Matrix &pooled);
 Matrix takeColumns(const Matrix &matrix, int64_t column, int64_t columns);

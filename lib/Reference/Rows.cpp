@@ -186,12 +186,22 @@ Matrix mlir::trec::castMatrix(const Matrix &matrix, Type element) {
           roundTo(element, matrix.bytes)};
 }
 
-FloatRows mlir::trec::materializeRows(const DequantizedRows &rows,
-                                      Type element) {
+OutputRows mlir::trec::materializeRows(const DequantizedRows &rows,
+                                       Type element) {
   std::vector<uint8_t> bytes;
   for (const DequantizedRow &row : rows.elements)
     append(bytes, sumRows(row, rows.type));
   return {roundTo(element, std::move(bytes)), rows.offsets};
+}
+
+OutputRows mlir::trec::copyRows(const Rows &rows, RowType type) {
+  OutputRows copied{{}, rows.offsets};
+  const std::vector<uint8_t> zeros(type.getUsedBytes(), 0);
+  for (const uint8_t *row : rows.elements) {
+    const uint8_t *bytes = row ? row : zeros.data();
+    copied.bytes.insert(copied.bytes.end(), bytes, bytes + zeros.size());
+  }
+  return copied;
 }
 
 Matrix mlir::trec::makeOutput(int64_t columns, Type element,

@@ -54,8 +54,8 @@ struct DequantizedRows : Jagged<DequantizedRow> {
   RowType type;
 };
 
-/// Rows of floats of a JaggedTensor, `columns` to a row.
-struct FloatRows {
+/// Rows of a JaggedTensor: floats, or the bytes of stored rows.
+struct OutputRows {
   std::vector<uint8_t> bytes;
   std::vector<int64_t> offsets;
 };
@@ -70,7 +70,7 @@ struct Matrix {
 };
 
 struct JaggedDict {
-  std::vector<FloatRows> rows;
+  std::vector<OutputRows> rows;
 };
 
 struct TensorDict {
@@ -83,7 +83,7 @@ struct BatchIndex {
 };
 
 using RuntimeValue =
-    std::variant<BatchIndex, Ids, Weights, Rows, DequantizedRows, FloatRows,
+    std::variant<BatchIndex, Ids, Weights, Rows, DequantizedRows, OutputRows,
                  Matrix, JaggedDict, TensorDict>;
 
 } // namespace mlir::trec

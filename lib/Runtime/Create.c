@@ -54,6 +54,17 @@ static trec_model *allocate_model(const struct trec_image *image, trec_error *er
   return NULL;
 }
 
+static int64_t output_element_bytes(const struct trec_image *image) {
+  switch (image->output_type) {
+  case TREC_FLOAT32:
+    return 4;
+  case TREC_UINT8:
+    return 1;
+  default:
+    return 2;
+  }
+}
+
 static void apply_options(trec_model *model, const trec_create_options *options) {
   model->bounds_check = options->bounds_check ? options->bounds_check : (int32_t)model->image->bounds_check;
   model->threads = options->threads ? options->threads : 1;
@@ -62,7 +73,7 @@ static void apply_options(trec_model *model, const trec_create_options *options)
   model->warning = options->warning;
   model->warning_user = options->warning_user;
   model->pages_reason = "no file: the weights are used where they lie";
-  model->element_bytes = model->image->output_type == TREC_FLOAT32 ? 4 : 2;
+  model->element_bytes = output_element_bytes(model->image);
 }
 
 /* What the kernels of a bag get to know of its map. An empty hash table has an empty slot, where searches end. */

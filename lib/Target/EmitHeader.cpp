@@ -28,6 +28,8 @@ static std::string makeCommentText(StringRef text) {
 }
 
 static StringRef getElementMacro(Type element) {
+  if (element.isInteger(8))
+    return "TREC_UINT8";
   if (element.isF16())
     return "TREC_FLOAT16";
   return element.isBF16() ? "TREC_BFLOAT16" : "TREC_FLOAT32";
@@ -86,7 +88,19 @@ static void writeGroups(llvm::raw_ostream &os, const Manifest &manifest,
   os << "}\n\n";
 }
 
+/// What a row of each output of a dict of JaggedTensors holds.
+static void writeSequences(llvm::raw_ostream &os, const Manifest &manifest) {
+  os << "/* The outputs, in the order that trec_forward_args.outputs has, and "
+        "the elements of a row:\n";
+  for (const ManifestOutput &output : manifest.outputs)
+    os << " *   " << makeCommentText(output.key) << " (table "
+       << makeCommentText(output.table) << "): " << output.dim << '\n';
+  os << " */\n";
+}
+
 static void writeOutputs(llvm::raw_ostream &os, const Manifest &manifest) {
+  if (!manifest.isPooled)
+    return writeSequences(os, manifest);
   os << "/* Columns of one row of the output:\n";
   for (const ManifestOutput &output : manifest.outputs) {
     os << " *   ";

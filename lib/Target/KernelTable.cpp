@@ -78,6 +78,8 @@ private:
 } // namespace
 
 static int64_t getOutputType(Type element) {
+  if (element.isInteger(8))
+    return TREC_UINT8;
   if (element.isF16())
     return TREC_FLOAT16;
   return element.isBF16() ? TREC_BFLOAT16 : TREC_FLOAT32;

@@ -44,7 +44,8 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
     manifest.outputs.push_back(
         {feature, feature, table.str(), pooling.str(),
          bag.getRemap() ? bag.getRemap().getValue().str() : "", bag.getOutput(),
-         bag.getColumn(), group.getRowType().getDim()});
+         bag.getColumn(),
+         group.getRowType().getOutputDim(group.getOutputElement())});
   }
 }
 
@@ -106,6 +107,8 @@ int64_t Manifest::getWeightedBatches() const {
 }
 
 StringRef mlir::trec::getDTypeName(Type element) {
+  if (element.isInteger(8))
+    return "uint8";
   if (element.isF16())
     return "float16";
   return element.isBF16() ? "bfloat16" : "float32";

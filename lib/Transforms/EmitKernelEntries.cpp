@@ -22,6 +22,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::trec {
 #define GEN_PASS_DEF_EMITKERNELENTRIESPASS
@@ -236,14 +237,22 @@ static void describeParameters(ModuleOp module, Descriptors &descriptors,
   }
 }
 
-static void describeTables(ModuleOp module, Descriptors &descriptors,
-                           SymbolIndices &indices) {
+static Type getOutputElement(DispatchOp dispatch) {
+  return TypeSwitch<Type, Type>(dispatch.getDest().getType())
+      .Case<KeyedTensorType, JaggedDictType, TensorDictType>(
+          [](auto type) { return type.getElement(); });
+}
+
+/// `element` is that of the output, which all tables share.
+static void describeTables(ModuleOp module, Type element,
+                           Descriptors &descriptors, SymbolIndices &indices) {
   for (auto table : module.getOps<TableOp>()) {
     TableType type = table.getType();
     indices.tables[table.getSymName()] = indices.tables.size();
     int64_t rows = type.hasDynamicRows() ? -1 : type.getRows();
+    RowType row = type.getRowType();
     descriptors.tables.append({descriptors.addString(table.getSymName()), rows,
-                               type.getRowType().getRowBytes(), type.getDim(),
+                               row.getRowBytes(), row.getOutputDim(element),
                                int64_t(type.getWeights())});
   }
 }
@@ -366,7 +375,8 @@ void EmitKernelEntriesPass::runOnOperation() {
   Descriptors descriptors;
   SymbolIndices indices;
   describeFeatures(dispatches.front(), descriptors, indices);
-  describeTables(module, descriptors, indices);
+  describeTables(module, getOutputElement(dispatches.front()), descriptors,
+                 indices);
   describeParameters(module, descriptors, indices);
   describeOutputs(dispatches.front(), descriptors);
   for (auto [kernel, dispatch] : llvm::enumerate(dispatches)) {

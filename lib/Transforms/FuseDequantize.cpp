@@ -14,8 +14,9 @@
 //
 //   %half = trec.embedding_bag sum @t[%ids] weights %weights bounds warning : …
 //
-// and a chain that ends in trec.materialize becomes a trec.embedding. A
-// trec.remap between check and lookup becomes an attribute of either.
+// and a chain that ends in trec.materialize, or has trec.stored_bytes behind
+// the lookup, becomes a trec.embedding. A trec.remap between check and lookup
+// becomes an attribute of either.
 //
 //===----------------------------------------------------------------------===//
 
@@ -42,19 +43,20 @@ template <typename OpT> OpT getSoleProducer(Value value) {
   return op && op->hasOneUse() ? op : OpT();
 }
 
-/// The ops in front of a dequantized row, each used only for the next.
+/// The ops in front of a row, each used only for the next.
 struct LookupChain {
   CheckBoundsOp check;
   RemapOp remap; // may be missing
   LookupOp lookup;
-  DequantizeOp dequantize;
+  DequantizeOp dequantize; // missing in front of a stored row
 
   FlatSymbolRefAttr getRemap() {
     return remap ? remap.getMapAttr() : FlatSymbolRefAttr();
   }
 
   void erase(PatternRewriter &rewriter) {
-    rewriter.eraseOp(dequantize);
+    if (dequantize)
+      rewriter.eraseOp(dequantize);
     rewriter.eraseOp(lookup);
     if (remap)
       rewriter.eraseOp(remap);
@@ -63,15 +65,12 @@ struct LookupChain {
   }
 };
 
-/// The chain that ends in `values`, if all of it can be fused into `root`.
-static FailureOr<LookupChain> matchChain(Operation *root, Value values,
-                                         PatternRewriter &rewriter) {
+/// The chain that ends in the stored `rows`, if all of it can be fused into
+/// `root`.
+static FailureOr<LookupChain> matchLookup(Operation *root, Value rows,
+                                          PatternRewriter &rewriter) {
   LookupChain chain;
-  chain.dequantize = getSoleProducer<DequantizeOp>(values);
-  if (!chain.dequantize)
-    return rewriter.notifyMatchFailure(
-        root, "its rows are not those of a dequantize used once");
-  chain.lookup = getSoleProducer<LookupOp>(chain.dequantize.getRows());
+  chain.lookup = getSoleProducer<LookupOp>(rows);
   if (!chain.lookup)
     return rewriter.notifyMatchFailure(
         root, "its rows are not those of a lookup used once");
@@ -83,6 +82,20 @@ static FailureOr<LookupChain> matchChain(Operation *root, Value values,
   if (!chain.check || chain.check.getTableAttr() != bounds)
     return rewriter.notifyMatchFailure(
         root, "its ids are not checked against its table, or used again");
+  return chain;
+}
+
+/// The chain that ends in dequantized `values`.
+static FailureOr<LookupChain> matchChain(Operation *root, Value values,
+                                         PatternRewriter &rewriter) {
+  auto dequantize = getSoleProducer<DequantizeOp>(values);
+  if (!dequantize)
+    return rewriter.notifyMatchFailure(
+        root, "its rows are not those of a dequantize used once");
+  FailureOr<LookupChain> chain =
+      matchLookup(root, dequantize.getRows(), rewriter);
+  if (succeeded(chain))
+    chain->dequantize = dequantize;
   return chain;
 }
 
@@ -112,22 +125,32 @@ struct FusePool : public OpRewritePattern<PoolOp> {
   Pass::Statistic &numBags;
 };
 
-struct FuseMaterialize : public OpRewritePattern<MaterializeOp> {
-  FuseMaterialize(MLIRContext *context, Pass::Statistic &numEmbeddings)
-      : OpRewritePattern(context), numEmbeddings(numEmbeddings) {}
+/// Fuses what makes the rows of an output: trec.materialize or
+/// trec.stored_bytes.
+template <typename OpT> struct FuseRows : public OpRewritePattern<OpT> {
+  FuseRows(MLIRContext *context, Pass::Statistic &numEmbeddings)
+      : OpRewritePattern<OpT>(context), numEmbeddings(numEmbeddings) {}
 
-  LogicalResult matchAndRewrite(MaterializeOp materialize,
+  LogicalResult matchAndRewrite(OpT op,
                                 PatternRewriter &rewriter) const override {
-    FailureOr<LookupChain> chain =
-        matchChain(materialize, materialize.getValues(), rewriter);
+    FailureOr<LookupChain> chain = match(op, rewriter);
     if (failed(chain))
       return failure();
     rewriter.replaceOpWithNewOp<EmbeddingOp>(
-        materialize, materialize.getType(), chain->lookup.getTableAttr(),
-        chain->check.getIds(), chain->getRemap(), chain->check.getPolicyAttr());
+        op, op.getType(), chain->lookup.getTableAttr(), chain->check.getIds(),
+        chain->getRemap(), chain->check.getPolicyAttr());
     chain->erase(rewriter);
     ++numEmbeddings;
     return success();
+  }
+
+  static FailureOr<LookupChain> match(MaterializeOp op,
+                                      PatternRewriter &rewriter) {
+    return matchChain(op, op.getValues(), rewriter);
+  }
+  static FailureOr<LookupChain> match(StoredBytesOp op,
+                                      PatternRewriter &rewriter) {
+    return matchLookup(op, op.getRows(), rewriter);
   }
 
   Pass::Statistic &numEmbeddings;
@@ -162,7 +185,8 @@ struct FuseDequantizePass
   LogicalResult initialize(MLIRContext *context) override {
     RewritePatternSet set(context);
     set.add<FusePool>(context, numBags);
-    set.add<FuseMaterialize>(context, numEmbeddings);
+    set.add<FuseRows<MaterializeOp>, FuseRows<StoredBytesOp>>(context,
+                                                              numEmbeddings);
     set.add<FuseCast>(context, numCasts);
     patterns = std::move(set);
     return success();

@@ -16,9 +16,10 @@
 //
 // with any number of tables and lookups, weights between dequantize and pool,
 // and a cast of the output behind pool; or with trec.materialize and
-// trec.jagged_dict in place of trec.pool and trec.keyed_tensor; or with several
-// batches and a trec.regroup of several trec.keyed_tensor. Labels C1, C2 … are
-// those of Passes.td.
+// trec.jagged_dict in place of trec.pool and trec.keyed_tensor, and
+// trec.stored_bytes in place of trec.dequantize and trec.materialize; or with
+// several batches and a trec.regroup of several trec.keyed_tensor. Labels C1,
+// C2 … are those of Passes.td.
 //
 //===----------------------------------------------------------------------===//
 
@@ -124,8 +125,9 @@ static LogicalResult verifyIsLowered(Operation &op) {
       TypeSwitch<Operation *, StringRef>(&op)
           .Case<FeatureOp, SampleWeightsOp, PositionWeightsOp, CheckBoundsOp,
                 RemapOp, LookupOp, DequantizeOp, WeightOp, PoolOp,
-                MaterializeOp, CastOutputOp, KeyedTensorOp, JaggedDictOp,
-                RegroupOp, func::ReturnOp>([](auto) { return ""; })
+                MaterializeOp, StoredBytesOp, CastOutputOp, KeyedTensorOp,
+                JaggedDictOp, RegroupOp, func::ReturnOp>(
+              [](auto) { return ""; })
           .Case<EmbeddingBagOp, EmbeddingOp, EmptyOp, EmbeddingBagGroupOp,
                 EmbeddingGroupOp, DispatchOp>([](auto) {
             return "it is made by the compiler itself; write the ops that it "
@@ -302,6 +304,22 @@ static LogicalResult verifyUnpooled(func::FuncOp forward) {
   return success();
 }
 
+/// C16: FBGEMM gives out no others whole.
+static LogicalResult verifyStoredBytes(func::FuncOp forward) {
+  for (auto bytes : forward.getOps<StoredBytesOp>()) {
+    auto row = cast<RowType>(bytes.getRows().getType().getElement());
+    if (row.getWeights() == WeightsType::int8)
+      continue;
+    InFlightDiagnostic diagnostic =
+        bytes.emitOpError(
+            "is not compiled: expected rows of int8, got rows of ")
+        << stringifyWeightsType(row.getWeights()) << "; dequantize them";
+    diagnostic.attachNote(bytes.getRows().getLoc()) << "looked up here";
+    return diagnostic;
+  }
+  return success();
+}
+
 /// C11: what nothing reads would still have to be in the weights.
 static LogicalResult verifyTablesAreUsed(ModuleOp module,
                                          func::FuncOp forward) {
@@ -380,6 +398,7 @@ void VerifyImportContractPass::runOnOperation() {
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
       failed(verifyBatchesAreRead(*forward)) ||
       failed(verifyGroups(*forward)) || failed(verifyUnpooled(*forward)) ||
+      failed(verifyStoredBytes(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
       failed(verifyNames(module, *forward)))
     return signalPassFailure();

@@ -111,8 +111,13 @@ OUTPUT_OF_BAGS = Refusal(
     "use float32, float16 or bfloat16",
 )
 OUTPUT_OF_ROWS = Refusal(
-    "int8 or int4 output of rows",
-    "output type {dtype}, which hands out stored rows",
+    "int4 output of rows",
+    "output type {dtype}, for which FBGEMM's rows are undefined",
+    "use float32, float16, bfloat16, or uint8 for stored rows of int8",
+)
+STORED_ROWS = Refusal(
+    "int8 output of rows that are not INT8",
+    "outputs of uint8 are stored rows of int8, its own are of {dtype}",
     "use float32, float16 or bfloat16",
 )
 

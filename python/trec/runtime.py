@@ -18,7 +18,7 @@ _ARGUMENTS = ("values", "lengths", "offsets", "weights", "keys")
 _PARAMETER_TYPES = {"float32": np.float32, "int32": np.int32, "int64": np.int64}
 _ID_TYPES = {np.dtype(np.int32): abi.INT32, np.dtype(np.int64): abi.INT64}
 # numpy has no bfloat16: its bits are handed out.
-_OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
+_OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "uint8": np.uint8}
 
 
 def _array(name: str, value: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 BITS = {"fp32": 32, "fp16": 16, "int8": 8, "int4": 4, "int2": 2, "bf16": 16, "fp8": 8}
 BOUNDS_CHECKS = ("fatal", "warning", "ignore", "none")
-OUTPUT_DTYPES = ("float32", "float16", "bfloat16")
+OUTPUT_DTYPES = ("float32", "float16", "bfloat16", "uint8")
 HEADER_BYTES = 4
 BAGS, SEQUENCE, REGROUP = "embedding_bag_collection", "embedding_collection", "regrouped_collections"
 
@@ -57,6 +57,10 @@ class TableSpec:
     @property
     def row_bytes(self) -> int:
         return row_bytes(self.embedding_dim, self.dtype, self.row_alignment)
+
+    def output_dim(self, output_dtype: str) -> int:
+        """Elements of an output row; uint8 are the bytes of a stored one, without padding."""
+        return row_bytes(self.embedding_dim, self.dtype, 1) if output_dtype == "uint8" else self.embedding_dim
 
     def to_dict(self) -> dict[str, Any]:
         result = asdict(self)

@@ -75,6 +75,18 @@ func.func @f(%kjt: !kjt, %dest: !dict) {
 // -----
 
 !kjt = !trec.kjt<["a"]>
+!dict = !trec.jagged_dict<["x"], [16], i8>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_group C4: a key of bytes that has the dim of the row.
+func.func @f(%kjt: !kjt, %dest: !dict) {
+  // expected-error @below {{expected a key of dim 20 for "a", got one of dim 16}}
+  %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning : !kjt, !dict
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
 !dict = !trec.jagged_dict<["x", "y"], [16, 8], f32>
 !row = !trec.row<16, int8, #trec.row_layout<header = f16>>
 // trec.embedding_group C5: weights.

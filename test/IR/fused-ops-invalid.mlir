@@ -99,6 +99,16 @@ func.func @f(%ids: !trec.jagged<index>) {
 
 // -----
 
+// trec.embedding C2: bytes, but not those of a row.
+trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
+func.func @f(%ids: !trec.jagged<index>) {
+  // expected-error @below {{expected a vector of 20 elements, the bytes of a row of @t, got 'vector<16xi8>'}}
+  %0 = trec.embedding @t[%ids] bounds warning : !trec.jagged<vector<16xi8>>
+  return
+}
+
+// -----
+
 func.func @f(%ids: !trec.jagged<index>) {
   // expected-error @below {{expected 'fatal', 'warning', 'ignore' or 'none', got 'never'}}
   %0 = trec.embedding @t[%ids] bounds never : !trec.jagged<vector<8xf32>>

@@ -6,6 +6,7 @@
 !kjt = !trec.kjt<["a", "b"], weighted>
 !keyed = !trec.keyed_tensor<["x", "y"], [16, 16], f32>
 !dict = !trec.jagged_dict<["x", "y"], [16, 16], f16>
+!bytes = !trec.jagged_dict<["x"], [20], i8>
 !kernel_rows = memref<?x32xi8>
 !kernel_out = memref<?x16xf32, strided<[?, 1]>>
 
@@ -39,6 +40,8 @@ func.func @embedding(%ids: !ids) {
   %1 = trec.embedding @t[%ids] bounds warning {tag} : !trec.jagged<vector<16xf16>>
   // CHECK: trec.embedding @u[%{{.*}}] remap @map bounds warning : <vector<16xbf16>>
   %2 = trec.embedding @u[%ids] remap @map bounds warning : !trec.jagged<vector<16xbf16>>
+  // CHECK: trec.embedding @t[%{{.*}}] bounds warning : <vector<20xi8>>
+  %3 = trec.embedding @t[%ids] bounds warning : !trec.jagged<vector<20xi8>>
   return
 }
 
@@ -76,6 +79,14 @@ func.func @embedding_group(%kjt: !kjt) -> !dict {
   %2 = trec.embedding_group %kjt into %1 [#trec.bag<@t, "a", 1, remap = @map>, #trec.bag<@u, "b", 0, remap = @map>]
     rows !row bounds none lowering <vector_width = 4, accumulators = 8, prefetch_distance = 0> {tag} : !kjt, !dict
   return %2 : !dict
+}
+
+// CHECK-LABEL: func.func @embedding_group_of_bytes(
+func.func @embedding_group_of_bytes(%kjt: !kjt) -> !bytes {
+  %0 = trec.empty : !bytes
+  // CHECK: trec.embedding_group %{{.*}} into %{{.*}} [#trec.bag<@t, "a", 0>]
+  %1 = trec.embedding_group %kjt into %0 [#trec.bag<@t, "a", 0>] rows !row bounds warning : !kjt, !bytes
+  return %1 : !bytes
 }
 
 func.func private @bag_i32(

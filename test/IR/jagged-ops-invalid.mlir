@@ -63,6 +63,23 @@ func.func @f(%values: !trec.jagged<!trec.dequantized<16>>) {
 
 // -----
 
+func.func @f(%values: !trec.jagged<!trec.dequantized<16>>) {
+  // expected-error @below {{operand #0 must be jagged stored rows, but got '!trec.jagged<!trec.dequantized<16>>'}}
+  %0 = "trec.stored_bytes"(%values) : (!trec.jagged<!trec.dequantized<16>>) -> !trec.jagged<vector<20xi8>>
+  return
+}
+
+// -----
+
+func.func @f(%rows: !trec.jagged<!trec.row<16, int8, #trec.row_layout<header = f16>>>) {
+  // expected-error @below {{failed to infer returned types}}
+  // expected-error @below {{inferred type(s) '!trec.jagged<vector<20xi8>>' are incompatible with return type(s) of operation '!trec.jagged<vector<16xi8>>'}}
+  %0 = "trec.stored_bytes"(%rows) : (!trec.jagged<!trec.row<16, int8, #trec.row_layout<header = f16>>>) -> !trec.jagged<vector<16xi8>>
+  return
+}
+
+// -----
+
 // trec.jagged_dict C1: an operand too few.
 func.func @f(%a: !trec.jagged<vector<4xf32>>) {
   // expected-error @below {{expected 2 operands, one per key, got 1}}

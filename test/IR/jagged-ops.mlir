@@ -7,6 +7,9 @@
 !rows = !trec.jagged<vector<16xf32>>
 !halves = !trec.jagged<vector<16xbf16>>
 !dict = !trec.jagged_dict<["a", "b"], [16, 16], f32>
+!stored = !trec.jagged<!trec.row<16, int8, #trec.row_layout<header = f16, align = 16>>>
+!bytes = !trec.jagged<vector<20xi8>>
+!byte_dict = !trec.jagged_dict<["a"], [20], i8>
 
 trec.parameter @decay : tensor<100xf32>
 
@@ -50,6 +53,15 @@ func.func @materialize(%values: !values) -> (!rows, !halves) {
   return %0, %1 : !rows, !halves
 }
 
+// CHECK-LABEL: func.func @stored_bytes(
+func.func @stored_bytes(%rows: !stored) -> !bytes {
+  // CHECK: trec.stored_bytes %{{.*}} : <!trec.row<16, int8, #layout>>
+  %0 = trec.stored_bytes %rows : !stored
+  // CHECK: trec.stored_bytes %{{.*}} {tag} : <!trec.row<16, int8, #layout>>
+  %1 = trec.stored_bytes %rows {tag} : !stored
+  return %1 : !bytes
+}
+
 // CHECK-LABEL: func.func @jagged_dict(
 func.func @jagged_dict(%a: !rows, %b: !rows) -> !dict {
   // CHECK: trec.jagged_dict %{{.*}}, %{{.*}} : (!trec.jagged<vector<16xf32>>, !trec.jagged<vector<16xf32>>) -> !dict
@@ -57,4 +69,11 @@ func.func @jagged_dict(%a: !rows, %b: !rows) -> !dict {
   // CHECK: trec.jagged_dict %{{.*}}, %{{.*}} {tag} :
   %1 = trec.jagged_dict %a, %b {tag} : (!rows, !rows) -> !dict
   return %0 : !dict
+}
+
+// CHECK-LABEL: func.func @dict_of_bytes(
+func.func @dict_of_bytes(%a: !bytes) -> !byte_dict {
+  // CHECK: trec.jagged_dict %{{.*}} : (!trec.jagged<vector<20xi8>>) -> !dict{{[0-9]*}}
+  %0 = trec.jagged_dict %a : (!bytes) -> !byte_dict
+  return %0 : !byte_dict
 }

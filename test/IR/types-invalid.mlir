@@ -104,25 +104,25 @@ func.func private @f(!trec.dequantized<-1>)
 // -----
 
 // !trec.jagged C1: another integer.
-// expected-error @below {{expected index, f32, a row, a dequantized row or a vector of f32, f16 or bf16, got 'i64'}}
+// expected-error @below {{expected index, f32, a row, a dequantized row or a vector of f32, f16, bf16 or i8, got 'i64'}}
 func.func private @f(!trec.jagged<i64>)
 
 // -----
 
 // !trec.jagged C1: a vector of another element.
-// expected-error @below {{or a vector of f32, f16 or bf16, got 'vector<4xf64>'}}
+// expected-error @below {{or a vector of f32, f16, bf16 or i8, got 'vector<4xf64>'}}
 func.func private @f(!trec.jagged<vector<4xf64>>)
 
 // -----
 
 // !trec.jagged C1: a vector of another rank.
-// expected-error @below {{or a vector of f32, f16 or bf16, got 'vector<2x4xf32>'}}
+// expected-error @below {{or a vector of f32, f16, bf16 or i8, got 'vector<2x4xf32>'}}
 func.func private @f(!trec.jagged<vector<2x4xf32>>)
 
 // -----
 
 // !trec.jagged C1: a vector of unknown length.
-// expected-error @below {{or a vector of f32, f16 or bf16, got 'vector<[4]xf32>'}}
+// expected-error @below {{or a vector of f32, f16, bf16 or i8, got 'vector<[4]xf32>'}}
 func.func private @f(!trec.jagged<vector<[4]xf32>>)
 
 // -----
@@ -157,6 +157,12 @@ func.func private @f(!trec.keyed_tensor<["a"], [4], f64>)
 
 // -----
 
+// !trec.keyed_tensor C3: stored rows.
+// expected-error @below {{expected elements of f32, f16 or bf16, got 'i8'}}
+func.func private @f(!trec.keyed_tensor<["a"], [4], i8>)
+
+// -----
+
 // !trec.jagged_dict C1: a dim too many.
 // expected-error @below {{expected one dim for each of at least one key, got 1 keys and 2 dims}}
 func.func private @f(!trec.jagged_dict<["a"], [4, 4], f32>)
@@ -169,9 +175,15 @@ func.func private @f(!trec.jagged_dict<["a"], [-4], f32>)
 
 // -----
 
+// !trec.jagged_dict C2: too many bytes.
+// expected-error @below {{expected a dim from 1 to 67108864 for key "a", got 67108865}}
+func.func private @f(!trec.jagged_dict<["a"], [67108865], i8>)
+
+// -----
+
 // !trec.jagged_dict C3: another element.
-// expected-error @below {{expected elements of f32, f16 or bf16, got 'i8'}}
-func.func private @f(!trec.jagged_dict<["a"], [4], i8>)
+// expected-error @below {{expected elements of f32, f16, bf16 or i8, got 'i16'}}
+func.func private @f(!trec.jagged_dict<["a"], [4], i16>)
 
 // -----
 

@@ -20,6 +20,7 @@
 // CHECK-DAG: ![[DICTS:dict[0-9]*]] = !trec.jagged_dict<["a", "b"], [4, 8], f32>
 // CHECK-DAG: ![[DICT:dict[0-9]*]] = !trec.jagged_dict<["a"], [4], f16>
 // CHECK-DAG: ![[DICTB:dict[0-9]*]] = !trec.jagged_dict<["a"], [4], bf16>
+// CHECK-DAG: ![[DICTI:dict[0-9]*]] = !trec.jagged_dict<["a"], [67108864], i8>
 // CHECK-DAG: ![[KEYEDB:keyed[0-9]*]] = !trec.keyed_tensor<["a"], [16777216], bf16>
 
 // CHECK: func.func private @kjt(![[KJT]], ![[KJTS]])
@@ -30,19 +31,19 @@ func.func private @keyed_tensor() -> (
   !trec.keyed_tensor<["a"], [1], f32>, !trec.keyed_tensor<["a", "a"], [128, 64], f16>,
   !trec.keyed_tensor<["a"], [16777216], bf16>)
 
-// CHECK: func.func private @jagged_dict() -> (![[DICTS]], ![[DICT]], ![[DICTB]])
+// CHECK: func.func private @jagged_dict() -> (![[DICTS]], ![[DICT]], ![[DICTB]], ![[DICTI]])
 func.func private @jagged_dict() -> (
   !trec.jagged_dict<["a", "b"], [4, 8], f32>, !trec.jagged_dict<["a"], [4], f16>,
-  !trec.jagged_dict<["a"], [4], bf16>)
+  !trec.jagged_dict<["a"], [4], bf16>, !trec.jagged_dict<["a"], [67108864], i8>)
 
 // CHECK: func.func private @jagged(!trec.jagged<index>, !trec.jagged<f32>)
 func.func private @jagged(!trec.jagged<index>, !trec.jagged<f32>)
 
 // CHECK: func.func private @jagged_rows(!trec.jagged<vector<4xf32>>, !trec.jagged<vector<4xf16>>,
-// CHECK-SAME: !trec.jagged<vector<4xbf16>>, !trec.jagged<!trec.dequantized<4>>)
+// CHECK-SAME: !trec.jagged<vector<4xbf16>>, !trec.jagged<vector<20xi8>>, !trec.jagged<!trec.dequantized<4>>)
 func.func private @jagged_rows(
   !trec.jagged<vector<4xf32>>, !trec.jagged<vector<4xf16>>, !trec.jagged<vector<4xbf16>>,
-  !trec.jagged<!trec.dequantized<4>>)
+  !trec.jagged<vector<20xi8>>, !trec.jagged<!trec.dequantized<4>>)
 
 // CHECK: func.func private @rows(!trec.row<128, int8, #[[PADDED]]>, !trec.row<1, int4, #[[INT]]>,
 // CHECK-SAME: !trec.row<7, int2, #[[INT]]>, !trec.row<3, fp16, #[[FLOAT]]>, !trec.row<3, fp32, #[[FLOAT_PADDED]]>,

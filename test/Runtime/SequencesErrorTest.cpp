@@ -76,6 +76,14 @@ TEST_F(SequencesRefuse, ShortBufferOfNarrowElements) {
   EXPECT_EQ(error.text(), "output 0 (feature \"f1\") has 23 bytes, expected at least 24 for 3 ids");
 }
 
+TEST_F(SequencesRefuse, ShortBufferOfBytes) {
+  image.image.output_type = TREC_UINT8;
+  Model stored({}, image);
+  batch.outputsBytes[0] = 11;
+  EXPECT_EQ(trec_runtime_forward(stored, &args, &error), TREC_INVALID_ARGUMENT);
+  EXPECT_EQ(error.text(), "output 0 (feature \"f1\") has 11 bytes, expected at least 12 for 3 ids");
+}
+
 // The ids are never looked at: their number alone is too much.
 TEST_F(SequencesRefuse, SizesThatOverflow) {
   const int64_t huge = int64_t(1) << 60;

@@ -8,6 +8,7 @@
 !values = !trec.jagged<!trec.dequantized<16>>
 !floats = !trec.jagged<vector<16xf32>>
 !halves = !trec.jagged<vector<16xbf16>>
+!bytes = !trec.jagged<vector<20xi8>>
 
 trec.table @t : !trec.table<1000x16, int8, #layout>
 trec.table @u : !trec.table<1000x16, int8, #layout>
@@ -38,6 +39,18 @@ func.func @mapped_rows(%ids: !ids) -> !halves {
   return %halves : !halves
 }
 
+// CHECK-LABEL: func.func @stored_rows(
+// CHECK-SAME: %[[IDS:.*]]: !trec.jagged<index>
+// CHECK-NEXT: %[[BYTES:.*]] = trec.embedding @t[%[[IDS]]] remap @m bounds warning : <vector<20xi8>>
+// CHECK-NEXT: return %[[BYTES]]
+func.func @stored_rows(%ids: !ids) -> !bytes {
+  %checked = trec.check_bounds warning %ids in @m
+  %mapped = trec.remap %checked by @m
+  %rows = trec.lookup @t[%mapped] : !rows
+  %bytes = trec.stored_bytes %rows : !rows
+  return %bytes : !bytes
+}
+
 // CHECK-LABEL: func.func @mapped_bags(
 // CHECK-SAME: %[[IDS:.*]]: !trec.jagged<index>, %[[WEIGHTS:.*]]: !trec.jagged<f32>
 // CHECK-NEXT: %[[HALF:.*]] = trec.embedding_bag mean @t[%[[IDS]]] weights %[[WEIGHTS]] remap @m bounds warning : tensor<?x16xf16>
@@ -65,6 +78,17 @@ func.func @shared_rows(%ids: !ids) -> (!floats, !halves) {
   %floats = trec.materialize %values : !values -> !floats
   %halves = trec.materialize %values : !values -> !halves
   return %floats, %halves : !floats, !halves
+}
+
+// CHECK-LABEL: func.func @shared_stored_rows(
+// CHECK-NOT: trec.embedding
+// CHECK: trec.stored_bytes
+func.func @shared_stored_rows(%ids: !ids) -> (!bytes, !values) {
+  %checked = trec.check_bounds warning %ids in @t
+  %rows = trec.lookup @t[%checked] : !rows
+  %bytes = trec.stored_bytes %rows : !rows
+  %values = trec.dequantize %rows : !rows
+  return %bytes, %values : !bytes, !values
 }
 
 // CHECK-LABEL: func.func @shared_map(

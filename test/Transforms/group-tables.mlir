@@ -165,3 +165,26 @@ func.func @sequences(%kjt: !kjt) -> !dict {
   %out = trec.jagged_dict %0, %1, %2, %3, %4 : (!rows, !trec.jagged<vector<4xf16>>, !rows, !rows, !rows) -> !dict
   return %out : !dict
 }
+
+// -----
+
+// Stored rows of one type are one group.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f", "g"]>
+!dict = !trec.jagged_dict<["a", "b", "c"], [12, 16, 12], i8>
+trec.table @t : !trec.table<10x8, int8, #layout>
+trec.table @u : !trec.table<10x12, int8, #layout>
+
+// CHECK-LABEL: func.func @stored_rows(
+// CHECK: trec.embedding_group %{{.*}} [#trec.bag<@t, "f", 0>, #trec.bag<@t, "g", 2>] rows !trec.row<8,
+// CHECK: trec.embedding_group %{{.*}} [#trec.bag<@u, "g", 1>] rows !trec.row<12,
+func.func @stored_rows(%kjt: !kjt) -> !dict {
+  %f = trec.feature %kjt "f" : !kjt
+  %g = trec.feature %kjt "g" : !kjt
+  %0 = trec.embedding @t[%f] bounds warning : !trec.jagged<vector<12xi8>>
+  %1 = trec.embedding @u[%g] bounds warning : !trec.jagged<vector<16xi8>>
+  %2 = trec.embedding @t[%g] bounds warning : !trec.jagged<vector<12xi8>>
+  %out = trec.jagged_dict %0, %1, %2 : (!trec.jagged<vector<12xi8>>, !trec.jagged<vector<16xi8>>,
+    !trec.jagged<vector<12xi8>>) -> !dict
+  return %out : !dict
+}

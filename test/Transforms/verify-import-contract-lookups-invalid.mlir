@@ -188,3 +188,22 @@ module attributes {trec.contract = 1 : i32} {
     return %out : !keyed
   }
 }
+
+// -----
+
+// trec-verify-import-contract C16: stored rows of another type.
+!kjt = !trec.kjt<["a"]>
+!dict = !trec.jagged_dict<["a"], [16], i8>
+module attributes {trec.contract = 1 : i32} {
+  trec.table @t : !trec.table<10x4, fp32, #trec.row_layout<header = none>>
+  func.func @forward(%kjt: !kjt) -> !dict {
+    %ids = trec.feature %kjt "a" : !kjt
+    %checked = trec.check_bounds warning %ids in @t
+    // expected-note @below {{looked up here}}
+    %rows = trec.lookup @t[%checked] : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
+    // expected-error @below {{'trec.stored_bytes' op is not compiled: expected rows of int8, got rows of fp32; dequantize them}}
+    %bytes = trec.stored_bytes %rows : <!trec.row<4, fp32, #trec.row_layout<header = none>>>
+    %out = trec.jagged_dict %bytes : (!trec.jagged<vector<16xi8>>) -> !dict
+    return %out : !dict
+  }
+}

@@ -130,3 +130,25 @@ module @sequences attributes {trec.contract = 1 : i32} {
     return %11 : !dict
   }
 }
+
+// -----
+
+// Stored rows as they are.
+
+#layout = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["a"]>
+!dict = !trec.jagged_dict<["a"], [8], i8>
+
+// CHECK-LABEL: module @stored_rows
+module @stored_rows attributes {trec.contract = 1 : i32} {
+  trec.table @t : !trec.table<10x4, int8, #layout>
+  func.func @forward(%kjt: !kjt) -> !dict {
+    %0 = trec.feature %kjt "a" : !kjt
+    %1 = trec.check_bounds warning %0 in @t
+    %2 = trec.lookup @t[%1] : <!trec.row<4, int8, #layout>>
+    // CHECK: trec.stored_bytes
+    %3 = trec.stored_bytes %2 : <!trec.row<4, int8, #layout>>
+    %4 = trec.jagged_dict %3 : (!trec.jagged<vector<8xi8>>) -> !dict
+    return %4 : !dict
+  }
+}

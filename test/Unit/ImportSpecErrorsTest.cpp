@@ -68,7 +68,7 @@ TEST(ImportSpecErrorsTest, TypesOfFields) {
             "weighted: expected true or false, got 0");
   EXPECT_EQ(errorOf(R"("float32")", R"("float64")"),
             "output_dtype: expected one of \"float32\", \"float16\", "
-            "\"bfloat16\", got \"float64\"");
+            "\"bfloat16\", \"uint8\", got \"float64\"");
   EXPECT_EQ(errorOf(R"("warning")", "null"),
             "bounds_check: expected one of \"fatal\", \"warning\", "
             "\"ignore\", \"none\", got null");
@@ -188,4 +188,19 @@ TEST(ImportSpecErrorsTest, Outputs) {
   EXPECT_EQ(errorOf(R"({"key": "1", "table": "t", "feature": "a"},)", ""),
             "outputs: expected every feature of every table, but \"a\" of "
             "table \"t\" is missing; add it");
+}
+
+TEST(ImportSpecErrorsTest, StoredRowsAsOutputs) {
+  EXPECT_EQ(errorOf("float32", "uint8"),
+            "output_dtype: \"uint8\" gives out stored rows, which bags pool; "
+            "use \"float32\", \"float16\" or \"bfloat16\"");
+  auto spec = parseModelSpec(R"({
+    "trec_spec": 1, "kind": "embedding_collection", "output_dtype": "uint8",
+    "tables": [{"name": "t", "num_embeddings": 8, "embedding_dim": 4,
+                "dtype": "int8", "features": ["a"]},
+               {"name": "u", "num_embeddings": 8, "embedding_dim": 4,
+                "dtype": "int4", "features": ["b"]}]})");
+  EXPECT_EQ(llvm::toString(spec.takeError()),
+            "output_dtype: \"uint8\" gives out stored rows of int8, but table "
+            "\"u\" has int4; use \"float32\", \"float16\" or \"bfloat16\"");
 }

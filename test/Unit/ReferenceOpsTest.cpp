@@ -8,6 +8,8 @@
 
 #include "ReferenceSupport.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace mlir::trec;
 
@@ -147,6 +149,46 @@ TEST(ReferenceOpsTest, MaterializesRows) {
     EXPECT_EQ(outputs.jagged[0].lengths, (std::vector<int64_t>{2, 1}));
     EXPECT_EQ(fromBytes<uint16_t>(outputs.jagged[0].bytes),
               (std::vector<uint16_t>{0x4900, 0x4d00, 0, 0, 0x3c00, 0x4000}));
+    EXPECT_EQ(outputs.badIds.size(), 1u);
+  }
+}
+
+/// The bytes 16 to 21 of row 1, without its padding; zeros for -1; row 0.
+TEST(ReferenceOpsTest, CopiesStoredRows) {
+  const std::string model = R"(
+    !kjt = !trec.kjt<["a"]>
+    !row = !trec.row<2, int8, #trec.row_layout<header = f16, align = 16>>
+    !dict = !trec.jagged_dict<["a"], [6], i8>
+    trec.table @t : !trec.table<3x2, int8, #trec.row_layout<header = f16, align = 16>>
+    func.func @forward(%kjt: !kjt) -> !dict {
+  )";
+  const std::string lookup = R"(
+      %ids = trec.feature %kjt "a" : !kjt
+      %checked = trec.check_bounds warning %ids in @t
+      %rows = trec.lookup @t[%checked] : <!row>
+      %bytes = trec.stored_bytes %rows : <!row>
+      %dict = trec.jagged_dict %bytes : (!trec.jagged<vector<6xi8>>) -> !dict
+  )";
+  const std::string fused = R"(
+      %ids = trec.feature %kjt "a" : !kjt
+      %bytes = trec.embedding @t[%ids] bounds warning : <vector<6xi8>>
+      %dict = trec.jagged_dict %bytes : (!trec.jagged<vector<6xi8>>) -> !dict
+  )";
+  const std::string group = R"(
+      %empty = trec.empty : !dict
+      %dict = trec.embedding_group %kjt into %empty [#trec.bag<@t, "a", 0>]
+        rows !row bounds warning : !kjt, !dict
+  )";
+  std::vector<uint8_t> bytes(48);
+  std::iota(bytes.begin(), bytes.end(), uint8_t(0));
+  for (const std::string &ops : {lookup, fused, group}) {
+    Runner runner(model + ops + "return %dict : !dict }");
+    runner.bind("t", bytes, 3);
+    Outputs outputs = runner.run(twoBags({1, -1, 9}, {2, 1}));
+    ASSERT_EQ(outputs.jagged.size(), 1u);
+    EXPECT_EQ(outputs.jagged[0].bytes,
+              (std::vector<uint8_t>{16, 17, 18, 19, 20, 21, 0, 0, 0, 0, 0, 0, 0,
+                                    1, 2, 3, 4, 5}));
     EXPECT_EQ(outputs.badIds.size(), 1u);
   }
 }

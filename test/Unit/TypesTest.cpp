@@ -2,6 +2,7 @@
 
 #include "trec/IR/TrecDialect.h"
 
+#include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "gtest/gtest.h"
 
@@ -46,6 +47,13 @@ TEST_F(TypesTest, headerAndPaddingAreNoData) {
   RowType floats = row(5, WeightsType::fp16, 16);
   EXPECT_EQ(floats.getHeaderBytes(), 0);
   EXPECT_EQ(floats.getDataBytes(), 10);
+}
+
+TEST_F(TypesTest, outputRowsOfBytesAreStoredRowsWithoutPadding) {
+  Builder b(&context);
+  EXPECT_EQ(row(5, WeightsType::int8, 16).getOutputDim(b.getF16Type()), 5);
+  EXPECT_EQ(row(5, WeightsType::int8, 16).getOutputDim(b.getI8Type()), 9);
+  EXPECT_EQ(row(5, WeightsType::fp16, 16).getOutputDim(b.getI8Type()), 10);
 }
 
 // A dimension list has no sign, so that only C++ can build this one.

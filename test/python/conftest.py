@@ -112,7 +112,7 @@ def assert_same_dicts(got, expected):
 
 def assert_same_bits(got, expected):
     assert got.dtype == expected.dtype and got.shape == expected.shape
-    bits = {8: torch.int64, 4: torch.int32, 2: torch.int16}[got.element_size()]
+    bits = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}[got.element_size()]
     assert torch.equal(got.contiguous().view(bits), expected.contiguous().view(bits))
 
 

@@ -87,6 +87,7 @@ CONSTANTS = {
     "TREC_FLOAT32": abi.FLOAT32,
     "TREC_FLOAT16": abi.FLOAT16,
     "TREC_BFLOAT16": abi.BFLOAT16,
+    "TREC_UINT8": abi.UINT8,
     "TREC_BOUNDS_AS_COMPILED": abi.BOUNDS[None],
     "TREC_BOUNDS_FATAL": abi.BOUNDS["fatal"],
     "TREC_BOUNDS_WARNING": abi.BOUNDS["warning"],

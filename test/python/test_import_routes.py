@@ -89,6 +89,9 @@ KINDS = {
     "processed": lambda: make_processed(register_tbes=True),
     "processed by more": lambda: make_processed(longer_than_tables(), register_tbes=True),
     "pruned": pruned,
+    "stored rows": lambda: make_sequence(
+        sequence_configs(pages={"data_type": DataType.INT8}), output_dtype=torch.qint8, register_tbes=True
+    ),
     "one table": lambda: make_quantized(configs()[:1], register_tbes=True),
 }
 

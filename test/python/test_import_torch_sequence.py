@@ -72,6 +72,17 @@ def test_bare_tensors(tmp_path, arguments, tables, registered):
     assert_same_files(tmp_path / "imported", tmp_path / "exported")
 
 
+@pytest.mark.parametrize("need_indices", [False, True])
+@pytest.mark.parametrize("leaves", [[TABLE_BATCH], []], ids=["registered", "bare"])
+def test_stored_rows_as_outputs(tmp_path, leaves, need_indices):
+    # Each has a feature twice or a shared one: the archive has their names.
+    tables = sequence_configs(pages={"data_type": DataType.INT8, "feature_names": ["page", "page"]})
+    module = make_sequence(
+        tables, output_dtype=torch.qint8, need_indices=need_indices, register_tbes=bool(leaves)
+    )
+    assert_imports_as_exported(module, save_traced(module, tmp_path / "model.pt", leaves), tmp_path)
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_random_modules_give_the_same_bits(tmp_path, seed):
     draw = seeded_draw(seed)
@@ -242,8 +253,8 @@ def test_pooled_rows_in_a_jagged_tensor(tmp_path):
     assert_refused(archive, "expected lookups without pooling in a JaggedTensor, got pooled ones")
 
 
-def test_stored_rows_as_outputs(tmp_path):
-    module = make_sequence(sequence_configs(pages={"data_type": DataType.INT8}), output_dtype=torch.quint8,
+def test_stored_rows_of_another_type(tmp_path):
+    module = make_sequence(sequence_configs(pages={"data_type": DataType.INT4}), output_dtype=torch.quint8,
                            register_tbes=True)  # fmt: skip
     archive = save_traced(module, tmp_path / "model.pt")
-    assert_refused(archive, "module 'tbes.0': expected output of float32, float16 or bfloat16, for others are stored")
+    assert_refused(archive, 'output_dtype: "uint8" gives out stored rows of int8, but table "pages" has int4')

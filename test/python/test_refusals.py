@@ -19,6 +19,7 @@ from test_torch_regroup import GROUPS, make_weighted, regroup
 from torchrec.distributed.types import ShardedModule
 from torchrec.modules.embedding_configs import DataType, EmbeddingConfig, PoolingType
 from torchrec.modules.embedding_modules import EmbeddingBagCollection as FloatBags
+from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
 from torchrec.modules.feature_processor_ import FeatureProcessorsCollection, PositionWeightedModuleCollection
 from torchrec.modules.fp_embedding_modules import FeatureProcessedEmbeddingBagCollection as FloatProcessed
 from torchrec.modules.hash_mc_modules import HashZchManagedCollisionModule
@@ -33,7 +34,7 @@ from trec.refusals import REFUSALS
 CPU, META = torch.device("cpu"), torch.device("meta")
 ROOT = Path(__file__).parents[2]
 TYPES = "fp32, fp16, int8, int4, int2, bf16, fp8"
-OUTPUTS = "float32, float16, bfloat16"
+OUTPUTS = "float32, float16, bfloat16, uint8"
 
 
 def export(module, folder, **options):
@@ -159,9 +160,16 @@ def with_modes():
     return changed(make_quantized(), lambda module: setattr(module._emb_modules[0], "bounds_check_mode_int", 5))
 
 
-def sequence(**arguments):
-    table = EmbeddingConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"], data_type=DataType.INT8)
-    return EmbeddingCollection([table], CPU, **arguments)
+def sequence_table(kind):
+    return EmbeddingConfig(name="t", num_embeddings=4, embedding_dim=4, feature_names=["f"], data_type=kind)
+
+
+def sequence(kind=DataType.INT8, **arguments):
+    return EmbeddingCollection([sequence_table(kind)], CPU, **arguments)
+
+
+def float_sequence():
+    return FloatSequence(tables=[sequence_table(DataType.FP32)])
 
 
 def managed(change, name="t3"):
@@ -288,8 +296,13 @@ CASES = {
     "OUTPUT_OF_BAGS": [
         Case(lambda: bags(output_dtype=torch.qint8), values={"dtype": "torch.qint8"}),
         Case(lambda: bags(output_dtype=torch.quint4x2), values={"dtype": "torch.quint4x2"}),
+        Case(make_float, values={"dtype": "uint8"}, options={**INT8, "output_dtype": "uint8"}),
     ],
-    "OUTPUT_OF_ROWS": [Case(lambda: sequence(output_dtype=torch.qint8), values={"dtype": "torch.qint8"})],
+    "OUTPUT_OF_ROWS": [Case(lambda: sequence(output_dtype=torch.quint4x2), values={"dtype": "torch.quint4x2"})],
+    "STORED_ROWS": [
+        Case(lambda: sequence(DataType.INT4, output_dtype=torch.qint8), "t", {"dtype": "int4"}),
+        Case(float_sequence, "t", {"dtype": "fp16"}, {"dtype": "fp16", "output_dtype": "uint8"}),
+    ],
     "PROCESSOR": [
         Case(lambda: float_processed(float_bags(is_weighted=True), InPython()), None, {"type": "InPython"}, INT8),
         Case(lambda: QuantProcessed(configs(), True, CPU, feature_processor=InPython()), None, {"type": "InPython"}),

@@ -27,9 +27,9 @@ std::string mlir::trec::poolingName(int64_t code, const std::string &where) {
 
 std::string mlir::trec::outputTypeName(int64_t code, const std::string &where) {
   return nameOf(
-      code, {"float32", "float16", nullptr, nullptr, nullptr, "bfloat16"},
-      where + ": expected output of float32, float16 or bfloat16, for others "
-              "are stored rows, or undefined");
+      code, {"float32", "float16", "uint8", nullptr, nullptr, "bfloat16"},
+      where + ": expected output of fp32, fp16, bf16 or int8, for others are "
+              "undefined");
 }
 
 std::string mlir::trec::boundsCheckName(int64_t code,

@@ -37,6 +37,8 @@ static Element readElement(ArrayRef<uint8_t> bytes, Type type, int64_t index) {
     std::memcpy(&bits, &bytes[index * sizeof(bits)], sizeof(bits));
     return {bits, llvm::bit_cast<float>(bits)};
   }
+  if (type.isInteger(8))
+    return {bytes[index], float(bytes[index])};
   uint16_t bits;
   std::memcpy(&bits, &bytes[index * sizeof(bits)], sizeof(bits));
   return {bits, type.isF16() ? halfToFloat(bits) : bfloat16ToFloat(bits)};

@@ -154,6 +154,8 @@ llvm::StringMap<int64_t> BagLengths::countIds() const {
 }
 
 static StringRef getDType(Type element) {
+  if (element.isInteger(8))
+    return "U8";
   return element.isF32() ? "F32" : element.isF16() ? "F16" : "BF16";
 }
 

@@ -19,13 +19,15 @@ struct BagConfiguration {
   std::optional<Pooling> pooling; // missing: each row is an output of its own
   Weighting weighting;
   std::optional<MapKind> remap; // missing: ids are rows
-  Type outputElement;           // f32, f16 or bf16
+  Type outputElement;           // f32, f16, bf16, or i8 for stored rows
   LoweringConfigAttr lowering;
 
   /// The configuration of a group.
   static BagConfiguration of(LookupGroupInterface group);
 
   bool isWeighted() const { return weighting != Weighting::none; }
+  /// Whether rows are given out as they are stored.
+  bool isCopy() const { return outputElement.isInteger(8); }
 
   /// A name that says it all: "bag_sum_int8x128_align16_f32".
   std::string getName() const;

@@ -18,7 +18,8 @@ def ConvertTrecToVectorPass : Pass<"convert-trec-to-vector", "::mlir::ModuleOp">
     fails where there is none.
 
     A kernel pools the bags `begin` to `end` of one feature through one table, or
-    writes the rows of the ids at the positions `begin` to `end`.
+    writes the rows of the ids at the positions `begin` to `end`; where the output
+    is of stored rows, it copies them.
     Accumulators stay in vector registers over a bag; columns are vectorised, the
     rows of a bag are added strictly in order, which keeps the numeric contract
     (`trec.pool`) at every width. INT4 and INT2 codes keep one accumulator per

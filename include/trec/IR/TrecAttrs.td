@@ -194,7 +194,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     Written by `trec-select-lowering`, by a test or by a tuner; obeyed by
     `convert-trec-to-vector`. No value changes a bit of the output.
 
-    * `vector_width`: fp32 lanes of one accumulator;
+    * `vector_width`: fp32 lanes of one accumulator, or of the vector by which
+      stored rows are copied;
     * `accumulators`: accumulators held in registers over a bag; a wider row is
       pooled in several passes over its bag;
     * `prefetch_distance`: rows between the one that is fetched into the first

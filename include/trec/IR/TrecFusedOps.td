@@ -57,8 +57,9 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
   let summary = "check, look up, dequantize and round in one";
   let description = [{
     The same bits as `trec.check_bounds`, `trec.lookup`, `trec.dequantize` and
-    `trec.materialize` one after the other. With `remap` the ids are checked
-    against that map and mapped before the lookup.
+    `trec.materialize` one after the other; where the result is rows of `i8`,
+    `trec.stored_bytes` takes the place of the last two. With `remap` the ids are
+    checked against that map and mapped before the lookup.
 
     ```mlir
     trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
@@ -70,12 +71,13 @@ def Trec_EmbeddingOp : Trec_Op<"embedding", [
 
     Constraints:
     * C1: the symbol names a `trec.table`.
-    * C2: the result is a vector of the dim of the table.
+    * C2: the result is a vector of the dim of the table, or one of `i8` of the
+      bytes of a row without padding.
     * C3: a remap names a `trec.parameter` that maps ids.
   }];
   let arguments = (ins FlatSymbolRefAttr:$table, Trec_Ids:$ids,
                        OptionalAttr<FlatSymbolRefAttr>:$remap, Trec_BoundsPolicyAttr:$policy);
-  let results = (outs Trec_FloatRows:$rows);
+  let results = (outs Trec_OutputRows:$rows);
   let assemblyFormat = [{
     $table `[` $ids `]` (`remap` $remap^)? `bounds` custom<BoundsKeyword>($policy)
     attr-dict `:` type($rows)
@@ -185,7 +187,8 @@ def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
     * C1: there is at least one bag.
     * C2: each table symbol names a `trec.table` with rows of type `row`.
     * C3: the batch has each feature.
-    * C4: the key of each bag is one of the output and has the dim of the row.
+    * C4: the key of each bag is one of the output and has the dim of the row, or
+      where the output is of `i8` the row's bytes without padding.
     * C5: bags have no weights.
     * C6: the remaps of all bags are maps of one kind, or no bag has one.
     * C7: remaps of bags name a `trec.parameter` that maps ids.

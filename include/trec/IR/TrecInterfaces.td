@@ -30,7 +30,7 @@ def Trec_LookupGroupInterface : OpInterface<"LookupGroupInterface"> {
                     "::mlir::trec::LoweringConfigAttr", "getLoweringAttr">,
     InterfaceMethod<"Sets how the group is run.", "void", "setLoweringAttr",
                     (ins "::mlir::trec::LoweringConfigAttr":$lowering)>,
-    InterfaceMethod<"Element of the output: f32, f16 or bf16.", "::mlir::Type", "getOutputElement">
+    InterfaceMethod<"Element of the output: f32, f16, bf16 or i8.", "::mlir::Type", "getOutputElement">
   ];
 }
 

@@ -119,6 +119,26 @@ def Trec_MaterializeOp : Trec_Op<"materialize", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Trec_StoredBytesOp : Trec_Op<"stored_bytes", [
+    Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
+  let summary = "give out stored rows as they are";
+  let description = [{
+    The bytes of each stored row, its header first, without its padding; nothing
+    is dequantized. The row of a skipped id is zeros.
+
+    ```mlir
+    !rows = !trec.jagged<!trec.row<16, int8, #trec.row_layout<header = f16, align = 16>>>
+    func.func @f(%rows: !rows) -> !trec.jagged<vector<20xi8>> {
+      %bytes = trec.stored_bytes %rows : !rows
+      return %bytes : !trec.jagged<vector<20xi8>>
+    }
+    ```
+  }];
+  let arguments = (ins Trec_Rows:$rows);
+  let results = (outs Trec_ByteRows:$bytes);
+  let assemblyFormat = "$rows attr-dict `:` type($rows)";
+}
+
 def Trec_JaggedDictOp : Trec_Op<"jagged_dict", [Pure]> {
   let summary = "assemble a dict of JaggedTensors";
   let description = [{
@@ -135,7 +155,7 @@ def Trec_JaggedDictOp : Trec_Op<"jagged_dict", [Pure]> {
     * C1: there is one operand per key of the result.
     * C2: each operand's vector has the dim and the element of its key.
   }];
-  let arguments = (ins Variadic<Trec_FloatRows>:$rows);
+  let arguments = (ins Variadic<Trec_OutputRows>:$rows);
   let results = (outs Trec_JaggedDictType:$dict);
   let assemblyFormat = "$rows attr-dict `:` functional-type($rows, $dict)";
   let hasVerifier = 1;

@@ -30,7 +30,12 @@ def Trec_Weights : Trec_JaggedOf<"$_self.isF32()", "jagged weights">,
 def Trec_Rows : Trec_JaggedOf<"::llvm::isa<::mlir::trec::RowType>($_self)", "jagged stored rows">;
 def Trec_DequantizedRows
     : Trec_JaggedOf<"::llvm::isa<::mlir::trec::DequantizedType>($_self)", "jagged dequantized rows">;
-def Trec_FloatRows : Trec_JaggedOf<"::llvm::isa<::mlir::VectorType>($_self)", "jagged rows of floats">;
+class Trec_VectorsOf<string predicate, string what>
+    : Trec_JaggedOf<"::llvm::isa<::mlir::VectorType>($_self) && "
+                    "::llvm::cast<::mlir::VectorType>($_self).getElementType()." # predicate, what>;
+def Trec_FloatRows : Trec_VectorsOf<"isFloat()", "jagged rows of floats">;
+def Trec_ByteRows : Trec_VectorsOf<"isInteger(8)", "jagged rows of bytes">;
+def Trec_OutputRows : Trec_VectorsOf<"isIntOrFloat()", "jagged rows of floats or bytes">;
 
 def Trec_DenseOutputType : AnyTypeOf<[Trec_KeyedTensorType, Trec_TensorDictType]>;
 def Trec_OutputType

@@ -67,8 +67,13 @@ def Trec_RowType : Trec_Type<"Row", "row"> {
     int64_t getHeaderBytes() const;
     /// Bytes of the elements, without header and padding.
     int64_t getDataBytes() const;
+    /// Bytes of header and elements, without padding.
+    int64_t getUsedBytes() const;
     /// Bytes from one row of a table to the next.
     int64_t getRowBytes() const;
+    /// Elements of the output row that a row of this type gives: its dim, or
+    /// where `element` is i8 its bytes without padding.
+    int64_t getOutputDim(::mlir::Type element) const;
   }];
 }
 
@@ -122,8 +127,8 @@ def Trec_JaggedType : Trec_Type<"Jagged", "jagged"> {
   let summary = "per sample a bag of any number of elements";
   let description = [{
     What a bag holds: `index` (ids), `f32` (weights), `!trec.row` (stored rows),
-    `!trec.dequantized` or a vector of floats (rows that an EmbeddingCollection
-    returns).
+    `!trec.dequantized` or a vector (rows that an EmbeddingCollection returns:
+    floats, or the bytes of stored rows).
 
     ```mlir
     func.func private @bags(!trec.jagged<index>, !trec.jagged<f32>) -> !trec.jagged<vector<128xf32>>
@@ -131,7 +136,7 @@ def Trec_JaggedType : Trec_Type<"Jagged", "jagged"> {
 
     Constraints:
     * C1: the element is `index`, `f32`, `!trec.row`, `!trec.dequantized`, or a
-      vector of rank 1 of f32, f16 or bf16.
+      vector of rank 1 of f32, f16, bf16 or i8.
   }];
   let parameters = (ins "::mlir::Type":$element);
   let assemblyFormat = "`<` $element `>`";
@@ -165,14 +170,18 @@ def Trec_KeyedTensorType : Trec_Type<"KeyedTensor", "keyed_tensor"> {
 def Trec_JaggedDictType : Trec_Type<"JaggedDict", "jagged_dict"> {
   let summary = "a dict of JaggedTensors, the output of an EmbeddingCollection";
   let description = [{
+    Key i has rows of `dims[i]` elements. Rows of `i8` are stored rows: their dims
+    are bytes, the header's among them.
+
     ```mlir
     func.func private @output() -> !trec.jagged_dict<["ad_id", "user_id"], [128, 64], f32>
     ```
 
     Constraints:
     * C1: there is at least one key, and as many dims as keys.
-    * C2: dims are from 1 to 16777216.
-    * C3: the element is f32, f16 or bf16.
+    * C2: dims are from 1 to 16777216, of `i8` to 67108864, the bytes of the
+      widest rows.
+    * C3: the element is f32, f16, bf16 or i8.
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$keys,
                         ArrayRefParameter<"int64_t">:$dims, "::mlir::Type":$element);

@@ -29,8 +29,8 @@
 
 namespace mlir::trec {
 
-/// Element type of the output.
-enum class OutputType { float32, float16, bfloat16 };
+/// Element type of the output; uint8: the bytes of the rows, as they are stored.
+enum class OutputType { float32, float16, bfloat16, uint8 };
 
 /// A map from ids to the rows of a table.
 struct RemapSpec {

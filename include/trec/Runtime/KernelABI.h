@@ -51,7 +51,7 @@ struct trec_table_desc {
   int64_t name; /* offset into strings */
   int64_t rows; /* -1: taken from the weights */
   int64_t row_bytes;
-  int64_t dim;
+  int64_t dim;          /* elements of an output row of it; bytes where the output is of stored rows */
   int64_t weights_type; /* TREC_WEIGHTS_* */
 };
 
@@ -117,7 +117,7 @@ struct trec_image {
   const struct trec_level_desc *levels; /* best first */
   int64_t num_levels;
   int64_t total_dim;    /* columns of the output; of a regroup and without pooling 0 */
-  int64_t output_type;  /* TREC_FLOAT32, TREC_FLOAT16 or TREC_BFLOAT16 */
+  int64_t output_type;  /* TREC_FLOAT32, TREC_FLOAT16, TREC_BFLOAT16 or TREC_UINT8 */
   int64_t weighted;     /* bit i: batch i needs per-sample weights */
   int64_t bounds_check; /* TREC_BOUNDS_* other than AS_COMPILED */
   const char *metadata;

@@ -62,8 +62,9 @@ enum {
 /* Where a model runs. */
 enum { TREC_DEVICE_CPU = 0, TREC_DEVICE_CUDA = 1 };
 
-/* Element types of arrays that the caller passes. */
-enum { TREC_INT32 = 1, TREC_INT64 = 2, TREC_FLOAT32 = 3, TREC_FLOAT16 = 4, TREC_BFLOAT16 = 5 };
+/* Element types of arrays that the caller passes. Outputs of TREC_UINT8 are rows as they are stored, without padding:
+ * half-float scale and bias, then one code per column. */
+enum { TREC_INT32 = 1, TREC_INT64 = 2, TREC_FLOAT32 = 3, TREC_FLOAT16 = 4, TREC_BFLOAT16 = 5, TREC_UINT8 = 6 };
 
 /* What happens to an id that is negative (other than -1, which is always skipped) or not below its table's rows. */
 enum {

@@ -68,7 +68,7 @@ struct Manifest {
   std::vector<ManifestOutput> outputs;
   std::vector<ManifestGroup> groups; // of a regroup; else empty
   std::vector<ManifestKernel> kernels;
-  Type outputElement; // f32, f16 or bf16
+  Type outputElement; // f32, f16, bf16, or i8 for stored rows
   int64_t totalDim;   // of a KeyedTensor; 0 for a dict
   bool isPooled;
   BoundsPolicy policy;
@@ -87,7 +87,7 @@ FailureOr<Manifest> readManifest(ModuleOp module);
 std::string renderMetadata(const Manifest &manifest,
                            ArrayRef<CPUTarget> levels);
 
-/// "float32", "float16" or "bfloat16".
+/// "float32", "float16", "bfloat16" or "uint8".
 StringRef getDTypeName(Type element);
 
 } // namespace mlir::trec

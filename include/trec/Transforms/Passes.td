@@ -35,6 +35,7 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C13: rows that are not pooled have no weights.
     * C14: every key of a `trec.keyed_tensor` that is regrouped is in a group.
     * C15: every batch has a feature that is looked up.
+    * C16: stored rows are given out of tables of INT8 alone.
   }];
 }
 
@@ -42,9 +43,9 @@ def FuseDequantizePass : Pass<"trec-fuse-dequantize", "::mlir::ModuleOp"> {
   let summary = "fuse check, lookup, dequantize, weight, pool and cast";
   let description = [{
     Turns each chain of import-layer ops that ends in `trec.pool` into one
-    `trec.embedding_bag`, and each that ends in `trec.materialize` into one
-    `trec.embedding`, so that no row is stored between them. A chain whose
-    intermediate results have other uses is left as it is.
+    `trec.embedding_bag`, and each that ends in `trec.materialize` or
+    `trec.stored_bytes` into one `trec.embedding`, so that no row is stored between
+    them. A chain whose intermediate results have other uses is left as it is.
   }];
   let statistics = [
     Statistic<"numBags", "num-bags", "Number of trec.embedding_bag ops made">,

@@ -9,6 +9,7 @@
 #include "BagKernel.h"
 #include "HalfFloat.h"
 #include "IdResolution.h"
+#include "RowCopy.h"
 #include "RowPieces.h"
 #include "RowPrefetch.h"
 
@@ -46,6 +47,7 @@ private:
   void buildBag(Value bag);
   void buildRows();
   void buildRow(Value position, Value outputRow);
+  void copyRow(Value position, Value outputRow);
   void buildPass(Value bag, ArrayRef<RowPiece> pieces, bool isFirstPass);
   SmallVector<RowPiece> cutRow() {
     return trec::cutRow(row, c.lowering.getVectorWidth());
@@ -53,6 +55,7 @@ private:
   SmallVector<Value> makeZeros(ArrayRef<RowPiece> pieces);
   SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
                             ValueRange accumulators, bool isFirstPass);
+  std::pair<Value, Value> findRow(Value position, bool isFirstPass);
   RowFactors loadFactors(Value index, Value position);
   Value accumulate(Value accumulator, Value element, const RowFactors &factors);
   Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
@@ -96,7 +99,7 @@ func::FuncOp BagKernelBuilder::createFunction() {
                   MemRefType::get({dynamic}, idType),
                   MemRefType::get({dynamic}, b.getI64Type()),
                   MemRefType::get({dynamic}, b.getF32Type()),
-                  MemRefType::get({dynamic, row.getDim()},
+                  MemRefType::get({dynamic, row.getOutputDim(c.outputElement)},
                                   getStoredType(c.outputElement, halfMode),
                                   stridedRows),
                   MemRefType::get({2}, b.getI64Type()),
@@ -150,7 +153,22 @@ void BagKernelBuilder::buildRows() {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(positions.getBody());
   Value position = positions.getInductionVar();
-  buildRow(position, arith::SubIOp::create(b, position, first));
+  Value outputRow = arith::SubIOp::create(b, position, first);
+  if (c.isCopy())
+    copyRow(position, outputRow);
+  else
+    buildRow(position, outputRow);
+}
+
+void BagKernelBuilder::copyRow(Value position, Value outputRow) {
+  auto [index, isRow] = findRow(position, /*isFirstPass=*/true);
+  RowCopy copy(b, row, c.lowering.getVectorWidth());
+  auto live = scf::IfOp::create(b, isRow, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(live.thenBlock());
+  copy.copyRow(rows, index, output, outputRow);
+  b.setInsertionPointToStart(live.elseBlock());
+  copy.fillWithZeros(output, outputRow);
 }
 
 /// One id, as a bag of its own: the same roundings.
@@ -206,15 +224,22 @@ void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
   storePass(bag, pieces, positions.getResults());
 }
 
-SmallVector<Value> BagKernelBuilder::addRow(Value position,
-                                            ArrayRef<RowPiece> pieces,
-                                            ValueRange accumulators,
-                                            bool isFirstPass) {
+/// The row of the id at `position` and whether there is one, as the resolver
+/// says; on the way the first pass fetches later ones.
+std::pair<Value, Value> BagKernelBuilder::findRow(Value position,
+                                                  bool isFirstPass) {
   if (resolver->isOrdered())
     resolver->advance(position);
   if (isFirstPass)
     RowPrefetch(b, c, rows, *resolver).fetchAhead(position, lastPosition);
-  auto [index, isRow] = resolver->resolve(position, isFirstPass);
+  return resolver->resolve(position, isFirstPass);
+}
+
+SmallVector<Value> BagKernelBuilder::addRow(Value position,
+                                            ArrayRef<RowPiece> pieces,
+                                            ValueRange accumulators,
+                                            bool isFirstPass) {
+  auto [index, isRow] = findRow(position, isFirstPass);
   auto live = scf::IfOp::create(b, accumulators.getTypes(), isRow,
                                 /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);

@@ -13,7 +13,8 @@
 //                     %numIds: index,           // of a map
 //                     %begin: index, %end: index) // bags, or ids
 //
-// The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16.
+// The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16;
+// or i8, where rows are copied as they are stored (RowCopy.h).
 //
 //===----------------------------------------------------------------------===//
 

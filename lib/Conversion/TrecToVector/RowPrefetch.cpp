@@ -21,7 +21,7 @@ Value RowPrefetch::index(int64_t value) {
 /// multiples of what divides both their length and a line, for tables begin at
 /// a line.
 static SmallVector<int64_t> getLineBytes(RowType row) {
-  int64_t usedBytes = row.getHeaderBytes() + row.getDataBytes();
+  int64_t usedBytes = row.getUsedBytes();
   SmallVector<int64_t> bytes;
   for (int64_t byte = 0; byte < usedBytes; byte += kCacheLineBytes)
     bytes.push_back(byte);

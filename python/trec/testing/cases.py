@@ -43,6 +43,8 @@ _DATA_TYPES = {
 }
 _DTYPES = {data_type: name for name, data_type in _DATA_TYPES.items()}
 _OUTPUTS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+# TorchRec's names for outputs of stored rows.
+_STORED = (torch.qint8, torch.quint8, torch.int8, torch.uint8)
 _CPU = torch.device("cpu")
 _LONGEST_BAG = 40
 
@@ -111,10 +113,10 @@ def _draw_bags(draw: Draw) -> list[EmbeddingBagConfig]:
 
 def _draw_sequences(draw: Draw) -> list[EmbeddingConfig]:
     """One dim; TorchRec loses an output where tables of different types share a feature, so none do."""
-    dim = _draw_dim(draw, 4)
+    dim, dtypes = _draw_dim(draw, 4), ("int8",) if draw.chance(30) else tuple(_DATA_TYPES)
     configs = []
     for index in range(draw.integer(1, 5)):
-        dtype = draw.choice(tuple(_DATA_TYPES))
+        dtype = draw.choice(dtypes)
         features = [f"{dtype}_{draw.integer(0, 3)}" for _ in range(draw.choice((1, 1, 2, 3)))]
         config = EmbeddingConfig(
             name=f"t{index}", num_embeddings=_draw_rows(draw), embedding_dim=dim, feature_names=features,
@@ -136,9 +138,12 @@ def _common(draw: Draw, configs: Sequence[Any]) -> dict[str, Any]:
     """The arguments that every quantized module takes."""
     random, specials = np.random.default_rng(draw.integer(0, 2**31)), draw.chance(20)
     row_alignment = draw.choice((1, 16))
+    outputs: tuple[torch.dtype, ...] = (torch.float32, torch.float32, torch.float16, torch.bfloat16)
+    if all(isinstance(config, EmbeddingConfig) and config.data_type is DataType.INT8 for config in configs):
+        outputs += _STORED
     return {
         "device": _CPU,
-        "output_dtype": draw.choice((torch.float32, torch.float32, torch.float16, torch.bfloat16)),
+        "output_dtype": draw.choice(outputs),
         "table_name_to_quantized_weights": {c.name: random_rows(random, c, specials) for c in configs},
         "row_alignment": row_alignment,
         # torch cannot view rows of an odd size as fp16, which the split layout needs.
@@ -156,14 +161,20 @@ def _bags(draw: Draw) -> Case:
 def _sequence(draw: Draw) -> Case:
     configs = _draw_sequences(draw)
     module = EmbeddingCollection(configs, need_indices=draw.chance(50), **_common(draw, configs))
-    return Case(module, Shape(_rows_by_feature(configs), takes_strides=False), module, {})
+    shape = Shape(_rows_by_feature(configs), takes_strides=False, takes_skipped=not _is_stored(module))
+    return Case(module, shape, module, {})
 
 
-def _draw_map(draw: Draw, rows: int) -> Any:
-    """The row of each of more ids than there are rows, -1 for a third of them."""
+def _is_stored(module: Any) -> bool:
+    """FBGEMM copies stored rows up to the first id without a row; what follows is as its memory was."""
+    return module.output_dtype() in _STORED
+
+
+def _draw_map(draw: Draw, rows: int, pruned: float) -> Any:
+    """The row of each of more ids than there are rows, -1 for a share of them."""
     ids = rows + draw.integer(0, 100)
     random = np.random.default_rng(draw.integer(0, 2**31))
-    return torch.from_numpy(np.where(random.random(ids) < 0.3, -1, random.integers(0, rows, ids)).astype(np.int32))
+    return torch.from_numpy(np.where(random.random(ids) < pruned, -1, random.integers(0, rows, ids)).astype(np.int32))
 
 
 def _remapped(draw: Draw) -> Case:
@@ -177,8 +188,9 @@ def _remapped(draw: Draw) -> Case:
     options = {"need_indices": draw.chance(50)} if is_sequence else {"is_weighted": is_weighted}
     module = kind(configs, **options, **_common(draw, configs))
     rows = {config.name: config.num_embeddings for config in configs}
+    pruned = 0 if _is_stored(module) else 0.3
     for tables, tbe in zip(module._key_to_tables.values(), module._emb_modules):
-        maps = [_draw_map(draw, rows[table.name]) if draw.chance(80) else None for table in tables]
+        maps = [_draw_map(draw, rows[table.name], pruned) if draw.chance(80) else None for table in tables]
         if all(found is None for found in maps):
             continue
         tbe.set_index_remappings(maps, use_array_for_index_remapping=use_array)
@@ -188,8 +200,9 @@ def _remapped(draw: Draw) -> Case:
         feature, limit = config.feature_names[0], rows[config.name]
         limits[feature] = min(limits.get(feature, limit), limit)
     # FBGEMM reads what lies before an array for -1, and has no maps of empty batches.
+    takes_skipped = not use_array and not _is_stored(module)
     shape = Shape(
-        limits, is_weighted, takes_empty_batches=False, takes_strides=not is_sequence, takes_skipped=not use_array
+        limits, is_weighted, takes_empty_batches=False, takes_strides=not is_sequence, takes_skipped=takes_skipped
     )
     return Case(module, shape, module, {})
 

@@ -86,6 +86,7 @@ def _interface(found: Collection) -> Interface:
         row_alignment=found.tables[0].spec.row_alignment,
         marks={name: getattr(owner, name) for name in _MARKS if hasattr(owner, name)},
         need_indices=is_sequence(owner) and owner.need_indices(),
+        output_dtype=owner.output_dtype() if is_quantized(found.module) else None,
     )
 
 

@@ -29,8 +29,16 @@ from trec.weights_file import Parameter, Tensor
 
 __all__ = ["OUTPUT_DTYPES", "CollectOptions", "Collection", "collect", "find_collections"]
 
-OUTPUT_NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
-OUTPUT_DTYPES = {name: dtype for dtype, name in OUTPUT_NAMES.items()}
+OUTPUT_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "uint8": torch.uint8,
+}
+# TorchRec has several names for FBGEMM's INT8, which comes as uint8.
+OUTPUT_NAMES = {dtype: name for name, dtype in OUTPUT_DTYPES.items()} | dict.fromkeys(
+    (torch.int8, torch.qint8, torch.quint8), "uint8"
+)
 
 
 @dataclass
@@ -101,6 +109,7 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
     )
     if is_quantized(module):
         check_requested_dtype(tables, path, options)
+    _check_stored_rows(spec, path)
     by_name = {table.spec.name: table for table in tables}
     in_order = [by_name[table.name] for table in spec.tables]
     return Collection(path, module, spec, in_order, _fuse_positions(module, spec))
@@ -119,16 +128,24 @@ def _fuse_positions(module: Any, spec: ModelSpec) -> dict[str, ParameterSlot]:
 
 
 def _output_name(module: Any, path: str, options: CollectOptions) -> str:
-    if not is_quantized(module):
-        name = options.output_dtype or "float32"
+    """What the outputs hold."""
+    if is_quantized(module):
+        dtype = module.output_dtype()
+        name = OUTPUT_NAMES.get(dtype)
+    else:
+        dtype = name = options.output_dtype or "float32"
         if name not in OUTPUT_DTYPES:
             raise refusals.OUTPUT_UNKNOWN.at(path, dtype=name, types=", ".join(OUTPUT_DTYPES))
-        return name
-    dtype = module.output_dtype()
-    if dtype not in OUTPUT_NAMES:
-        refused = refusals.OUTPUT_OF_ROWS if is_sequence(module) else refusals.OUTPUT_OF_BAGS
-        raise refused.at(path, dtype=dtype)
-    name = OUTPUT_NAMES[dtype]
+    if name is None and is_sequence(module):
+        raise refusals.OUTPUT_OF_ROWS.at(path, dtype=dtype)
+    if name in (None, "uint8") and not is_sequence(module):
+        raise refusals.OUTPUT_OF_BAGS.at(path, dtype=dtype)
     if options.output_dtype not in (None, name):
         raise refusals.OUTPUT_CONFLICT.at(path, dtype=name, requested=options.output_dtype)
     return name
+
+
+def _check_stored_rows(spec: ModelSpec, path: str) -> None:
+    for table in spec.tables:
+        if spec.output_dtype == "uint8" and table.dtype != "int8":
+            raise refusals.STORED_ROWS.at(path, table.name, dtype=table.dtype)

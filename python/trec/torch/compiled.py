@@ -38,6 +38,8 @@ class Interface:
     is_split: bool = False
     row_alignment: int = 16
     need_indices: bool = False
+    # One of TorchRec's names; None: that of what the outputs hold.
+    output_dtype: Optional[torch.dtype] = None
     marks: dict[str, Any] = field(default_factory=dict)
 
 
@@ -114,10 +116,11 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         self._interface = parts.interface
         self._rows = parts.rows
         self._maps = parts.maps
-        self._output_dtype = OUTPUT_DTYPES[spec.output_dtype]
+        self._values_dtype = OUTPUT_DTYPES[spec.output_dtype]
+        self._output_dtype = parts.interface.output_dtype or self._values_dtype
         self._embedding_names = [output.key for output in spec.outputs]
         self._feature_names = [output.feature for output in spec.outputs]
-        dims = {table.name: table.embedding_dim for table in spec.tables}
+        dims = {table.name: table.output_dim(spec.output_dtype) for table in spec.tables}
         self._length_per_key = [dims[output.table] for output in spec.outputs]
         self.row_alignment = parts.interface.row_alignment
         self.register_tbes = bool(parts.tbes)

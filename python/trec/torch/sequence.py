@@ -73,7 +73,7 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         totals = ids_per_key(totals, batch.num_values)
         place = batch.keys.places
         outputs = [
-            _empty(totals[slot], dim, dtype=self._output_dtype) for slot, dim in zip(place, self._length_per_key)
+            _empty(totals[slot], dim, dtype=self._values_dtype) for slot, dim in zip(place, self._length_per_key)
         ]
         call = self._runtime.call
         call.outputs[:] = [output.data_ptr() for output in outputs]

@@ -30,6 +30,8 @@ ROWS = {
     "rows_float16": {"output_dtype": "float16", "bounds_check": "ignore"},
     "rows_bfloat16": {"output_dtype": "bfloat16"},
     "rows_fatal": {"bounds_check": "fatal"},
+    "rows_stored": {"output_dtype": "uint8"},
+    "rows_stored_pruned": {"output_dtype": "uint8", "bounds_check": "none"},
 }
 POSITIONS = {
     "positions_float32": {},
@@ -38,9 +40,9 @@ POSITIONS = {
 PRUNED_BAGS = {"pruned_weighted": {"weighted": True}}
 
 
-def make_tables(dims: tuple[int, ...], alignment: int) -> list[dict]:
+def make_tables(dtypes: tuple[str, ...], dims: tuple[int, ...], alignment: int) -> list[dict]:
     tables = []
-    for index, (dtype, dim) in enumerate((dtype, dim) for dtype in DTYPES for dim in dims):
+    for index, (dtype, dim) in enumerate((dtype, dim) for dtype in dtypes for dim in dims):
         # Some known only at load, some without rows, some of one row.
         rows = None if index % 7 == 3 else 0 if index % 12 == 5 else (1000, 50, 1, 7)[index % 4]
         # One key looks up in many tables. It has no id where one of them has no row.
@@ -82,7 +84,10 @@ def make_position_weights(tables: list[dict]) -> list[dict]:
 
 def make_spec(name: str, alignment: int, options: dict, dims: tuple[int, ...]) -> dict:
     is_pooled = name not in ROWS
-    tables = make_tables(dims or (DIMS if name in BAGS else FEWER_DIMS), alignment)
+    # Stored rows are those of INT8 alone.
+    is_stored = options.get("output_dtype") == "uint8"
+    dims = dims or (DIMS if name in BAGS or is_stored else FEWER_DIMS)
+    tables = make_tables(("int8",) if is_stored else DTYPES, dims, alignment)
     if is_pooled:
         add_pooling(tables)
     if alignment == 4 and name not in BAGS:
