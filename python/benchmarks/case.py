@@ -110,6 +110,9 @@ class Model:
     def row_bytes(self, table: Table) -> int:
         return row_bytes(table.dim, table.dtype, self.row_alignment)
 
+    def output_dim(self, table: Table) -> int:
+        return row_bytes(table.dim, table.dtype, 1) if self.output == "uint8" else table.dim
+
     @property
     def feature_tables(self) -> list[Table]:
         """The table of each feature."""
@@ -152,7 +155,7 @@ class Case:
         return " ".join(parts + [text for text, usual in unusual if text != usual])
 
 
-_OUTPUTS = {"float32": "fp32", "float16": "fp16 out", "bfloat16": "bf16 out"}
+_OUTPUTS = {"float32": "fp32", "float16": "fp16 out", "bfloat16": "bf16 out", "uint8": "stored out"}
 
 
 def _short(number: int) -> str:

@@ -127,7 +127,7 @@ def _op_call(tbe: Any, indices: Any, offsets: Any, weights: Any) -> tuple[Any, .
     )  # fmt: skip
 
 
-_OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
+_OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "uint8": np.uint8}
 
 
 class _Outputs:
@@ -135,7 +135,7 @@ class _Outputs:
 
     def __init__(self, workload: Workload, sets: list[IndexSet]) -> None:
         model = workload.model
-        dims = [table.dim for table in model.feature_tables]
+        dims = [model.output_dim(table) for table in model.feature_tables]
         kind = _OUTPUT_TYPES[model.output]
         self._is_sequence = model.kind == "sequence"
         if not self._is_sequence:

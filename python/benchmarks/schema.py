@@ -219,6 +219,8 @@ def _check_together(case: Case, fields: Fields) -> None:
         raise fields.wrong("model", "tables of one dim, because the kind is sequence", "several")
     if model.kind != "bags" and model.weighted:
         raise fields.wrong("model.weighted", f"false, because the kind is {model.kind}", True)
+    if model.output == "uint8" and (model.kind != "sequence" or {table.dtype for table in model.tables} != {"int8"}):
+        raise fields.wrong("model.output", "uint8 of a sequence of int8 tables alone", model.output)
     if not case.load.length.longest:
         raise fields.wrong("load.length", "bags that are not all empty", 0)
     for table in model.tables:

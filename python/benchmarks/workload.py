@@ -19,10 +19,9 @@ from benchmarks.models import Models
 from benchmarks.pages import huge_bytes, set_pages
 from trec.torch.build import DATA_TYPES, parts_around
 from trec.torch.classes import class_for
-from trec.torch.collect import Collection, CollectOptions, find_collections
+from trec.torch.collect import OUTPUT_DTYPES, Collection, CollectOptions, find_collections
 
 _CPU = torch.device("cpu")
-_OUTPUTS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 # Rows are random up to here and then repeat. Prime, so that a wrong row is a different one.
 PERIOD = 65_521
 
@@ -80,7 +79,7 @@ def _processor(configs: list[Any], longest: int) -> Any:
 
 def _quantized(model: Model, longest: int) -> Any:
     configs = _configs(model)
-    common = {"device": _CPU, "output_dtype": _OUTPUTS[model.output], "row_alignment": model.row_alignment}
+    common = {"device": _CPU, "output_dtype": OUTPUT_DTYPES[model.output], "row_alignment": model.row_alignment}
     if model.kind == "sequence":
         return EmbeddingCollection(configs, **common)
     if model.kind == "bags":

@@ -147,6 +147,8 @@ def test_bad_fields(path, value, text):
             "one dim",
         ),
         ({"kind": "processed", "weighted": True}, "model.weighted: expected false, because the kind is processed"),
+        ({"output": "uint8"}, "model.output: expected uint8 of a sequence of int8 tables alone"),
+        ({"kind": "sequence", "output": "uint8", "tables": [{"rows": 5, "dim": 8, "dtype": "int4"}]}, "int8 tables alone"),
         ({"row_alignment": 1, "tables": [{"rows": 5, "dim": 1, "dtype": "fp16"}]}, "rows of at least 4 bytes"),
         ({"row_alignment": 3, "tables": [{"rows": 5, "dim": 4, "dtype": "fp16"}]}, "a multiple of 2 for fp16"),
     ],

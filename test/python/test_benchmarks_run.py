@@ -50,6 +50,7 @@ KINDS = {
     "alignment": cases(alike(row_alignment=1)),
     "several features": cases({"tables": [{"rows": 300, "dim": 8, "dtype": "int8", "features": 3}]}),
     "sequence": cases({"kind": "sequence", "tables": [{**MIXED, "dim": 8}], "output": ["float32", "bfloat16"]}),
+    "stored rows": cases({"kind": "sequence", "tables": [{"rows": 300, "dim": 24, "dtype": "int8"}], "output": "uint8"}),
     "processed": cases({"kind": "processed", "tables": [MIXED], "pooling": ["sum", "mean"]}),
     "skewed": cases(alike(), {"distribution": {"zipf": 1.05}}),
     "huge pages": cases(alike(), pages="huge"),

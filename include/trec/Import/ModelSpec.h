@@ -29,7 +29,7 @@
 
 namespace mlir::trec {
 
-/// Element type of the output; uint8: the bytes of the rows, as they are stored.
+/// Element type of the output; uint8: the bytes of stored rows.
 enum class OutputType { float32, float16, bfloat16, uint8 };
 
 /// A map from ids to the rows of a table.

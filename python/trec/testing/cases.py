@@ -166,7 +166,7 @@ def _sequence(draw: Draw) -> Case:
 
 
 def _is_stored(module: Any) -> bool:
-    """FBGEMM copies stored rows up to the first id without a row; what follows is as its memory was."""
+    """FBGEMM copies stored rows up to the first id without one; what follows is as its memory was."""
     return module.output_dtype() in _STORED
 
 
