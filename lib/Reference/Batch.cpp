@@ -12,7 +12,7 @@ using llvm::createStringError;
 using llvm::Error;
 using llvm::Expected;
 
-Error mlir::trec::checkBatch(const Batch &batch) {
+static Error checkBatch(const Batch &batch) {
   size_t bags = batch.keys.size() * batch.batchSize;
   if (batch.lengths.size() != bags)
     return createStringError("expected " + Twine(bags) + " lengths, got " +
@@ -32,6 +32,21 @@ Error mlir::trec::checkBatch(const Batch &batch) {
     return createStringError("expected " + Twine(batch.values.size()) +
                              " weights, one per id, got " +
                              Twine(batch.weights.size()));
+  return Error::success();
+}
+
+Error mlir::trec::checkBatches(ArrayRef<Batch> batches, size_t expected) {
+  if (batches.size() != expected)
+    return createStringError("expected " + Twine(expected) + " batches, got " +
+                             Twine(batches.size()));
+  for (const Batch &batch : batches) {
+    if (batch.batchSize != batches.front().batchSize)
+      return createStringError("expected batches of one size, got " +
+                               Twine(batches.front().batchSize) + " and " +
+                               Twine(batch.batchSize) + " samples");
+    if (Error error = checkBatch(batch))
+      return error;
+  }
   return Error::success();
 }
 

@@ -56,13 +56,8 @@ private:
   Expected<BoundMap> bindMap(StringRef name);
   Expected<Ids> checkIds(const Ids &ids, BoundsPolicy policy, StringRef name);
   Expected<Ids> remapByParameter(const Ids &ids, StringRef map);
-  RowType getRowType(StringRef table) {
-    return symbols.lookup<TableOp>(table).getType().getRowType();
-  }
   Expected<Rows> findRows(const Ids &ids, BoundsPolicy policy, StringRef table,
                           StringRef map);
-  Expected<DequantizedRows> readRows(const Ids &ids, BoundsPolicy policy,
-                                     StringRef table, StringRef map);
   Expected<Weights> weighByPosition(const Ids &ids, StringRef parameter);
   Expected<Matrix> runBag(EmbeddingBagGroupOp group, BagAttr bag);
   Outputs collect(func::ReturnOp op);
@@ -206,8 +201,7 @@ Expected<RuntimeValue> Interpreter::evaluateOp(LookupOp op) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(DequantizeOp op) {
-  auto type = cast<RowType>(op.getRows().getType().getElement());
-  return dequantizeRows(get<Rows>(op.getRows()), type);
+  return dequantizeRows(get<Rows>(op.getRows()));
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(WeightOp op) {
@@ -230,8 +224,7 @@ Expected<RuntimeValue> Interpreter::evaluateOp(MaterializeOp op) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(StoredBytesOp op) {
-  auto type = cast<RowType>(op.getRows().getType().getElement());
-  return copyRows(get<Rows>(op.getRows()), type);
+  return copyRows(get<Rows>(op.getRows()));
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(CastOutputOp op) {
@@ -300,41 +293,31 @@ Expected<Rows> Interpreter::findRows(const Ids &ids, BoundsPolicy policy,
   return lookupRows(*checked, *table);
 }
 
-/// The same and trec.dequantize.
-Expected<DequantizedRows> Interpreter::readRows(const Ids &ids,
-                                                BoundsPolicy policy,
-                                                StringRef name, StringRef map) {
-  Expected<Rows> rows = findRows(ids, policy, name, map);
-  if (!rows)
-    return rows.takeError();
-  return dequantizeRows(*rows, getRowType(name));
-}
-
 /// What the fused ops without pooling end with: trec.stored_bytes where the
 /// output is of bytes, else trec.dequantize and trec.materialize.
-static OutputRows makeOutputRows(const Rows &rows, RowType type, Type element) {
+static OutputRows makeOutputRows(const Rows &rows, Type element) {
   if (element.isInteger(8))
-    return copyRows(rows, type);
-  return materializeRows(dequantizeRows(rows, type), element);
+    return copyRows(rows);
+  return materializeRows(dequantizeRows(rows), element);
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingBagOp op) {
-  Expected<DequantizedRows> rows =
-      readRows(get<Ids>(op.getIds()), op.getPolicy(), op.getTable(),
-               op.getRemap().value_or(""));
+  Expected<Rows> rows = findRows(get<Ids>(op.getIds()), op.getPolicy(),
+                                 op.getTable(), op.getRemap().value_or(""));
   if (!rows)
     return rows.takeError();
+  DequantizedRows values = dequantizeRows(*rows);
   if (op.getWeights())
-    *rows = weightRows(*rows, get<Weights>(op.getWeights()));
+    values = weightRows(values, get<Weights>(op.getWeights()));
   if (op.getPositionWeights()) {
     Expected<Weights> weights =
         weighByPosition(get<Ids>(op.getIds()), *op.getPositionWeights());
     if (!weights)
       return weights.takeError();
-    *rows = weightRows(*rows, *weights);
+    values = weightRows(values, *weights);
   }
   auto type = cast<RankedTensorType>(op.getPooled().getType());
-  return castMatrix(poolRows(*rows, op.getPooling()), type.getElementType());
+  return castMatrix(poolRows(values, op.getPooling()), type.getElementType());
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingOp op) {
@@ -342,8 +325,7 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingOp op) {
                                  op.getTable(), op.getRemap().value_or(""));
   if (!rows)
     return rows.takeError();
-  return makeOutputRows(*rows, getRowType(op.getTable()),
-                        getElementOfRows(op.getRows()));
+  return makeOutputRows(*rows, getElementOfRows(op.getRows()));
 }
 
 /// The name of the map of a bag, empty where it has none.
@@ -378,8 +360,7 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
                                    bag.getTable().getValue(), getRemap(bag));
     if (!rows)
       return rows.takeError();
-    dict.rows[bag.getColumn()] =
-        makeOutputRows(*rows, op.getRowType(), op.getOutputElement());
+    dict.rows[bag.getColumn()] = makeOutputRows(*rows, op.getOutputElement());
   }
   return dict;
 }
@@ -390,10 +371,11 @@ Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
   if (!ids)
     return ids.takeError();
   size_t numBadIds = badIds.size();
-  Expected<DequantizedRows> rows = readRows(
-      *ids, group.getPolicy(), bag.getTable().getValue(), getRemap(bag));
+  Expected<Rows> rows = findRows(*ids, group.getPolicy(),
+                                 bag.getTable().getValue(), getRemap(bag));
   if (!rows)
     return rows.takeError();
+  DequantizedRows values = dequantizeRows(*rows);
   if (bag.getBadIds() == BadIds::repeated)
     badIds.resize(numBadIds);
   if (group.getWeighting() != Weighting::none) {
@@ -403,9 +385,9 @@ Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
             : takeSampleWeights(batch, bag.getFeature().getValue());
     if (!weights)
       return weights.takeError();
-    *rows = weightRows(*rows, *weights);
+    values = weightRows(values, *weights);
   }
-  return castMatrix(poolRows(*rows, group.getPooling()),
+  return castMatrix(poolRows(values, group.getPooling()),
                     group.getOutputElement());
 }
 
@@ -483,21 +465,6 @@ static bool hasMeaning(func::FuncOp forward) {
              type.getResult(0));
 }
 
-static Error checkBatches(func::FuncOp forward, ArrayRef<Batch> batches) {
-  if (batches.size() != forward.getNumArguments())
-    return createStringError("expected " + Twine(forward.getNumArguments()) +
-                             " batches, got " + Twine(batches.size()));
-  for (const Batch &batch : batches) {
-    if (batch.batchSize != batches.front().batchSize)
-      return createStringError("expected batches of one size, got " +
-                               Twine(batches.front().batchSize) + " and " +
-                               Twine(batch.batchSize) + " samples");
-    if (Error error = checkBatch(batch))
-      return error;
-  }
-  return Error::success();
-}
-
 Expected<Outputs> mlir::trec::interpret(ModuleOp module,
                                         ArrayRef<Batch> batches,
                                         const TableMap &tables) {
@@ -505,7 +472,7 @@ Expected<Outputs> mlir::trec::interpret(ModuleOp module,
   if (!forward || !hasMeaning(forward))
     return createStringError("expected a function @forward of one block that "
                              "takes a batch and returns an output");
-  if (Error error = checkBatches(forward, batches))
+  if (Error error = checkBatches(batches, forward.getNumArguments()))
     return error;
   return Interpreter(module, batches, tables).run(forward);
 }

@@ -36,7 +36,8 @@ struct BoundMap {
 };
 
 // The batch.
-llvm::Error checkBatch(const Batch &batch);
+/// Those of a model that takes `expected` of them.
+llvm::Error checkBatches(ArrayRef<Batch> batches, size_t expected);
 llvm::Expected<Ids> takeFeature(const Batch &batch, StringRef key);
 llvm::Expected<Weights> takeSampleWeights(const Batch &batch, StringRef key);
 llvm::Expected<Weights> weightByPosition(const Ids &ids,
@@ -52,14 +53,14 @@ llvm::Expected<Ids> remapIds(const Ids &ids, const BoundMap &map);
 
 // Rows.
 Rows lookupRows(const Ids &ids, const BoundTable &table);
-DequantizedRows dequantizeRows(const Rows &rows, RowType type);
+DequantizedRows dequantizeRows(const Rows &rows);
 DequantizedRows weightRows(const DequantizedRows &rows, const Weights &weights);
 
 // Outputs.
 Matrix poolRows(const DequantizedRows &rows, Pooling pooling);
 Matrix castMatrix(const Matrix &matrix, Type element);
 OutputRows materializeRows(const DequantizedRows &rows, Type element);
-OutputRows copyRows(const Rows &rows, RowType type);
+OutputRows copyRows(const Rows &rows);
 Matrix makeOutput(int64_t columns, Type element, int64_t batchSize);
 void writeColumns(Matrix &output, int64_t column, const Matrix &pooled);
 Matrix takeColumns(const Matrix &matrix, int64_t column, int64_t columns);

@@ -52,6 +52,7 @@ Expected<Ids> mlir::trec::checkBounds(const Ids &ids, BoundsPolicy policy,
 Rows mlir::trec::lookupRows(const Ids &ids, const BoundTable &table) {
   Rows rows;
   rows.offsets = ids.offsets;
+  rows.type = table.row;
   int64_t rowBytes = table.row.getRowBytes();
   int64_t limit = std::max<int64_t>(table.rows, 1);
   for (int64_t id : ids.elements)
@@ -60,14 +61,14 @@ Rows mlir::trec::lookupRows(const Ids &ids, const BoundTable &table) {
   return rows;
 }
 
-DequantizedRows mlir::trec::dequantizeRows(const Rows &rows, RowType type) {
+DequantizedRows mlir::trec::dequantizeRows(const Rows &rows) {
   DequantizedRows values;
   values.offsets = rows.offsets;
-  values.type = type;
+  values.type = rows.type;
   for (const uint8_t *bytes : rows.elements) {
     DequantizedRow row;
     row.bytes = bytes;
-    if (bytes && type.isQuantized()) {
+    if (bytes && rows.type.isQuantized()) {
       row.scale = halfToFloat(load<uint16_t>(bytes));
       row.bias = halfToFloat(load<uint16_t>(bytes + 2));
     }
@@ -194,9 +195,9 @@ OutputRows mlir::trec::materializeRows(const DequantizedRows &rows,
   return {roundTo(element, std::move(bytes)), rows.offsets};
 }
 
-OutputRows mlir::trec::copyRows(const Rows &rows, RowType type) {
+OutputRows mlir::trec::copyRows(const Rows &rows) {
   OutputRows copied{{}, rows.offsets};
-  const std::vector<uint8_t> zeros(type.getUsedBytes(), 0);
+  const std::vector<uint8_t> zeros(rows.type.getUsedBytes(), 0);
   for (const uint8_t *row : rows.elements) {
     const uint8_t *bytes = row ? row : zeros.data();
     copied.bytes.insert(copied.bytes.end(), bytes, bytes + zeros.size());

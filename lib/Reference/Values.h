@@ -36,7 +36,9 @@ struct Ids : Jagged<int64_t> {
 using Weights = Jagged<float>;
 
 /// Stored rows; null for the row of a skipped id.
-using Rows = Jagged<const uint8_t *>;
+struct Rows : Jagged<const uint8_t *> {
+  RowType type;
+};
 
 /// A row that stands for `code * scale + bias` in each column (codes), or for
 /// its elements (floats).
