@@ -257,6 +257,44 @@ def test_float_modules(sequence):
     expect_same(result, plainly_quantized(module, expected))
 
 
+STRIDES = {"a": 2, "d": 1, "b": 4, "c": 3, "x": 5}
+
+
+def strided_kjt(keys):
+    """The same bags of each key, whatever the order of the keys."""
+    bags = {key: np.random.default_rng(stride).integers(0, 6, stride) for key, stride in STRIDES.items()}
+    ids = {key: np.random.default_rng(9).integers(-2, 40, bags[key].sum()) for key in keys}
+    return KeyedJaggedTensor(
+        list(keys),
+        torch.from_numpy(np.concatenate(list(ids.values()))),
+        lengths=torch.from_numpy(np.concatenate([bags[key] for key in keys])),
+        stride_per_key_per_rank=[[STRIDES[key]] for key in keys],
+        inverse_indices=(list(keys), torch.stack([torch.arange(6) % STRIDES[key] for key in keys])),
+    )
+
+
+@pytest.mark.parametrize("keys", [KEYS, ["x", *KEYS[::-1]]], ids=["same order", "other order"])
+@pytest.mark.parametrize("sequence", [False, True], ids=["bags", "sequence"])
+@pytest.mark.parametrize("by", ["search", "TorchRec"])
+def test_batches_whose_keys_differ(by, sequence, keys):
+    """As the float module, where the keys come in the order that it knows."""
+    module = floating(sequence)
+    if by == "TorchRec":
+        module._managed_collision_collection.register_forward_hook(lambda *_: None)
+    result, remapped = trec.torch.compile(module, dtype="fp32")(strided_kjt(keys))
+    expected, _ = module(strided_kjt(KEYS))
+    assert sorted(result.keys()) == sorted(expected.keys()) == sorted(KEYS)
+    for key in KEYS:
+        got, wanted = result[key], expected[key]
+        if sequence:
+            assert torch.equal(got.lengths(), wanted.lengths())
+            got, wanted = got.values(), wanted.values()
+        # The float module divides where FBGEMM multiplies.
+        torch.testing.assert_close(got, wanted, rtol=1e-6, atol=0)
+    assert remapped.keys() == KEYS and remapped.stride_per_key() == [STRIDES[key] for key in KEYS]
+    assert torch.equal(remapped.lengths(), strided_kjt(KEYS).lengths())
+
+
 # torchrec.quant's own gives rows of zeros.
 @pytest.mark.parametrize("sequence", [False, True], ids=["bags", "sequence"])
 def test_from_float_quantizes(sequence):

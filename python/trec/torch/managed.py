@@ -123,6 +123,8 @@ class _Managed:
             collection = copy.copy(collection)
             collection._features_order, collection._created_feature_order = [], [False]
             remapped = collection(features)
+        # They name their own keys, and are lost where the others are permuted.
+        remapped._inverse_indices = features.inverse_indices_or_none()
         return super().forward(remapped), remapped  # type: ignore[misc]
 
 
