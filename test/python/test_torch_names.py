@@ -29,6 +29,7 @@ TESTS = {
     "from_float": "test_torch_api.py::test_from_float",
     "embedding_bag_configs()": "test_torch_api.py::test_marks_of_a_float_module_count",
     "embedding_dim()": "test_torch_sequence.py::test_tables_of_different_dims",
+    "output_dtype()": "test_stored_rows.py::test_same_bytes",
     "embedding_names_by_table()": "test_torch_api.py::test_answers_as_the_original",
     "state_dict()": "test_torch_module.py::test_state_dict",
     "tbes": "test_torch_api.py::test_weights_through_registered_batches",
