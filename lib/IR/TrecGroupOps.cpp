@@ -238,7 +238,7 @@ LogicalResult DispatchOp::verify() { return verifyBags(*this, getKjts()); }
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
   constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
-  constexpr size_t numIndexes = 4;
+  constexpr size_t numIndexes = 5;
   size_t numMemRefs = std::size(ranks);
   if (type.getNumInputs() != numMemRefs + numIndexes || type.getNumResults())
     return false;
@@ -263,7 +263,7 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expected " << kernel
-                      << " to take seven memrefs and four indexes, got "
+                      << " to take seven memrefs and five indexes, got "
                       << function->getFunctionType();
     diagnostic.attachNote(function->getLoc()) << "declared here";
     return diagnostic;

@@ -3,6 +3,7 @@
 #include "CPUFeatures.h"
 #include "Error.h"
 #include "GPU.h"
+#include "NearTables.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -91,6 +92,7 @@ static void prepare_map(const trec_model *model, int64_t parameter, struct trec_
 
 static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
+  const int64_t near_bytes = trec_near_table_bytes();
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const struct trec_bag_desc *desc = &image->bags[i];
     struct trec_bag *bag = &model->bags[i];
@@ -109,6 +111,7 @@ static void prepare_bags(trec_model *model) {
     if (desc->remap)
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
+    bag->fetches_far = trec_fetches_far(bag->num_rows, image->tables[desc->table].row_bytes, near_bytes);
     bag->certified_length = &model->tables[desc->table].certified_length;
     model->tables[desc->table].is_certifiable |= model->level && desc->certified;
   }

@@ -40,7 +40,8 @@ struct trec_bag {
   int64_t num_remap;    /* its elements */
   int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
-  int counts_bad_ids;                      /* 0: a bag before it does */
+  int counts_bad_ids; /* 0: a bag before it does */
+  int64_t fetches_far;
   const _Atomic int64_t *certified_length; /* of its table */
 };
 

@@ -45,6 +45,7 @@ enum KernelParameter {
   remap,
   numIds,
   certifiedLength,
+  fetchesFar,
   begin,
   end
 };
@@ -62,7 +63,8 @@ enum ArgsField {
   fieldRemap,
   fieldNumRemap,
   fieldNumIds,
-  fieldCertifiedLength
+  fieldCertifiedLength,
+  fieldFetchesFar
 };
 
 /// Builds the entry of one kernel.
@@ -172,6 +174,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value numRemap = load(fieldNumRemap, i64);
   Value numIds = load(fieldNumIds, i64);
   Value certifiedLength = load(fieldCertifiedLength, i64);
+  Value fetchesFar = load(fieldFetchesFar, i64);
   Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
                       makeMemRef(ids, fieldIndices, unknown, {}),
                       makeMemRef(offsets, fieldOffsets, unknown, {}),
@@ -181,6 +184,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
                       makeMemRef(remap, fieldRemap, numRemap, {}),
                       toIndex(numIds),
                       toIndex(certifiedLength),
+                      toIndex(fetchesFar),
                       toIndex(block->getArgument(1)),
                       toIndex(block->getArgument(2))};
   func::CallOp::create(b, kernel, operands);

@@ -63,9 +63,10 @@ static int64_t getLargestTable(LookupGroupInterface group,
 /// that come from memory; the second takes more. So rows of large tables are
 /// fetched into the second level as early as it holds them without loss, and
 /// into the first a little before they are added; rows of three lines leave in
-/// groups. A table that the second level holds needs one fetch alone. An id
-/// that is searched for costs a search for each fetch, and a sorted map knows
-/// the rows of few ids ahead.
+/// groups. A table that every CPU's second level holds needs one fetch alone;
+/// of those between the runtime knows which do (lib/Runtime/NearTables.c). An
+/// id that is searched for costs a search for each fetch, and a sorted map
+/// knows the rows of few ids ahead.
 static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
   constexpr int64_t secondLevelBytes = 1 << 19;
   constexpr int64_t twoLines = 128;
@@ -75,7 +76,7 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
   if (map == MapKind::hash_table || tableBytes <= secondLevelBytes)
     return {/*distance=*/16, /*farDistance=*/0, /*farGroup=*/1};
   int64_t rowBytes = group.getRowType().getRowBytes();
-  return {/*distance=*/8, /*farDistance=*/64,
+  return {/*distance=*/16, /*farDistance=*/64,
           /*farGroup=*/rowBytes > twoLines ? 4 : 1};
 }
 

@@ -84,13 +84,15 @@ func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK-LABEL: func.func private @bag_sum_int8x60_align1_f32_i32(
 // CHECK: %[[LAST:.*]] = arith.subi
+// CHECK: %[[FETCHES:.*]] = arith.cmpi ne, %arg9,
+// CHECK: %[[LAST_FAR:.*]] = arith.select %[[FETCHES]], %[[LAST]], %{{.*}} : index
 // CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
 // CHECK: %[[FAR:.*]] = arith.addi %[[POSITION]], %{{.*}}
 // CHECK: %[[REST:.*]] = arith.remui %[[POSITION]], %{{.*}}
 // CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[REST]],
 // CHECK: scf.if %[[FIRST]] {
 // CHECK: %[[SECOND:.*]] = arith.addi %[[FAR]], %{{.*}}
-// CHECK: %[[EXIST:.*]] = arith.cmpi sle, %[[SECOND]], %[[LAST]]
+// CHECK: %[[EXIST:.*]] = arith.cmpi sle, %[[SECOND]], %[[LAST_FAR]]
 // CHECK: scf.if %[[EXIST]] {
 // CHECK: memref.load %{{.*}}[%[[FAR]]] : memref<?xi32>
 // CHECK: memref.prefetch %{{.*}}, read, locality<2>, data

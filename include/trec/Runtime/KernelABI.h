@@ -24,6 +24,7 @@ struct trec_bag_args {
   int64_t num_remap;        /* elements of the map; entry 0 can be read in any case, and a hash table counts it */
   int64_t num_ids;          /* of an array or a hash table: ids in 0..num_ids are in bounds */
   int64_t certified_length; /* sums of bags of so many ids are exact in any order; read by certified kernels alone */
+  int64_t fetches_far;      /* 1: rows far ahead are fetched too, for the table lies beyond the near caches */
 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
@@ -154,6 +155,7 @@ TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_bag_args, certified_length, 11);
+TREC_FIELD_AT(trec_bag_args, fetches_far, 12);
 TREC_FIELD_AT(trec_feature_desc, index, 2);
 TREC_FIELD_AT(trec_output_desc, dim, 1);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);

@@ -42,6 +42,7 @@ public:
 
 private:
   func::FuncOp createFunction();
+  void setLastPosition(Value last);
   void buildBags();
   void buildBag(Value bag);
   void buildRows();
@@ -84,9 +85,10 @@ private:
   RowType row;
   HalfMode halfMode;
   Value rows, ids, offsets, weights, output, report, remap, numIds;
-  Value certifiedLength, begin, end;
+  Value certifiedLength, fetchesFar, begin, end;
   std::optional<IdResolver> resolver;
   Value lastPosition; // of an id of bags begin to end
+  Value lastFar;      // of one that is fetched far ahead; -1: none is
   Value bagBegin, bagEnd;
 };
 
@@ -107,14 +109,15 @@ func::FuncOp BagKernelBuilder::createFunction() {
                   b.getIndexType(),
                   b.getIndexType(),
                   b.getIndexType(),
+                  b.getIndexType(),
                   b.getIndexType()};
   std::string name = c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
   auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
-  Value *arguments[] = {&rows,   &ids,   &offsets, &weights,         &output,
-                        &report, &remap, &numIds,  &certifiedLength, &begin,
-                        &end};
+  Value *arguments[] = {
+      &rows,  &ids,    &offsets,         &weights,    &output, &report,
+      &remap, &numIds, &certifiedLength, &fetchesFar, &begin,  &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -132,9 +135,19 @@ func::FuncOp BagKernelBuilder::build() {
   return function;
 }
 
+/// Sets up to which position rows are fetched ahead, before all loops.
+void BagKernelBuilder::setLastPosition(Value last) {
+  lastPosition = last;
+  if (!c.lowering.getFarDistance())
+    return;
+  Value isFar =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, fetchesFar, index(0));
+  lastFar = arith::SelectOp::create(b, isFar, last, index(-1));
+}
+
 void BagKernelBuilder::buildBags() {
   Value one = index(1);
-  lastPosition = arith::SubIOp::create(b, loadIndex(offsets, end), one);
+  setLastPosition(arith::SubIOp::create(b, loadIndex(offsets, end), one));
   if (resolver->isOrdered())
     resolver->begin(loadIndex(offsets, begin), lastPosition);
   auto bags = scf::ForOp::create(b, begin, end, one);
@@ -147,7 +160,7 @@ void BagKernelBuilder::buildBags() {
 /// first id makes row 0 of the output.
 void BagKernelBuilder::buildRows() {
   Value one = index(1);
-  lastPosition = arith::SubIOp::create(b, end, one);
+  setLastPosition(arith::SubIOp::create(b, end, one));
   if (resolver->isOrdered())
     resolver->begin(begin, lastPosition);
   Value first = loadIndex(offsets, index(0));
@@ -253,7 +266,8 @@ FoundRow BagKernelBuilder::findRow(Value position, bool isFirstPass) {
   if (resolver->isOrdered())
     resolver->advance(position);
   if (isFirstPass)
-    RowPrefetch(b, c, rows, *resolver).fetchAhead(position, lastPosition);
+    RowPrefetch(b, c, rows, *resolver)
+        .fetchAhead(position, lastPosition, lastFar);
   auto [index, isRow] = resolver->resolve(position, isFirstPass);
   return {index, isRow, position};
 }

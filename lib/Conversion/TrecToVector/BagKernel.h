@@ -12,6 +12,7 @@
 //                     %remap: memref<?xi32>,    // ids to rows; or of i64
 //                     %numIds: index,           // of a map
 //                     %certifiedLength: index,  // of bags with exact sums
+//                     %fetchesFar: index,       // 0 or 1
 //                     %begin: index, %end: index) // bags, or ids
 //
 // The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16;

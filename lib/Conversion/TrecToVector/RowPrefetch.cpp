@@ -75,11 +75,12 @@ void RowPrefetch::fetchGroup(Value position, Value lastPosition) {
   fetchIfAny(ahead, count, lastPosition, CacheLevel::second);
 }
 
-void RowPrefetch::fetchAhead(Value position, Value lastPosition) {
+void RowPrefetch::fetchAhead(Value position, Value lastPosition,
+                             Value lastFar) {
   int64_t mostAhead = resolver.getLookAhead();
   int64_t farthest = c.lowering.getFarDistance() + c.lowering.getFarGroup() - 1;
   if (c.lowering.getFarDistance() && farthest <= mostAhead)
-    fetchGroup(position, lastPosition);
+    fetchGroup(position, lastFar);
   if (!c.lowering.getPrefetchDistance())
     return;
   int64_t distance = std::min(c.lowering.getPrefetchDistance(), mostAhead);

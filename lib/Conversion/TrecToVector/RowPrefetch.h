@@ -6,7 +6,7 @@
 // near into the first:
 //
 //   RowPrefetch prefetch(b, configuration, rows, resolver);
-//   prefetch.fetchAhead(position, lastPosition);
+//   prefetch.fetchAhead(position, lastPosition, lastFar);
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,8 +27,9 @@ public:
       : b(builder), c(configuration), rows(rows), resolver(resolver) {}
 
   /// Fetches what the lowering wants fetched when the id at `position` is
-  /// added; nothing past the id at `lastPosition`.
-  void fetchAhead(Value position, Value lastPosition);
+  /// added; nothing past the id at `lastPosition`, and into the second level
+  /// nothing past that at `lastFar`.
+  void fetchAhead(Value position, Value lastPosition, Value lastFar);
 
 private:
   enum class CacheLevel : uint32_t { second = 2, first = 3 };

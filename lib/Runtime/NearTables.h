@@ -1,0 +1,13 @@
+/* Which tables lie near enough that a row is fetched once, straight into the first level of the cache. */
+#ifndef TREC_RUNTIME_NEARTABLES_H
+#define TREC_RUNTIME_NEARTABLES_H
+
+#include <stdint.h>
+
+/* The bytes of a table up to which fetching its rows far ahead costs more than it gains on this machine. */
+int64_t trec_near_table_bytes(void);
+
+/* Whether a table of so many rows is larger: 0 or 1. */
+int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes);
+
+#endif /* TREC_RUNTIME_NEARTABLES_H */
