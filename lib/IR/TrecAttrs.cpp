@@ -99,10 +99,11 @@ LogicalResult LoweringConfigAttr::verify(
   return success();
 }
 
-LogicalResult GPULoweringConfigAttr::verify(
-    function_ref<InFlightDiagnostic()> emitError, int64_t lanes,
-    int64_t unitsPerLane, int64_t rowsInFlight, int64_t warps,
-    int64_t blocksPerSm, BagSharing sharing, GPUNumerics numerics) {
+LogicalResult
+GPULoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              int64_t lanes, int64_t unitsPerLane,
+                              int64_t rowsInFlight, int64_t warps,
+                              int64_t blocksPerSm, GPUNumerics numerics) {
   auto isPowerOfTwoTo32 = [](int64_t value) {
     return value >= 1 && value <= 32 && llvm::isPowerOf2_64(value);
   };

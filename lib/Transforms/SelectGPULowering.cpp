@@ -59,9 +59,9 @@ static GPULoweringConfigAttr selectLowering(RowType row, GPUNumerics numerics) {
   int64_t lanes = selectLanes(units);
   int64_t perLane = getUnitsPerLane(units, lanes);
   int64_t rows = kMaxWords / (perLane * units.getWords());
-  return GPULoweringConfigAttr::get(
-      row.getContext(), lanes, perLane, std::clamp<int64_t>(rows, 1, kMaxRows),
-      /*warps=*/4, /*blocks_per_sm=*/8, BagSharing::lanes, numerics);
+  return GPULoweringConfigAttr::get(row.getContext(), lanes, perLane,
+                                    std::clamp<int64_t>(rows, 1, kMaxRows),
+                                    /*warps=*/4, /*blocks_per_sm=*/8, numerics);
 }
 
 namespace {

@@ -56,7 +56,6 @@ def ConvertTrecToGPUPass : Pass<"convert-trec-to-gpu", "::mlir::ModuleOp"> {
     * C1: each group has a lowering.
     * C2: the lowerings of all groups agree in `warps`, `blocks_per_sm` and
       `numerics`: they are of the one kernel.
-    * C3: a bag that the block shares has no more columns than 2048, and is pooled.
   }];
   let statistics = [
     Statistic<"numConfigurations", "num-configurations", "Number of groups that became a case of the kernel">

@@ -263,8 +263,6 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * `warps`: warps of a block;
     * `blocks_per_sm`: blocks that registers are left for on a multiprocessor; 0:
       no bound;
-    * `sharing`: who sums a bag: its `lanes`, or the whole `block`, which brings
-      the rows of a long bag into shared memory together;
     * `numerics`: whose bits: `fbgemm` FBGEMM's on GPUs, `cpu` those of its CPU
       kernels.
 
@@ -284,14 +282,10 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
   let parameters = (ins "int64_t":$lanes, "int64_t":$units_per_lane, "int64_t":$rows_in_flight,
                         DefaultValuedParameter<"int64_t", "4">:$warps,
                         DefaultValuedParameter<"int64_t", "8">:$blocks_per_sm,
-                        DefaultValuedParameter<"::mlir::trec::BagSharing", "::mlir::trec::BagSharing::lanes">:$sharing,
                         DefaultValuedParameter<"::mlir::trec::GPUNumerics", "::mlir::trec::GPUNumerics::fbgemm">:$numerics);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
-
-def Trec_BagSharing : Trec_Enum<"BagSharing", "who sums a bag on a GPU", [
-  I32EnumAttrCase<"lanes", 0>, I32EnumAttrCase<"block", 1>]>;
 
 // The codes are those of trec_gpu_image in include/trec/Runtime/DeviceABI.h.
 def Trec_GPUNumerics : Trec_Enum<"GPUNumerics", "whose numbers a GPU computes", [

@@ -53,6 +53,10 @@ StringRef stringifyGPUStage(GPUStage stage);
 void buildGPUStage(OpPassManager &pm, GPUStage stage,
                    const GPUPipelineOptions &options);
 
+/// Registers what the last stage needs besides the passes' own dialects: how
+/// other dialects become LLVM's.
+void registerGPUConversions(DialectRegistry &registry);
+
 /// Registers `trec-gpu-pipeline`, all stages after each other.
 void registerGPUPipeline();
 

@@ -12,8 +12,6 @@ int64_t mlir::trec::getThreadsPerBlock(const BagConfiguration &configuration) {
 
 int64_t mlir::trec::getBagsPerBlock(const BagConfiguration &configuration) {
   GPULoweringConfigAttr lowering = configuration.gpuLowering;
-  if (lowering.getSharing() == BagSharing::block)
-    return 1;
   int64_t groups = getThreadsPerBlock(configuration) / lowering.getLanes();
   return configuration.pooling ? groups : groups * lowering.getRowsInFlight();
 }
