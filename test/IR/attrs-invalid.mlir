@@ -179,6 +179,6 @@ module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_la
 
 // -----
 
-// expected-error @below {{expected ::mlir::trec::GPUNumerics to be one of: fbgemm, cpu}}
+// expected-error @below {{expected one of [fbgemm, cpu] for whose numbers a GPU computes, got: fast}}
 // expected-error @below {{failed to parse}}
 module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, numerics = fast>} {}
