@@ -1,5 +1,6 @@
 """lit configuration: which files are tests and which tools they may call."""
 
+import glob
 import os
 import shutil
 
@@ -44,6 +45,12 @@ else:
 # Built where there is a torch to link.
 if os.path.exists(os.path.join(tools_dir, "trec-import-torch")):
     config.available_features.add("libtorch")
+
+# Where trec-compile looks for it; without one there is no code for GPUs but PTX.
+cuda_folders = [os.path.join(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin"),
+                *glob.glob(os.path.join(config.trec_src_root, ".venv/lib/python*/site-packages/nvidia/cu*/bin"))]
+if shutil.which("ptxas", path=os.pathsep.join([*cuda_folders, os.environ["PATH"]])):
+    config.available_features.add("ptxas")
 
 # The one version that the code is formatted by: others differ.
 clang_format = shutil.which("clang-format-22")

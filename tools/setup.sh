@@ -52,6 +52,10 @@ install_python() {
     .venv/bin/pip install --disable-pip-version-check --quiet --no-deps -r python/requirements-no-deps.txt
   fi
   .venv/bin/pip install --disable-pip-version-check --quiet --editable python
+  # The assembler of code for GPUs: without the rest of a toolkit.
+  if [ ! -x "$(command -v ptxas || echo "${CUDA_HOME:-/usr/local/cuda}/bin/ptxas")" ]; then
+    .venv/bin/pip install --disable-pip-version-check --quiet --no-deps 'nvidia-cuda-nvcc>=13.0,<13.1'
+  fi
   .venv/bin/python -c 'import trec; print("trec", trec.__version__, "in", ".venv")'
 }
 

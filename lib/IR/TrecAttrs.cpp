@@ -103,3 +103,31 @@ LogicalResult LoweringConfigAttr::verify(
                           "for relaxed numerics";
   return success();
 }
+
+LogicalResult
+GPULoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              int64_t lanes, int64_t unitsPerLane,
+                              int64_t rowsInFlight, int64_t warps,
+                              int64_t blocksPerSm, GPUNumerics numerics) {
+  auto isPowerOfTwoTo32 = [](int64_t value) {
+    return value >= 1 && value <= 32 && llvm::isPowerOf2_64(value);
+  };
+  if (!isPowerOfTwoTo32(lanes)) // C1
+    return emitError() << "expected lanes that are a power of two of at most "
+                          "32, got "
+                       << lanes;
+  if (unitsPerLane < 1 || unitsPerLane > 8) // C2
+    return emitError() << "expected 1 to 8 units per lane, got "
+                       << unitsPerLane;
+  if (rowsInFlight < 1 || rowsInFlight > 32) // C3
+    return emitError() << "expected 1 to 32 rows in flight, got "
+                       << rowsInFlight;
+  if (!isPowerOfTwoTo32(warps)) // C4
+    return emitError() << "expected warps that are a power of two of at most "
+                          "32, got "
+                       << warps;
+  if (blocksPerSm < 0 || blocksPerSm > 32) // C5
+    return emitError() << "expected 0 to 32 blocks per multiprocessor, got "
+                       << blocksPerSm;
+  return success();
+}

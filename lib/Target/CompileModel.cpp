@@ -2,6 +2,7 @@
 
 #include "trec/Target/CompileModel.h"
 
+#include "CompileGPU.h"
 #include "Report.h"
 #include "trec/Target/EmitHeader.h"
 #include "trec/Target/ExportedSymbol.h"
@@ -37,9 +38,16 @@ static std::string getCompanion(const CompileOptions &options,
   return path.str().str();
 }
 
+/// What is written is of GPUs alone.
+static bool isOfGPUs(const CompileOptions &options) {
+  return options.stopAfterGPU ||
+         (!options.stopAfter && options.emit == EmitKind::ptx);
+}
+
 static bool isBinary(const CompileOptions &options) {
-  return !options.stopAfter && (options.emit == EmitKind::object ||
-                                options.emit == EmitKind::sharedLibrary);
+  return !options.stopAfter && !options.stopAfterGPU &&
+         (options.emit == EmitKind::object ||
+          options.emit == EmitKind::sharedLibrary);
 }
 
 /// No file that is written may take the place of another.
@@ -83,7 +91,9 @@ llvm::Error mlir::trec::checkOptions(const CompileOptions &options) {
   llvm::Expected<std::vector<CPUTarget>> targets = resolveCPUs(options);
   if (!targets)
     return targets.takeError();
-  if (!isBinary(options) && targets->size() != 1)
+  if (llvm::Error error = checkGPUOptions(options))
+    return error;
+  if (!isBinary(options) && !isOfGPUs(options) && targets->size() != 1)
     return llvm::createStringError(
         "expected one CPU for this kind of output, got " +
         Twine(targets->size()));
@@ -111,6 +121,7 @@ private:
   LogicalResult writeText(LevelKernels &level);
   LogicalResult dumpText(LevelKernels &level);
   LogicalResult compileLevels();
+  LogicalResult compileForGPUs();
   void mergeKernelTable(ModuleOp module, const LevelKernels &level);
   FailureOr<std::string> compileImage();
   FailureOr<std::string> readEmbeddedWeights();
@@ -130,6 +141,7 @@ private:
   const CompileOptions &options;
   std::optional<Manifest> manifest;
   std::vector<LevelKernels> levels;
+  GPUKernels gpu;
   OwningOpRef<ModuleOp> lowered; // of the level at hand
   OwningOpRef<ModuleOp> image;   // descriptors, kernel tables, declarations
 };
@@ -308,6 +320,18 @@ LogicalResult ModelCompiler::compileLevels() {
   return success();
 }
 
+LogicalResult ModelCompiler::compileForGPUs() {
+  if (options.gpus.empty())
+    return success();
+  GPUCompiler compiler(imported, options);
+  if (failed(compiler.run()))
+    return failure();
+  gpu = compiler.getKernels();
+  assert(gpu.configurations.size() == manifest->kernels.size() &&
+         "both kinds of devices have the same groups");
+  return success();
+}
+
 /// The imported module as bytecode, without locations: they would carry the
 /// path of the file that it was read from.
 static FailureOr<std::string> writeBytecode(ModuleOp imported) {
@@ -358,10 +382,10 @@ FailureOr<std::string> ModelCompiler::compileImage() {
       translateModuleToLLVMIR(*image, context, "trec_image");
   if (!module)
     return failure();
-  std::string metadata = renderMetadata(*manifest, targets);
+  std::string metadata = renderMetadata(*manifest, targets, gpu);
   addModelImage(
       *module, *manifest,
-      {targets, tables, options.symbol, metadata, *bytecode, *weights});
+      {targets, tables, options.symbol, metadata, *bytecode, *weights, &gpu});
   llvm::Expected<std::string> object = compileModule(
       *module, targets.back(), OutputKind::object, options.symbol);
   if (!object)
@@ -392,24 +416,28 @@ LogicalResult ModelCompiler::writeCompanions() {
   for (const LevelKernels &level : levels)
     targets.push_back(level.target);
   return writeFile(getCompanion(options, "manifest.json"),
-                   renderMetadata(*manifest, targets) + "\n");
+                   renderMetadata(*manifest, targets, gpu) + "\n");
 }
 
 LogicalResult ModelCompiler::run() {
   if (failed(check(checkOptions(options))))
     return failure();
+  if (isOfGPUs(options))
+    return GPUCompiler(imported, options).run();
   resolveLevels();
   if (failed(compileLevels()))
     return failure();
   if (!isBinary(options))
     return success();
+  if (failed(compileForGPUs()))
+    return failure();
 
   FailureOr<std::string> imageObject = compileImage();
   if (failed(imageObject))
     return failure();
   // Before linking, which resets the command line options of the process.
   if (!options.report.empty() &&
-      failed(writeFile(options.report, renderReport(*manifest, levels))))
+      failed(writeFile(options.report, renderReport(*manifest, levels, gpu))))
     return failure();
   if (options.emit == EmitKind::sharedLibrary && failed(writeCompanions()))
     return failure();

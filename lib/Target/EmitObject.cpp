@@ -103,17 +103,13 @@ static llvm::Error emitMachineCode(llvm::Module &module,
   return llvm::Error::success();
 }
 
-llvm::Expected<std::string> mlir::trec::compileModule(llvm::Module &module,
-                                                      const CPUTarget &target,
-                                                      OutputKind kind,
-                                                      StringRef exported) {
-  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
-  module.setTargetTriple(machine->getTargetTriple());
-  module.setDataLayout(machine->createDataLayout());
-  setFunctionAttributes(module, *machine, target);
-  hideSymbols(module, exported);
+llvm::Expected<std::string>
+mlir::trec::generateCode(llvm::Module &module, llvm::TargetMachine &machine,
+                         OutputKind kind) {
+  module.setTargetTriple(machine.getTargetTriple());
+  module.setDataLayout(machine.createDataLayout());
   auto optimize =
-      makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, machine.get());
+      makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, &machine);
   if (llvm::Error error = optimize(&module))
     return std::move(error);
   std::string output;
@@ -122,9 +118,19 @@ llvm::Expected<std::string> mlir::trec::compileModule(llvm::Module &module,
     module.print(os, nullptr);
     return output;
   }
-  if (llvm::Error error = emitMachineCode(module, *machine, kind, output))
+  if (llvm::Error error = emitMachineCode(module, machine, kind, output))
     return std::move(error);
   return output;
+}
+
+llvm::Expected<std::string> mlir::trec::compileModule(llvm::Module &module,
+                                                      const CPUTarget &target,
+                                                      OutputKind kind,
+                                                      StringRef exported) {
+  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
+  setFunctionAttributes(module, *machine, target);
+  hideSymbols(module, exported);
+  return generateCode(module, *machine, kind);
 }
 
 /// Bytes of code of a function in an object file.

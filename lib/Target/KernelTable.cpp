@@ -7,6 +7,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "trec/Target/KernelTable.h"
+#include "trec/IR/RowUnits.h"
+#include "trec/Runtime/DeviceABI.h"
 #include "trec/Runtime/RuntimeABI.h"
 
 #include "llvm/IR/Constants.h"
@@ -63,7 +65,16 @@ public:
     return llvm::ConstantStruct::getAnon(context, fields);
   }
 
+  llvm::Constant *arrayOf(StringRef name, ArrayRef<llvm::Constant *> elements) {
+    auto *type =
+        llvm::ArrayType::get(elements.front()->getType(), elements.size());
+    return define(name, llvm::ConstantArray::get(type, elements));
+  }
+
   llvm::Constant *levels(const ImageParts &parts);
+  llvm::Constant *binaries(const GPUKernels &gpu);
+  llvm::Constant *configurations(const GPUKernels &gpu);
+  llvm::Constant *gpu(const GPUKernels &gpu);
   void image(const Manifest &manifest, const ImageParts &parts);
   void api(const ImageParts &parts);
   void query(StringRef name);
@@ -92,8 +103,51 @@ llvm::Constant *ImageBuilder::levels(const ImageParts &parts) {
     levels.push_back(
         structOf({bytes("trec_level_name." + level.name, level.name),
                   integer(level.featureMask), symbol(kernels)}));
-  auto *type = llvm::ArrayType::get(levels.front()->getType(), levels.size());
-  return define("trec_levels", llvm::ConstantArray::get(type, levels));
+  return arrayOf("trec_levels", levels);
+}
+
+/// An array of struct trec_gpu_binary: the chips' own code, the latest chip's
+/// PTX behind it.
+llvm::Constant *ImageBuilder::binaries(const GPUKernels &gpu) {
+  SmallVector<llvm::Constant *> binaries;
+  auto add = [&](const GPUBinary &binary, bool isPTX) {
+    const std::string &chip = binary.target.chip;
+    StringRef code = isPTX ? binary.ptx : binary.code.cubin;
+    std::string suffix = "." + chip + (isPTX ? ".ptx" : "");
+    binaries.push_back(
+        structOf({bytes("trec_gpu_chip" + suffix, chip),
+                  integer(binary.target.capability), integer(isPTX),
+                  bytes("trec_gpu_code" + suffix, code, /*alignment=*/16),
+                  integer(code.size())}));
+  };
+  for (const GPUBinary &binary : gpu.binaries)
+    add(binary, /*isPTX=*/false);
+  add(gpu.binaries.back(), /*isPTX=*/true);
+  return arrayOf("trec_gpu_binaries", binaries);
+}
+
+/// An array of struct trec_gpu_kernel_desc.
+llvm::Constant *ImageBuilder::configurations(const GPUKernels &gpu) {
+  SmallVector<llvm::Constant *> kernels;
+  for (const BagConfiguration &configuration : gpu.configurations)
+    kernels.push_back(structOf({integer(getBagsPerBlock(configuration)),
+                                integer(getDeviceRowBytes(configuration.row)),
+                                /*splits_bag=*/integer(0)}));
+  return arrayOf("trec_gpu_kernels", kernels);
+}
+
+/// struct trec_gpu_image, or null.
+llvm::Constant *ImageBuilder::gpu(const GPUKernels &gpu) {
+  if (gpu.empty())
+    return null();
+  llvm::Constant *codes = binaries(gpu);
+  llvm::Constant *kernels = configurations(gpu);
+  return define(
+      "trec_gpu_image",
+      structOf({codes, integer(gpu.binaries.size() + 1), kernels,
+                integer(getThreadsPerBlock(gpu.configurations[0])),
+                integer(int64_t(gpu.getNumerics())),
+                integer(kScanThreadsPerBlock), integer(kScanLengthsPerBlock)}));
 }
 
 /// struct trec_image.
@@ -128,7 +182,7 @@ void ImageBuilder::image(const Manifest &manifest, const ImageParts &parts) {
                                  integer(manifest.batches.size()),
                                  symbol("trec_outputs"),
                                  integer(manifest.groups.size()),
-                                 null()}));
+                                 gpu(*parts.gpu)}));
 }
 
 /// struct trec_api.

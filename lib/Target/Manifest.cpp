@@ -228,8 +228,23 @@ static void writeBatches(llvm::json::OStream &json, const Manifest &manifest) {
   });
 }
 
+/// The chips that there is code for, and the one whose PTX later ones run.
+static void writeChips(llvm::json::OStream &json, const GPUKernels &gpu) {
+  if (gpu.empty())
+    return;
+  json.attributeObject("gpu", [&] {
+    json.attributeArray("chips", [&] {
+      for (const GPUBinary &binary : gpu.binaries)
+        json.value(binary.target.chip);
+    });
+    json.attribute("ptx", gpu.binaries.back().target.chip);
+    json.attribute("numerics", stringifyGPUNumerics(gpu.getNumerics()));
+  });
+}
+
 std::string mlir::trec::renderMetadata(const Manifest &manifest,
-                                       ArrayRef<CPUTarget> levels) {
+                                       ArrayRef<CPUTarget> levels,
+                                       const GPUKernels &gpu) {
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::json::OStream json(os, /*IndentSize=*/1);
@@ -250,6 +265,7 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
         writeParameter(json, parameter);
     });
     writeLevels(json, levels);
+    writeChips(json, gpu);
     json.attributeArray("kernels", [&] {
       for (const ManifestKernel &kernel : manifest.kernels)
         json.value(kernel.name);

@@ -1,6 +1,7 @@
 //===- Report.cpp - What was compiled, as JSON ----------------------------===//
 
 #include "Report.h"
+#include "trec/IR/RowUnits.h"
 
 #include "llvm/Support/JSON.h"
 
@@ -77,8 +78,60 @@ static void writeLevel(llvm::json::OStream &json, const Manifest &manifest,
   });
 }
 
+static void writeConfiguration(llvm::json::OStream &json,
+                               const BagConfiguration &configuration) {
+  GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  json.object([&] {
+    json.attribute("name", configuration.getName());
+    json.attributeObject("lowering", [&] {
+      json.attribute("lanes", lowering.getLanes());
+      json.attribute("units_per_lane", lowering.getUnitsPerLane());
+      json.attribute("rows_in_flight", lowering.getRowsInFlight());
+      json.attribute("warps", lowering.getWarps());
+      json.attribute("blocks_per_sm", lowering.getBlocksPerSm());
+      json.attribute("numerics", stringifyGPUNumerics(lowering.getNumerics()));
+    });
+    json.attribute("bags_per_block", getBagsPerBlock(configuration));
+    json.attribute("device_row_bytes", getDeviceRowBytes(configuration.row));
+  });
+}
+
+static void writeBinary(llvm::json::OStream &json, const GPUBinary &binary) {
+  json.object([&] {
+    json.attribute("chip", binary.target.chip);
+    json.attribute("code_bytes", int64_t(binary.code.cubin.size()));
+    json.attributeArray("kernels", [&] {
+      for (const KernelResources &kernel : binary.code.kernels)
+        json.object([&] {
+          json.attribute("name", kernel.name);
+          json.attribute("registers", kernel.registers);
+          json.attribute("stack_bytes", kernel.stackBytes);
+          json.attribute("spill_store_bytes", kernel.spillStoreBytes);
+          json.attribute("spill_load_bytes", kernel.spillLoadBytes);
+          json.attribute("shared_bytes", kernel.sharedBytes);
+        });
+    });
+  });
+}
+
+static void writeGPU(llvm::json::OStream &json, const GPUKernels &gpu) {
+  if (gpu.empty())
+    return;
+  json.attributeObject("gpu", [&] {
+    json.attributeArray("configurations", [&] {
+      for (const BagConfiguration &configuration : gpu.configurations)
+        writeConfiguration(json, configuration);
+    });
+    json.attributeArray("chips", [&] {
+      for (const GPUBinary &binary : gpu.binaries)
+        writeBinary(json, binary);
+    });
+  });
+}
+
 std::string mlir::trec::renderReport(const Manifest &manifest,
-                                     ArrayRef<LevelKernels> levels) {
+                                     ArrayRef<LevelKernels> levels,
+                                     const GPUKernels &gpu) {
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::json::OStream json(os, /*IndentSize=*/1);
@@ -94,6 +147,7 @@ std::string mlir::trec::renderReport(const Manifest &manifest,
       for (const LevelKernels &level : levels)
         writeLevel(json, manifest, level);
     });
+    writeGPU(json, gpu);
   });
   os << '\n';
   return text;

@@ -1,7 +1,7 @@
 //===- Report.h - What was compiled, as JSON --------------------*- C++ -*-===//
 //
 // The file of `--report`: per table its kernel and what one lookup reads, per
-// kernel its schedule and its size.
+// kernel its schedule and its size, per chip what its kernels need.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,7 +23,7 @@ struct LevelKernels {
 
 /// The JSON text of the report.
 std::string renderReport(const Manifest &manifest,
-                         ArrayRef<LevelKernels> levels);
+                         ArrayRef<LevelKernels> levels, const GPUKernels &gpu);
 
 } // namespace mlir::trec
 

@@ -274,15 +274,16 @@ static Value makeGroup(OpBuilder &builder, ValueRange batches, Value dest,
   ArrayAttr bagsAttr = builder.getArrayAttr(bags);
   auto row = TypeAttr::get(configuration.row);
   if (!configuration.pooling)
-    return EmbeddingGroupOp::create(builder, loc, dest.getType(),
-                                    batches.front(), dest, bagsAttr, row,
-                                    configuration.policy, LoweringConfigAttr());
+    return EmbeddingGroupOp::create(
+        builder, loc, dest.getType(), batches.front(), dest, bagsAttr, row,
+        configuration.policy, LoweringConfigAttr(), GPULoweringConfigAttr());
   UnitAttr weighted = configuration.weighting == Weighting::sample
                           ? builder.getUnitAttr()
                           : UnitAttr();
   return EmbeddingBagGroupOp::create(
       builder, loc, dest.getType(), configuration.pooling, dest, batches,
-      bagsAttr, row, weighted, configuration.policy, LoweringConfigAttr());
+      bagsAttr, row, weighted, configuration.policy, LoweringConfigAttr(),
+      GPULoweringConfigAttr());
 }
 
 /// Erases an op, and what only it used.

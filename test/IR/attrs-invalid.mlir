@@ -140,3 +140,57 @@ module attributes {trec.bad = #trec.bag<@t, "f", 0, batch = -1>} {}
 // #trec.bag C1: before the first output.
 // expected-error @below {{expected an output of at least 0, got -2}}
 module attributes {trec.bad = #trec.bag<@t, "f", 0, output = -2>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C1: not a power of two.
+// expected-error @below {{expected lanes that are a power of two of at most 32, got 12}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 12, units_per_lane = 1, rows_in_flight = 1>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C1: more than a warp has.
+// expected-error @below {{expected lanes that are a power of two of at most 32, got 64}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 64, units_per_lane = 1, rows_in_flight = 1>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C2: none.
+// expected-error @below {{expected 1 to 8 units per lane, got 0}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 0, rows_in_flight = 1>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C2: too many.
+// expected-error @below {{expected 1 to 8 units per lane, got 9}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 9, rows_in_flight = 1>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C3: none.
+// expected-error @below {{expected 1 to 32 rows in flight, got 0}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 0>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C3: too many.
+// expected-error @below {{expected 1 to 32 rows in flight, got 33}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 33>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C4: not a power of two.
+// expected-error @below {{expected warps that are a power of two of at most 32, got 3}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, warps = 3>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C5: too many.
+// expected-error @below {{expected 0 to 32 blocks per multiprocessor, got 33}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, blocks_per_sm = 33>} {}
+
+// -----
+
+// expected-error @below {{expected one of [fbgemm, cpu] for whose numbers a GPU computes, got: fast}}
+// expected-error @below {{failed to parse}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, numerics = fast>} {}

@@ -57,3 +57,10 @@ module @bag_places attributes {trec.all = [
   #trec.bag<@t, "f", 0, batch = 1>, #trec.bag<@t, "f", 8, output = 2>,
   #trec.bag<@t, "f", 8, output = 2, bad_ids = repeated, batch = 1, weights = @w>,
   #trec.bag<@t, "f", 8, batch = 0, output = 0, bad_ids = counted>]} {}
+
+// CHECK-LABEL: module @gpu_lowering_config
+// CHECK-SAME: #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 8>
+// CHECK-SAME: #trec.gpu_lowering_config<lanes = 1, units_per_lane = 8, rows_in_flight = 32, warps = 32, blocks_per_sm = 0, numerics = cpu>
+module @gpu_lowering_config attributes {trec.all = [
+  #trec.gpu_lowering_config<warps = 4, lanes = 32, units_per_lane = 1, rows_in_flight = 8, blocks_per_sm = 8, numerics = fbgemm>,
+  #trec.gpu_lowering_config<lanes = 1, units_per_lane = 8, rows_in_flight = 32, warps = 32, blocks_per_sm = 0, numerics = cpu>]} {}

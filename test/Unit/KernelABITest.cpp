@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "trec/Pipelines/CPUPipeline.h"
+#include "trec/Runtime/DeviceABI.h"
 #include "trec/Runtime/RuntimeABI.h"
 #include "trec/Target/KernelTable.h"
 
@@ -71,8 +72,27 @@ protected:
     manifest.outputElement = BFloat16Type::get(&context);
     manifest.totalDim = 77;
     manifest.policy = BoundsPolicy::ignore;
+    addGPUKernels();
     addModelImage(module, manifest,
-                  {levels, tables, "ads_query", metadata, ir, weights});
+                  {levels, tables, "ads_query", metadata, ir, weights, &gpu});
+  }
+
+  /// Two chips and two configurations: 144 bytes a row, and 20.
+  void addGPUKernels() {
+    for (StringRef chip : {"sm_80", "sm_90"})
+      gpu.binaries.push_back({llvm::cantFail(resolveGPU(chip)),
+                              ("ptx of " + chip).str(),
+                              {("cubin of " + chip).str(), {}}});
+    auto layout = RowLayoutAttr::get(&context, HeaderType::f16, /*align=*/4);
+    auto lowering = GPULoweringConfigAttr::get(
+        &context, /*lanes=*/16, /*units_per_lane=*/1, /*rows_in_flight=*/3,
+        /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu);
+    for (int64_t dim : {140, 16}) {
+      BagConfiguration &kernel = gpu.configurations.emplace_back();
+      kernel.row = RowType::get(&context, dim, WeightsType::int8, layout);
+      kernel.gpuLowering = lowering;
+    }
+    gpu.configurations.front().pooling = Pooling::sum;
   }
 
   EmittedStruct getStruct(StringRef name) {
@@ -89,6 +109,7 @@ protected:
   llvm::Module module;
   MLIRContext context;
   Manifest manifest{};
+  GPUKernels gpu;
   static constexpr Architecture x86 = Architecture::x86_64;
   std::vector<CPUTarget> levels = {
       llvm::cantFail(resolveCPU("x86-64-v4", x86)),
@@ -118,6 +139,7 @@ TEST_F(KernelABITest, imagePointsToItsArrays) {
   EXPECT_SYMBOL(ir, "trec_ir");
   EXPECT_SYMBOL(weights, "trec_weights");
   EXPECT_SYMBOL(outputs, "trec_outputs");
+  EXPECT_SYMBOL(gpu, "trec_gpu_image");
 #undef EXPECT_SYMBOL
 }
 
@@ -160,6 +182,64 @@ TEST_F(KernelABITest, levelsAreDescribedInOrder) {
     EXPECT_EQ(uint64_t(level.integerAt(offsetof(trec_level_desc, features))),
               levels[i].featureMask);
     EXPECT_EQ(level.symbolAt(offsetof(trec_level_desc, kernels)), tables[i]);
+  }
+}
+
+TEST_F(KernelABITest, gpuImageHasItsArraysAndNumbers) {
+  EmittedStruct image = getStruct("trec_gpu_image");
+  EXPECT_EQ(image.size(), sizeof(trec_gpu_image));
+  EXPECT_EQ(image.symbolAt(offsetof(trec_gpu_image, binaries)),
+            "trec_gpu_binaries");
+  EXPECT_EQ(image.symbolAt(offsetof(trec_gpu_image, kernels)),
+            "trec_gpu_kernels");
+#define EXPECT_FIELD(field, value)                                             \
+  EXPECT_EQ(image.integerAt(offsetof(struct trec_gpu_image, field)), value)
+  EXPECT_FIELD(num_binaries, 3);
+  EXPECT_FIELD(threads_per_block, 64);
+  EXPECT_FIELD(numerics, 1);
+  EXPECT_FIELD(scan_threads_per_block, kScanThreadsPerBlock);
+  EXPECT_FIELD(scan_lengths_per_block, kScanLengthsPerBlock);
+#undef EXPECT_FIELD
+}
+
+TEST_F(KernelABITest, gpuKernelsAreDescribedInOrder) {
+  llvm::Constant *array =
+      module.getNamedGlobal("trec_gpu_kernels")->getInitializer();
+  // Four groups of lanes: bags, or three ids each.
+  int64_t bags[] = {4, 12}, rowBytes[] = {144, 32};
+  for (unsigned i : {0, 1}) {
+    EmittedStruct kernel(module.getDataLayout(), array->getAggregateElement(i));
+    EXPECT_EQ(kernel.size(), sizeof(trec_gpu_kernel_desc));
+    EXPECT_EQ(kernel.integerAt(offsetof(trec_gpu_kernel_desc, bags_per_block)),
+              bags[i]);
+    EXPECT_EQ(
+        kernel.integerAt(offsetof(trec_gpu_kernel_desc, device_row_bytes)),
+        rowBytes[i]);
+    EXPECT_EQ(kernel.integerAt(offsetof(trec_gpu_kernel_desc, splits_bag)), 0);
+  }
+}
+
+/// The code of each chip, and the PTX of the latest.
+TEST_F(KernelABITest, gpuBinariesAreDescribedInOrder) {
+  llvm::Constant *array =
+      module.getNamedGlobal("trec_gpu_binaries")->getInitializer();
+  StringRef names[] = {"sm_80", "sm_90", "sm_90.ptx"};
+  StringRef codes[] = {"cubin of sm_80", "cubin of sm_90", "ptx of sm_90"};
+  int64_t capabilities[] = {80, 90, 90};
+  for (unsigned i : {0, 1, 2}) {
+    EmittedStruct binary(module.getDataLayout(), array->getAggregateElement(i));
+    EXPECT_EQ(binary.size(), sizeof(trec_gpu_binary));
+    EXPECT_EQ(binary.symbolAt(offsetof(trec_gpu_binary, chip)),
+              ("trec_gpu_chip." + names[i]).str());
+    EXPECT_EQ(binary.integerAt(offsetof(trec_gpu_binary, capability)),
+              capabilities[i]);
+    EXPECT_EQ(binary.integerAt(offsetof(trec_gpu_binary, is_ptx)), i == 2);
+    std::string code = binary.symbolAt(offsetof(trec_gpu_binary, code));
+    EXPECT_EQ(code, ("trec_gpu_code." + names[i]).str());
+    // PTX needs the NUL, which is not counted.
+    EXPECT_EQ(getBytes(code), (codes[i] + Twine('\0')).str());
+    EXPECT_EQ(binary.integerAt(offsetof(trec_gpu_binary, code_bytes)),
+              int64_t(codes[i].size()));
   }
 }
 
@@ -295,4 +375,6 @@ TEST(EnumsTest, codesAreThoseOfTheHeaders) {
   EXPECT_EQ(int(BoundsPolicy::warning), TREC_BOUNDS_WARNING);
   EXPECT_EQ(int(BoundsPolicy::ignore), TREC_BOUNDS_IGNORE);
   EXPECT_EQ(int(BoundsPolicy::none), TREC_BOUNDS_NONE);
+  EXPECT_EQ(int(GPUNumerics::fbgemm), 0);
+  EXPECT_EQ(int(GPUNumerics::cpu), 1);
 }

@@ -5,13 +5,16 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "CudaFolders.h"
 #include "trec/IR/TrecDialect.h"
 #include "trec/Target/CompileModel.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -45,6 +48,11 @@ static cl::opt<std::string>
     target("target", cl::value_desc("triple"), cl::cat(category),
            cl::desc("What to compile for: x86_64-linux-gnu or "
                     "aarch64-linux-gnu. Default: this machine"));
+static cl::list<std::string> gpus(
+    "gpu", cl::CommaSeparated, cl::value_desc("chip,…"), cl::cat(category),
+    cl::desc("GPUs to generate code for too: sm_80, sm_90, … Default: none. "
+             "One library has the code of all, and that of the last in a "
+             "form that later chips run"));
 static cl::opt<EmitKind> emit(
     "emit", cl::desc("Kind of file to write:"), cl::cat(category),
     cl::init(EmitKind::sharedLibrary),
@@ -52,27 +60,44 @@ static cl::opt<EmitKind> emit(
         clEnumValN(EmitKind::mlir, "mlir", "IR after the last stage"),
         clEnumValN(EmitKind::llvm, "llvm", "optimized LLVM IR of the kernels"),
         clEnumValN(EmitKind::assembly, "asm", "assembly of the kernels"),
+        clEnumValN(EmitKind::ptx, "ptx", "PTX of the kernels for GPUs"),
         clEnumValN(EmitKind::object, "obj",
                    "relocatable object, without the runtime"),
         clEnumValN(EmitKind::sharedLibrary, "so", "shared library (default)")));
+/// The stages of CPUs, and those of GPUs that differ.
+enum class StopAfter {
+  import,
+  fuse,
+  group,
+  kernels,
+  llvm,
+  gpuGroup,
+  gpuKernels,
+  nvvm
+};
 /// libLLVM has a -stop-after of its own, for passes of code generation, which
 /// this one replaces: hence made in `main` and not before it.
-static cl::opt<CPUStage> &getStopAfter() {
+static cl::opt<StopAfter> &getStopAfter() {
   static bool removed = [] {
     cl::getRegisteredOptions().lookup("stop-after")->removeArgument();
     return true;
   }();
   (void)removed;
-  static cl::opt<CPUStage> stopAfter(
+  static cl::opt<StopAfter> stopAfter(
       "stop-after", cl::desc("Write the IR after a stage and stop:"),
       cl::cat(category),
-      cl::values(clEnumValN(CPUStage::import, "import", "checked input"),
-                 clEnumValN(CPUStage::fuse, "fuse", "one op per lookup"),
-                 clEnumValN(CPUStage::group, "group",
+      cl::values(clEnumValN(StopAfter::import, "import", "checked input"),
+                 clEnumValN(StopAfter::fuse, "fuse", "one op per lookup"),
+                 clEnumValN(StopAfter::group, "group",
                             "groups of tables with their lowering"),
-                 clEnumValN(CPUStage::kernels, "kernels",
+                 clEnumValN(StopAfter::kernels, "kernels",
                             "kernels in vector, scf and memref"),
-                 clEnumValN(CPUStage::llvm, "llvm", "the LLVM dialect")));
+                 clEnumValN(StopAfter::llvm, "llvm", "the LLVM dialect"),
+                 clEnumValN(StopAfter::gpuGroup, "gpu-group",
+                            "groups of tables with their lowering for GPUs"),
+                 clEnumValN(StopAfter::gpuKernels, "gpu-kernels",
+                            "a gpu.module in scf, vector and llvm"),
+                 clEnumValN(StopAfter::nvvm, "nvvm", "the NVVM dialect")));
   return stopAfter;
 }
 enum class WeightsPlace { external, embed };
@@ -108,7 +133,8 @@ static cl::opt<std::string>
 static constexpr char kOverview[] =
     "trec ahead-of-time compiler\n\n"
     "  Compiles a model of quantized embedding tables to a shared library.\n\n"
-    "  Example: trec-compile model --cpu=x86-64-v3 -o model.so\n";
+    "  Example: trec-compile model --cpu=x86-64-v3 -o model.so\n"
+    "           trec-compile model --gpu=sm_80,sm_90 -o model.so\n";
 
 /// The model's files: `model.mlir` of a folder, or the file and what is beside
 /// it.
@@ -134,16 +160,37 @@ static void showProgress(StringRef what, size_t done, size_t total) {
     llvm::errs() << ' ' << done << '/' << total;
 }
 
-static CompileOptions getOptions(StringRef modelFile) {
+static void setStopAfter(CompileOptions &options) {
+  if (!getStopAfter().getNumOccurrences())
+    return;
+  switch (StopAfter stage = getStopAfter()) {
+  case StopAfter::gpuGroup:
+    options.stopAfterGPU = GPUStage::group;
+    return;
+  case StopAfter::gpuKernels:
+    options.stopAfterGPU = GPUStage::kernels;
+    return;
+  case StopAfter::nvvm:
+    options.stopAfterGPU = GPUStage::nvvm;
+    return;
+  default:
+    options.stopAfter = getCPUStages()[size_t(stage)];
+  }
+}
+
+static CompileOptions getOptions(StringRef modelFile, const char *program) {
   CompileOptions options;
   options.output = output.empty() ? getSibling(modelFile, "so") : output;
   options.target = target;
   options.cpus.assign(cpus.begin(), cpus.end());
   options.emit = emit;
-  if (getStopAfter().getNumOccurrences())
-    options.stopAfter = getStopAfter();
+  options.gpus.assign(gpus.begin(), gpus.end());
+  options.ptxasFolders = listCudaFolders(program);
   if (numerics == NumericsOption::relaxed)
     options.numerics = Numerics::relaxed;
+  if (numerics == NumericsOption::cpu)
+    options.gpuNumerics = GPUNumerics::cpu;
+  setStopAfter(options);
   options.symbol = symbol;
   if (weights == WeightsPlace::embed)
     options.embeddedWeights = getSibling(modelFile, "safetensors");
@@ -159,7 +206,10 @@ static LogicalResult compile(StringRef modelFile,
   DialectRegistry registry;
   registry.insert<TrecDialect>();
   registerBuiltinDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
+  registerGPUConversions(registry);
   MLIRContext context(registry);
   // A model may be megabytes; the line that is wrong says enough.
   context.printOpOnDiagnostic(false);
@@ -184,7 +234,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   std::string modelFile = getModelFile();
-  CompileOptions options = getOptions(modelFile);
+  CompileOptions options = getOptions(modelFile, argv[0]);
   if (llvm::Error error = checkOptions(options)) {
     llvm::errs() << "trec-compile: " << llvm::toString(std::move(error))
                  << '\n';

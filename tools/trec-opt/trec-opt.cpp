@@ -7,6 +7,7 @@
 #include "trec/Conversion/Passes.h"
 #include "trec/IR/TrecDialect.h"
 #include "trec/Pipelines/CPUPipeline.h"
+#include "trec/Pipelines/GPUPipeline.h"
 #include "trec/Transforms/Passes.h"
 
 #include "mlir/InitAllDialects.h"
@@ -23,6 +24,7 @@ int main(int argc, char **argv) {
   mlir::trec::registerTrecTransformsPasses();
   mlir::trec::registerTrecConversionPasses();
   mlir::trec::registerCPUPipeline();
+  mlir::trec::registerGPUPipeline();
   return mlir::asMainReturnCode(mlir::MlirOptMain(
       argc, argv, "trec modular optimizer driver\n", registry));
 }

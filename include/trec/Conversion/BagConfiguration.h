@@ -21,6 +21,7 @@ struct BagConfiguration {
   std::optional<MapKind> remap; // missing: ids are rows
   Type outputElement;           // f32, f16, bf16, or i8 for stored rows
   LoweringConfigAttr lowering;
+  GPULoweringConfigAttr gpuLowering;
 
   /// The configuration of a group.
   static BagConfiguration of(LookupGroupInterface group);

@@ -7,6 +7,7 @@
 #ifndef TREC_CONVERSION_PASSES_H
 #define TREC_CONVERSION_PASSES_H
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::trec {

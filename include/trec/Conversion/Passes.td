@@ -34,4 +34,48 @@ def ConvertTrecToVectorPass : Pass<"convert-trec-to-vector", "::mlir::ModuleOp">
   ];
 }
 
+def ConvertTrecToGPUPass : Pass<"convert-trec-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "turn groups of lookups into one GPU kernel";
+  let description = [{
+    Makes of all groups of a model a `gpu.module @trec_gpu` with the kernels
+    `trec_forward_i32` and `trec_forward_i64`, for ids of 32 and of 64 bits, and
+    `trec_scan_lengths`, in the `gpu`, `nvvm`, `scf`, `arith`, `vector` and `llvm`
+    dialects. It obeys each group's `#trec.gpu_lowering_config`. The function over
+    batches, tables and parameters are erased: what they say is in the descriptors
+    that `trec-emit-kernel-entries` makes (include/trec/Runtime/DeviceABI.h).
+
+    One launch runs all lookups. A block finds its lookup by its number and
+    switches to the code of the lookup's group, by a number that all its threads
+    share. There bags lie on groups of lanes; the rows of a bag are added strictly
+    in order, which keeps the numeric contract at every number of lanes.
+
+    A kernel's one argument is a pointer to a struct that
+    `trec-pass-arguments-by-value` lets the caller pass by value.
+
+    Constraints:
+    * C1: each group has a lowering.
+    * C2: the lowerings of all groups agree in `warps`, `blocks_per_sm` and
+      `numerics`: they are of the one kernel.
+  }];
+  let statistics = [
+    Statistic<"numConfigurations", "num-configurations", "Number of groups that became a case of the kernel">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"
+  ];
+}
+
+def PassArgumentsByValuePass : Pass<"trec-pass-arguments-by-value", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "let kernels take their struct by value";
+  let description = [{
+    The argument of each kernel whose function says by `trec.argument_bytes` how
+    large its struct is becomes `llvm.byval` and `nvvm.grid_constant`: it lies in
+    constant memory, where all threads read it without a copy. After
+    `convert-gpu-to-nvvm`, which keeps neither attribute.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
 #endif // TREC_CONVERSION_PASSES_TD

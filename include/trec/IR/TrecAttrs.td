@@ -266,4 +266,50 @@ def Trec_RowArithmetic : Trec_Enum<"RowArithmetic", "how rows of integer codes a
 def Trec_Numerics : Trec_Enum<"Numerics", "whose numbers a model computes", [
   I32EnumAttrCase<"fbgemm", 0>, I32EnumAttrCase<"relaxed", 1>]>;
 
+def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_config"> {
+  let summary = "how a group of lookups will be run on a GPU";
+  let description = [{
+    Written by `trec-select-gpu-lowering`, by a test or by a tuner; obeyed by
+    `convert-trec-to-gpu`. A row is cut into units, one load each: a word of 4
+    bytes of rows of codes, whose headers leave no more aligned, 16 bytes of
+    others. Rows are added in the order of their ids whatever stands here: no
+    value but `numerics` changes a bit of the output.
+
+    * `lanes`: lanes of a warp that share a row. A warp works on `32 / lanes` bags
+      at a time;
+    * `units_per_lane`: units of a row that a lane sums. A wider row is pooled in
+      several passes over its bag;
+    * `rows_in_flight`: rows of a bag that are loaded before the first is added.
+      Without pooling: ids that the lanes of a group work on at a time;
+    * `warps`: warps of a block;
+    * `blocks_per_sm`: blocks that registers are left for on a multiprocessor; 0:
+      no bound;
+    * `numerics`: whose bits: `fbgemm` FBGEMM's on GPUs, `cpu` those of its CPU
+      kernels.
+
+    ```mlir
+    module attributes {trec.example = #trec.gpu_lowering_config<
+        lanes = 32, units_per_lane = 1, rows_in_flight = 8, numerics = cpu>} {
+    }
+    ```
+
+    Constraints:
+    * C1: `lanes` is a power of two, at most 32.
+    * C2: `units_per_lane` is from 1 to 8.
+    * C3: `rows_in_flight` is from 1 to 32.
+    * C4: `warps` is a power of two, at most 32.
+    * C5: `blocks_per_sm` is from 0 to 32.
+  }];
+  let parameters = (ins "int64_t":$lanes, "int64_t":$units_per_lane, "int64_t":$rows_in_flight,
+                        DefaultValuedParameter<"int64_t", "4">:$warps,
+                        DefaultValuedParameter<"int64_t", "8">:$blocks_per_sm,
+                        DefaultValuedParameter<"::mlir::trec::GPUNumerics", "::mlir::trec::GPUNumerics::fbgemm">:$numerics);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+// The codes are those of trec_gpu_image in include/trec/Runtime/DeviceABI.h.
+def Trec_GPUNumerics : Trec_Enum<"GPUNumerics", "whose numbers a GPU computes", [
+  I32EnumAttrCase<"fbgemm", 0>, I32EnumAttrCase<"cpu", 1>]>;
+
 #endif // TREC_IR_TRECATTRS_TD

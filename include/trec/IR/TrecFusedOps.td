@@ -117,7 +117,7 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
     columns of `dest`, a KeyedTensor or one tensor of a dict. What the entries
     share is the configuration: type of row, pooling, weighted or not, policy,
     element of the output. One kernel serves the group; `lowering` says how it is
-    run. Features may be of several batches.
+    run on a CPU, `gpu_lowering` how on a GPU. Features may be of several batches.
 
     ```mlir
     #layout = #trec.row_layout<header = f16>
@@ -153,12 +153,13 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
                        Variadic<Trec_KJTType>:$kjts,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
                        TypeAttrOf<Trec_RowType>:$row, UnitAttr:$weighted,
-                       Trec_BoundsPolicyAttr:$policy, OptionalAttr<Trec_LoweringConfigAttr>:$lowering);
+                       Trec_BoundsPolicyAttr:$policy, OptionalAttr<Trec_LoweringConfigAttr>:$lowering,
+                       OptionalAttr<Trec_GPULoweringConfigAttr>:$gpu_lowering);
   let results = (outs Trec_DenseOutputType:$result);
   let assemblyFormat = [{
     custom<PoolingKeyword>($pooling) (`weighted` $weighted^)? $kjts `into` $dest $bags
     `rows` $row `bounds` custom<BoundsKeyword>($policy) (`lowering` $lowering^)?
-    attr-dict `:` custom<GroupTypes>(type($kjts), type($dest))
+    (`gpu_lowering` $gpu_lowering^)? attr-dict `:` custom<GroupTypes>(type($kjts), type($dest))
   }];
   let hasVerifier = 1;
 }
@@ -172,7 +173,7 @@ def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
     Runs one `trec.embedding` per entry of `bags` and makes each the value of its
     key of `dest`. What the entries share is the type of row, the policy and the
     element of the output. One kernel serves the group; `lowering` says how it is
-    run.
+    run on a CPU, `gpu_lowering` how on a GPU.
 
     ```mlir
     #layout = #trec.row_layout<header = f16>
@@ -200,11 +201,13 @@ def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
   let arguments = (ins Trec_KJTType:$kjt, Trec_JaggedDictType:$dest,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
                        TypeAttrOf<Trec_RowType>:$row, Trec_BoundsPolicyAttr:$policy,
-                       OptionalAttr<Trec_LoweringConfigAttr>:$lowering);
+                       OptionalAttr<Trec_LoweringConfigAttr>:$lowering,
+                       OptionalAttr<Trec_GPULoweringConfigAttr>:$gpu_lowering);
   let results = (outs Trec_JaggedDictType:$result);
   let assemblyFormat = [{
     $kjt `into` $dest $bags `rows` $row `bounds` custom<BoundsKeyword>($policy)
-    (`lowering` $lowering^)? attr-dict `:` type($kjt) `,` type($dest)
+    (`lowering` $lowering^)? (`gpu_lowering` $gpu_lowering^)? attr-dict
+    `:` type($kjt) `,` type($dest)
   }];
   let hasVerifier = 1;
 }

@@ -26,10 +26,14 @@ def Trec_LookupGroupInterface : OpInterface<"LookupGroupInterface"> {
     InterfaceMethod<"The kind of the maps from ids to rows; nothing where ids are rows.",
                     "::std::optional<::mlir::trec::MapKind>", "getRemapKind">,
     InterfaceMethod<"What happens to a bad id.", "::mlir::trec::BoundsPolicyAttr", "getPolicyAttr">,
-    InterfaceMethod<"How the group is run; null where nothing has chosen.",
+    InterfaceMethod<"How the group is run on a CPU; null where nothing has chosen.",
                     "::mlir::trec::LoweringConfigAttr", "getLoweringAttr">,
-    InterfaceMethod<"Sets how the group is run.", "void", "setLoweringAttr",
+    InterfaceMethod<"Sets how the group is run on a CPU.", "void", "setLoweringAttr",
                     (ins "::mlir::trec::LoweringConfigAttr":$lowering)>,
+    InterfaceMethod<"How the group is run on a GPU; null where nothing has chosen.",
+                    "::mlir::trec::GPULoweringConfigAttr", "getGpuLoweringAttr">,
+    InterfaceMethod<"Sets how the group is run on a GPU.", "void", "setGpuLoweringAttr",
+                    (ins "::mlir::trec::GPULoweringConfigAttr":$lowering)>,
     InterfaceMethod<"Element of the output: f32, f16, bf16 or i8.", "::mlir::Type", "getOutputElement">
   ];
 }

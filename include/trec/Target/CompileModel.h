@@ -14,6 +14,7 @@
 
 #include "trec/IR/TrecDialect.h"
 #include "trec/Pipelines/CPUPipeline.h"
+#include "trec/Pipelines/GPUPipeline.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
@@ -24,7 +25,7 @@
 namespace mlir::trec {
 
 /// The kind of file at `CompileOptions::output`.
-enum class EmitKind { mlir, llvm, assembly, object, sharedLibrary };
+enum class EmitKind { mlir, llvm, assembly, ptx, object, sharedLibrary };
 
 /// What to compile for and what to write.
 struct CompileOptions {
@@ -41,6 +42,16 @@ struct CompileOptions {
   std::optional<CPUStage> stopAfter;
   /// Whose numbers to compute.
   Numerics numerics = Numerics::fbgemm;
+  /// Names of `--gpu`: none compiles for CPUs alone. PTX and a stage for GPUs
+  /// take exactly one. A shared library has code for each, and PTX of the last
+  /// chip for later ones.
+  std::vector<std::string> gpus;
+  /// Stops after a stage for GPUs, as `stopAfter`.
+  std::optional<GPUStage> stopAfterGPU;
+  /// Whose bits GPUs compute.
+  GPUNumerics gpuNumerics = GPUNumerics::fbgemm;
+  /// Folders to look for ptxas in, before PATH.
+  std::vector<std::string> ptxasFolders;
   /// Name of the exported function.
   std::string symbol = "trec_model_query";
   /// A safetensors file to embed; empty: the weights stay outside.

@@ -54,6 +54,11 @@ llvm::Expected<std::string> compileModule(llvm::Module &module,
                                           OutputKind kind,
                                           StringRef exported = "");
 
+/// Optimizes and compiles one LLVM module as it is.
+llvm::Expected<std::string> generateCode(llvm::Module &module,
+                                         llvm::TargetMachine &machine,
+                                         OutputKind kind);
+
 } // namespace mlir::trec
 
 #endif // TREC_TARGET_EMITOBJECT_H

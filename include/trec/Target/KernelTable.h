@@ -1,7 +1,8 @@
 //===- KernelTable.h - The constant image of a model ------------*- C++ -*-===//
 //
 // Builds the LLVM module that ties kernels, descriptors and runtime together:
-// the constants `trec_image` (include/trec/Runtime/KernelABI.h) and
+// the constants `trec_image` (include/trec/Runtime/KernelABI.h),
+// `trec_gpu_image` where there is code for GPUs (DeviceABI.h) and
 // `trec_model_api` (ModelABI.h), and the one exported function.
 //
 //===----------------------------------------------------------------------===//
@@ -25,6 +26,7 @@ struct ImageParts {
   StringRef metadata;
   StringRef ir;      // bytecode of the module as imported
   StringRef weights; // a safetensors file to embed, or empty
+  const GPUKernels *gpu;
 };
 
 /// Adds the image to `module`, which has the descriptors that

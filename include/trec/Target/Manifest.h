@@ -4,7 +4,7 @@
 // off the module at the `group` stage, where all of them are in the IR:
 //
 //   FailureOr<Manifest> manifest = readManifest(module);
-//   std::string json = renderMetadata(*manifest, levels);
+//   std::string json = renderMetadata(*manifest, levels, gpu);
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,6 +13,7 @@
 
 #include "trec/IR/TrecDialect.h"
 #include "trec/Target/CPUTarget.h"
+#include "trec/Target/GPUKernels.h"
 
 namespace mlir::trec {
 
@@ -85,8 +86,8 @@ struct Manifest {
 FailureOr<Manifest> readManifest(ModuleOp module);
 
 /// The JSON text that `trec_api.metadata` holds.
-std::string renderMetadata(const Manifest &manifest,
-                           ArrayRef<CPUTarget> levels);
+std::string renderMetadata(const Manifest &manifest, ArrayRef<CPUTarget> levels,
+                           const GPUKernels &gpu);
 
 /// "float32", "float16", "bfloat16" or "uint8".
 StringRef getDTypeName(Type element);

@@ -1,6 +1,6 @@
 //===- Passes.td - Passes from trec to trec -----------------------*- tablegen -*-===//
 //
-// In the order in which `trec-cpu-pipeline` runs them.
+// In the order in which `trec-cpu-pipeline` and `trec-gpu-pipeline` run them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -101,6 +101,30 @@ def SelectLoweringPass : Pass<"trec-select-lowering", "::mlir::ModuleOp"> {
            "CPU level to choose for: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, sve-256 or sve-512">,
     Option<"numerics", "numerics", "std::string", "\"fbgemm\"",
            "whose numbers to compute: fbgemm or relaxed">
+  ];
+  let statistics = [
+    Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,
+    Statistic<"numKept", "num-kept", "Number of groups that had one">
+  ];
+  let dependentDialects = ["::mlir::trec::TrecDialect"];
+}
+
+def SelectGPULoweringPass : Pass<"trec-select-gpu-lowering", "::mlir::ModuleOp"> {
+  let summary = "choose how each group will be run on a GPU";
+  let description = [{
+    Writes a `#trec.gpu_lowering_config` on each group of lookups that has none. A
+    group that has one keeps it: tests and tuners override the choice so.
+
+    The choice depends on the units of a row alone (see the attribute). Lanes are
+    as many as leave the fewest of them idle, and of those the most, for then
+    loads are widest. A lane sums at most 16 columns, and rows are in flight such
+    that a lane holds at most 16 words of them: what a model of many
+    configurations can have in 64 registers, with which a multiprocessor holds
+    enough warps to wait for memory.
+  }];
+  let options = [
+    Option<"numerics", "numerics", "std::string", "\"fbgemm\"",
+           "whose bits to compute: fbgemm, FBGEMM's on GPUs, or cpu, those of its CPU kernels">
   ];
   let statistics = [
     Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,

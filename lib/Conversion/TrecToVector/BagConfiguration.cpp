@@ -6,9 +6,10 @@ using namespace mlir;
 using namespace mlir::trec;
 
 BagConfiguration BagConfiguration::of(LookupGroupInterface group) {
-  return {group.getRowType(),       group.getPoolingMode(),
-          group.getWeighting(),     group.getRemapKind(),
-          group.getOutputElement(), group.getLoweringAttr()};
+  return {group.getRowType(),        group.getPoolingMode(),
+          group.getWeighting(),      group.getRemapKind(),
+          group.getOutputElement(),  group.getLoweringAttr(),
+          group.getGpuLoweringAttr()};
 }
 
 std::string BagConfiguration::getName() const {

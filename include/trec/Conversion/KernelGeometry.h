@@ -1,0 +1,31 @@
+//===- KernelGeometry.h - How GPU kernels are launched ----------*- C++ -*-===//
+//
+// What the host has to know of the kernels that `convert-trec-to-gpu` makes,
+// the contents of struct trec_gpu_image and trec_gpu_kernel_desc (DeviceABI.h):
+//
+//   int64_t bags = getBagsPerBlock(BagConfiguration::of(group));
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_CONVERSION_KERNELGEOMETRY_H
+#define TREC_CONVERSION_KERNELGEOMETRY_H
+
+#include "trec/Conversion/BagConfiguration.h"
+
+namespace mlir::trec {
+
+/// The symbol of the gpu.module.
+constexpr StringLiteral kGPUModuleName = "trec_gpu";
+
+constexpr int64_t kScanThreadsPerBlock = 1024;
+constexpr int64_t kScanLengthsPerBlock = 8 * kScanThreadsPerBlock;
+
+/// Samples, or without pooling ids, that one block works on at a time.
+int64_t getBagsPerBlock(const BagConfiguration &configuration);
+
+/// Threads of a block of the forward kernels.
+int64_t getThreadsPerBlock(const BagConfiguration &configuration);
+
+} // namespace mlir::trec
+
+#endif // TREC_CONVERSION_KERNELGEOMETRY_H

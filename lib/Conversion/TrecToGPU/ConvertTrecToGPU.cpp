@@ -1,0 +1,112 @@
+//===- ConvertTrecToGPU.cpp - Turn groups of lookups into a GPU kernel ----===//
+//
+//   trec.table @ads : …
+//   func.func @forward(%kjt: …) { … trec.embedding_bag_group … gpu_lowering … }
+//
+// becomes
+//
+//   gpu.module @trec_gpu {
+//     gpu.func @trec_forward_i32(%launch: !llvm.ptr) kernel { … }
+//     gpu.func @trec_forward_i64(%launch: !llvm.ptr) kernel { … }
+//     gpu.func @trec_scan_lengths(%scan: !llvm.ptr) kernel { … }
+//   }
+//
+//===----------------------------------------------------------------------===//
+
+#include "ForwardKernel.h"
+#include "ScanKernel.h"
+#include "trec/Conversion/KernelGeometry.h"
+#include "trec/Conversion/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+namespace mlir::trec {
+#define GEN_PASS_DEF_CONVERTTRECTOGPUPASS
+#include "trec/Conversion/Passes.h.inc"
+} // namespace mlir::trec
+
+using namespace mlir;
+using namespace mlir::trec;
+
+/// What NVPTX says of types; without it integers of 64 bits are loaded in
+/// halves.
+static constexpr StringLiteral kDataLayout =
+    "e-p6:32:32-i64:64-i128:128-i256:256-v16:16-v32:32-n16:32:64";
+
+/// What belongs to the one kernel, not to a case of it.
+static auto getKernelWide(GPULoweringConfigAttr lowering) {
+  return std::tuple(lowering.getWarps(), lowering.getBlocksPerSm(),
+                    lowering.getNumerics());
+}
+
+static LogicalResult checkLowering(LookupGroupInterface group,
+                                   LookupGroupInterface first) {
+  GPULoweringConfigAttr lowering = group.getGpuLoweringAttr();
+  if (!lowering) // C1
+    return group->emitOpError("expected a gpu_lowering: run "
+                              "trec-select-gpu-lowering before this pass");
+  if (getKernelWide(lowering) == getKernelWide(first.getGpuLoweringAttr()))
+    return success();
+  InFlightDiagnostic diagnostic =
+      group->emitOpError() << "expected the warps, blocks_per_sm and numerics "
+                              "of the first group, got "
+                           << lowering; // C2
+  diagnostic.attachNote(first->getLoc())
+      << "the first group has " << first.getGpuLoweringAttr();
+  return diagnostic;
+}
+
+namespace {
+
+struct ConvertTrecToGPUPass
+    : public trec::impl::ConvertTrecToGPUPassBase<ConvertTrecToGPUPass> {
+  void runOnOperation() override;
+};
+
+} // namespace
+
+/// Erases what the descriptors say.
+static void eraseModel(ModuleOp module, ArrayRef<LookupGroupInterface> groups) {
+  llvm::SmallSetVector<Operation *, 1> functions;
+  for (LookupGroupInterface group : groups)
+    functions.insert(group->getParentOfType<func::FuncOp>());
+  for (Operation *function : functions)
+    function->erase();
+  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+    if (isa<TableOp, ParameterOp>(op))
+      op.erase();
+  module->removeAttr(TrecDialect::kContractAttrName);
+}
+
+void ConvertTrecToGPUPass::runOnOperation() {
+  ModuleOp module = getOperation();
+  SmallVector<LookupGroupInterface> groups;
+  module.walk([&](LookupGroupInterface group) { groups.push_back(group); });
+  if (groups.empty())
+    return;
+  std::vector<BagConfiguration> configurations;
+  for (LookupGroupInterface group : groups) {
+    if (failed(checkLowering(group, groups.front())))
+      return signalPassFailure();
+    configurations.push_back(BagConfiguration::of(group));
+    ++numConfigurations;
+  }
+  Location loc = module.getLoc();
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  auto kernels = gpu::GPUModuleOp::create(builder, loc, kGPUModuleName);
+  kernels->setAttr(LLVM::LLVMDialect::getDataLayoutAttrName(),
+                   builder.getStringAttr(kDataLayout));
+  builder.setInsertionPointToStart(kernels.getBody());
+  for (unsigned bits : {32, 64})
+    buildForwardKernel(builder, loc, configurations,
+                       builder.getIntegerType(bits));
+  buildScanKernel(builder, loc);
+  eraseModel(module, groups);
+  module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
+                  builder.getUnitAttr());
+}

@@ -1,0 +1,174 @@
+//===- DeviceBuilder.cpp - Arithmetic of kernels, written as in C ---------===//
+
+#include "DeviceBuilder.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+/// Global memory, as the NVVM dialect numbers it.
+static constexpr unsigned kGlobalMemory = 1;
+
+Value DeviceBuilder::add(Value a, int64_t b) {
+  return b ? add(a, constant(a.getType(), b)) : a;
+}
+
+Value DeviceBuilder::subtract(Value a, int64_t b) {
+  return subtract(a, constant(a.getType(), b));
+}
+
+Value DeviceBuilder::multiply(Value a, int64_t b) {
+  return b == 1 ? a : multiply(a, constant(a.getType(), b));
+}
+
+Value DeviceBuilder::both(Value a, int64_t b) {
+  return both(a, constant(a.getType(), b));
+}
+
+Value DeviceBuilder::shiftLeft(Value a, int64_t by) {
+  if (by == 0)
+    return a;
+  Value amount = constant(a.getType(), by);
+  return arith::ShLIOp::create(*this, a, amount);
+}
+
+Value DeviceBuilder::shiftRight(Value a, int64_t by) {
+  if (by == 0)
+    return a;
+  Value amount = constant(a.getType(), by);
+  return arith::ShRUIOp::create(*this, a, amount);
+}
+
+Value DeviceBuilder::compare(Predicate predicate, Value a, int64_t b) {
+  return compare(predicate, a, constant(a.getType(), b));
+}
+
+Value DeviceBuilder::pointer(Value address) {
+  auto type = LLVM::LLVMPointerType::get(getContext(), kGlobalMemory);
+  return LLVM::IntToPtrOp::create(*this, type, address);
+}
+
+Value DeviceBuilder::load(Value address, Type type, int64_t alignment) {
+  return LLVM::LoadOp::create(*this, type, pointer(address),
+                              unsigned(alignment), /*isVolatile=*/false,
+                              /*isNonTemporal=*/false, /*isInvariant=*/true);
+}
+
+Value DeviceBuilder::loadVolatile(Value address, Type type) {
+  return LLVM::LoadOp::create(*this, type, pointer(address), /*alignment=*/8,
+                              /*isVolatile=*/true);
+}
+
+void DeviceBuilder::storeVolatile(Value address, Value value) {
+  LLVM::StoreOp::create(*this, value, pointer(address), /*alignment=*/8,
+                        /*isVolatile=*/true);
+}
+
+void DeviceBuilder::store(Value address, Value value, int64_t alignment) {
+  LLVM::StoreOp::create(*this, value, pointer(address), unsigned(alignment));
+}
+
+Value DeviceBuilder::addressOf(Value array, Value index, int64_t elementBytes) {
+  Value wide = index.getType().isInteger(32) ? zeroExtend(index) : index;
+  return add(array, multiply(wide, elementBytes));
+}
+
+/// Numbers of threads and blocks fit into 31 bits.
+static Value toI32(DeviceBuilder &b, Value index) {
+  return arith::IndexCastOp::create(b, b.getI32Type(), index);
+}
+
+Value DeviceBuilder::threadId() {
+  return toI32(*this, gpu::ThreadIdOp::create(*this, gpu::Dimension::x));
+}
+
+Value DeviceBuilder::blockId() {
+  return toI32(*this, gpu::BlockIdOp::create(*this, gpu::Dimension::x));
+}
+
+/// All lanes of a warp take part in a shuffle. The low bits of the clamp end
+/// the range of lanes, the bits from 8 on are those that a lane's group shares.
+static Value emitShuffle(DeviceBuilder &b, Value word, Value operand,
+                         int64_t clamp, NVVM::ShflKind kind) {
+  Value all = b.i32(-1), range = b.i32(clamp);
+  return NVVM::ShflOp::create(b, word.getType(), all, word, operand, range,
+                              kind, UnitAttr());
+}
+
+Value DeviceBuilder::shuffleHalves(Value value,
+                                   function_ref<Value(Value)> shuffleWord) {
+  if (value.getType().getIntOrFloatBitWidth() == 32)
+    return shuffleWord(value);
+  Value low = shuffleWord(truncate(value));
+  Value high = shuffleWord(truncate(shiftRight(value, 32)));
+  Value wideLow = zeroExtend(low);
+  Value wideHigh = shiftLeft(zeroExtend(high), 32);
+  return either(wideHigh, wideLow);
+}
+
+Value DeviceBuilder::shuffle(Value value, Value lane, int64_t width) {
+  int64_t clamp = ((kWarpLanes - width) << 8) | (kWarpLanes - 1);
+  return shuffleHalves(value, [&](Value word) {
+    return emitShuffle(*this, word, lane, clamp, NVVM::ShflKind::idx);
+  });
+}
+
+Value DeviceBuilder::shuffle(Value value, int64_t lane, int64_t width) {
+  // A group of one lane hands nothing out.
+  return width == 1 ? value : shuffle(value, i32(lane), width);
+}
+
+Value DeviceBuilder::shuffleXor(Value value, int64_t mask) {
+  Value other = i32(mask);
+  return shuffleHalves(value, [&](Value word) {
+    return emitShuffle(*this, word, other, kWarpLanes - 1,
+                       NVVM::ShflKind::bfly);
+  });
+}
+
+Value DeviceBuilder::shuffleUp(Value value, int64_t distance) {
+  Value by = i32(distance);
+  return shuffleHalves(value, [&](Value word) {
+    return emitShuffle(*this, word, by, /*clamp=*/0, NVVM::ShflKind::up);
+  });
+}
+
+SmallVector<Value> DeviceBuilder::branch(Value condition, TypeRange types,
+                                         Body then, Body otherwise) {
+  auto op = scf::IfOp::create(*this, types, condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPointToStart(op.thenBlock());
+  scf::YieldOp::create(*this, then());
+  setInsertionPointToStart(op.elseBlock());
+  scf::YieldOp::create(*this, otherwise());
+  return llvm::to_vector_of<Value>(op.getResults());
+}
+
+void DeviceBuilder::doIf(Value condition, function_ref<void()> then) {
+  auto op = scf::IfOp::create(*this, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPointToStart(op.thenBlock());
+  then();
+}
+
+SmallVector<Value>
+DeviceBuilder::loop(Value from, Value to, int64_t step, ValueRange carried,
+                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  return loop(from, to, constant(from.getType(), step), carried, body);
+}
+
+SmallVector<Value>
+DeviceBuilder::loop(Value from, Value to, Value step, ValueRange carried,
+                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto op = scf::ForOp::create(*this, from, to, step, carried);
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPointToStart(op.getBody());
+  SmallVector<Value> results =
+      body(op.getInductionVar(), op.getRegionIterArgs());
+  // A loop that carries nothing ends by itself.
+  if (!carried.empty())
+    scf::YieldOp::create(*this, results);
+  return llvm::to_vector_of<Value>(op.getResults());
+}

@@ -1,0 +1,130 @@
+//===- DeviceBuilder.h - Arithmetic of kernels, written as in C -*- C++ -*-===//
+//
+// A builder with the few operations that GPU kernels are made of:
+//
+//   DeviceBuilder b(builder, loc);
+//   Value group = b.shiftRight(b.threadId(), 3);
+//   Value row = b.load(b.pointer(address), b.getI32Type());
+//
+// At most one argument of a call makes ops: C++ does not fix the order of
+// arguments, and the order of ops must not depend on who compiled this.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOGPU_DEVICEBUILDER_H
+#define TREC_LIB_CONVERSION_TRECTOGPU_DEVICEBUILDER_H
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::trec {
+
+using Predicate = arith::CmpIPredicate;
+
+class DeviceBuilder : public ImplicitLocOpBuilder {
+public:
+  static constexpr int64_t kWarpLanes = 32;
+
+  DeviceBuilder(OpBuilder &builder, Location loc)
+      : ImplicitLocOpBuilder(loc, builder) {}
+
+  // Integers and booleans. A number stands for a constant of the type of the
+  // value beside it.
+  Value constant(Type type, int64_t value) {
+    return arith::ConstantOp::create(*this, getIntegerAttr(type, value));
+  }
+  Value i32(int64_t value) { return constant(getI32Type(), value); }
+  Value i64(int64_t value) { return constant(getI64Type(), value); }
+  Value boolean(bool value) {
+    return arith::ConstantOp::create(*this, getBoolAttr(value));
+  }
+  Value f32(float value) {
+    return arith::ConstantOp::create(*this, getF32FloatAttr(value));
+  }
+  Value add(Value a, Value b) { return arith::AddIOp::create(*this, a, b); }
+  Value add(Value a, int64_t b);
+  Value subtract(Value a, Value b) {
+    return arith::SubIOp::create(*this, a, b);
+  }
+  Value subtract(Value a, int64_t b);
+  Value multiply(Value a, Value b) {
+    return arith::MulIOp::create(*this, a, b);
+  }
+  Value multiply(Value a, int64_t b);
+  Value both(Value a, Value b) { return arith::AndIOp::create(*this, a, b); }
+  Value both(Value a, int64_t b);
+  Value either(Value a, Value b) { return arith::OrIOp::create(*this, a, b); }
+  Value exclusive(Value a, Value b) {
+    return arith::XOrIOp::create(*this, a, b);
+  }
+  Value shiftLeft(Value a, int64_t by);
+  Value shiftRight(Value a, int64_t by);
+  Value compare(Predicate predicate, Value a, Value b) {
+    return arith::CmpIOp::create(*this, predicate, a, b);
+  }
+  Value compare(Predicate predicate, Value a, int64_t b);
+  Value select(Value condition, Value a, Value b) {
+    return arith::SelectOp::create(*this, condition, a, b);
+  }
+  Value signExtend(Value value) {
+    return arith::ExtSIOp::create(*this, getI64Type(), value);
+  }
+  Value zeroExtend(Value value) {
+    return arith::ExtUIOp::create(*this, getI64Type(), value);
+  }
+  Value truncate(Value value) {
+    return arith::TruncIOp::create(*this, getI32Type(), value);
+  }
+  /// The same bits as another type of this size.
+  Value bits(Type type, Value value) {
+    return LLVM::BitcastOp::create(*this, type, value);
+  }
+
+  // Memory. Addresses are i64, of global memory but for the argument.
+  Value load(Value address, Type type) {
+    return load(address, type, type.getIntOrFloatBitWidth() / 8);
+  }
+  /// From memory that nothing writes while a kernel runs.
+  Value load(Value address, Type type, int64_t alignment);
+  /// From memory that others may write at any time.
+  Value loadVolatile(Value address, Type type);
+  void storeVolatile(Value address, Value value);
+  void store(Value address, Value value, int64_t alignment);
+  Value pointer(Value address);
+  /// The element at `index` (an i32 or i64, not negative) of an array.
+  Value addressOf(Value array, Value index, int64_t elementBytes);
+
+  // Threads.
+  Value threadId();
+  Value blockId();
+  /// What `lane` (of the group of `width` lanes that a lane is in) has.
+  Value shuffle(Value value, Value lane, int64_t width);
+  Value shuffle(Value value, int64_t lane, int64_t width);
+  /// What the lane whose number differs in the bits of `mask` has.
+  Value shuffleXor(Value value, int64_t mask);
+  /// What the lane `distance` below has; a lane without one keeps its own.
+  Value shuffleUp(Value value, int64_t distance);
+
+  // Control flow.
+  using Body = function_ref<SmallVector<Value>()>;
+  /// Values of one of two branches.
+  SmallVector<Value> branch(Value condition, TypeRange types, Body then,
+                            Body otherwise);
+  void doIf(Value condition, function_ref<void()> then);
+  /// A loop over i32, `from` to before `to`, that carries values.
+  SmallVector<Value>
+  loop(Value from, Value to, int64_t step, ValueRange carried,
+       function_ref<SmallVector<Value>(Value, ValueRange)> body);
+  SmallVector<Value>
+  loop(Value from, Value to, Value step, ValueRange carried,
+       function_ref<SmallVector<Value>(Value, ValueRange)> body);
+
+private:
+  Value shuffleHalves(Value value, function_ref<Value(Value)> shuffleWord);
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOGPU_DEVICEBUILDER_H

@@ -1,0 +1,43 @@
+//===- ForwardKernel.h - The kernel that runs all lookups -------*- C++ -*-===//
+//
+// Builds, for one type of ids, the kernel of a whole model:
+//
+//   gpu.func @trec_forward_i32(%launch: !llvm.ptr) kernel {
+//     %lookup = …                  // the block's, found by its number
+//     scf.while … {                // steps
+//       scf.index_switch %kernel   // one case per configuration
+//       …                          // a report of what was wrong
+//     }
+//   }
+//
+// The argument is struct trec_gpu_launch (DeviceABI.h).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOGPU_FORWARDKERNEL_H
+#define TREC_LIB_CONVERSION_TRECTOGPU_FORWARDKERNEL_H
+
+#include "trec/Conversion/BagConfiguration.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+
+namespace mlir::trec {
+
+/// Says on a kernel how many bytes the struct has that its argument points to.
+constexpr StringLiteral kArgumentBytesAttrName = "trec.argument_bytes";
+
+/// Makes a kernel without a body of the one argument, for blocks of so many
+/// threads.
+gpu::GPUFuncOp createKernel(OpBuilder &builder, Location loc, StringRef name,
+                            int64_t argumentBytes, int64_t threads);
+
+/// Builds trec_forward_i32 or trec_forward_i64. All configurations agree in
+/// what is the kernel's: warps, blocks per multiprocessor, numerics, and the
+/// element of the output.
+gpu::GPUFuncOp buildForwardKernel(OpBuilder &builder, Location loc,
+                                  ArrayRef<BagConfiguration> configurations,
+                                  IntegerType idType);
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOGPU_FORWARDKERNEL_H

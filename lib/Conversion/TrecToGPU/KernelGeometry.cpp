@@ -1,0 +1,17 @@
+//===- KernelGeometry.cpp - How GPU kernels are launched ------------------===//
+
+#include "trec/Conversion/KernelGeometry.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+int64_t mlir::trec::getThreadsPerBlock(const BagConfiguration &configuration) {
+  constexpr int64_t warpLanes = 32;
+  return configuration.gpuLowering.getWarps() * warpLanes;
+}
+
+int64_t mlir::trec::getBagsPerBlock(const BagConfiguration &configuration) {
+  GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  int64_t groups = getThreadsPerBlock(configuration) / lowering.getLanes();
+  return configuration.pooling ? groups : groups * lowering.getRowsInFlight();
+}

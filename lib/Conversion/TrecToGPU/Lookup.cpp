@@ -1,0 +1,157 @@
+//===- Lookup.cpp - What a block knows of its lookup ----------------------===//
+
+#include "Lookup.h"
+#include "trec/Runtime/DeviceABI.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+Value LaunchArgument::load(int64_t offset) {
+  Value address =
+      LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(), pointer,
+                          ArrayRef<LLVM::GEPArg>{int32_t(offset)});
+  return LLVM::LoadOp::create(b, b.getI64Type(), address, /*alignment=*/8);
+}
+
+Value LaunchArgument::load(int64_t arrayOffset, Value index,
+                           int64_t elementBytes, int64_t offset) {
+  Value place = b.addressOf(b.i64(arrayOffset + offset), index, elementBytes);
+  Value address = LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(),
+                                      pointer, ArrayRef<LLVM::GEPArg>{place});
+  return LLVM::LoadOp::create(b, b.getI64Type(), address, /*alignment=*/8);
+}
+
+Value Lookup::loadField(DeviceBuilder &b, int64_t offset) const {
+  return b.load(b.add(bag, offset), b.getI64Type());
+}
+
+Value Lookup::loadKernel(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, kernel));
+}
+Value Lookup::loadPositionWeights(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, weights));
+}
+Value Lookup::loadMaxLength(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, max_length));
+}
+Value Lookup::loadRemap(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, remap));
+}
+Value Lookup::loadNumRemap(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, num_remap));
+}
+Value Lookup::loadNumIds(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, num_ids));
+}
+Value Lookup::loadCountsBadIds(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, counts_bad_ids));
+}
+
+/// The caller's key of a feature.
+static Value findKey(DeviceBuilder &b, Value slots, Value key) {
+  Value hasSlots = b.compare(Predicate::ne, slots, 0);
+  return b
+      .branch(
+          hasSlots, b.getI32Type(),
+          [&] {
+            Value slot = b.load(b.addressOf(slots, key, 4), b.getI32Type());
+            return SmallVector<Value>{slot};
+          },
+          [&] { return SmallVector<Value>{b.truncate(key)}; })
+      .front();
+}
+
+static void loadBatch(DeviceBuilder &b, LaunchArgument &launch, Lookup &lookup,
+                      Value key) {
+  auto load = [&](int64_t offset) {
+    return launch.load(offsetof(trec_gpu_launch, batches), lookup.batch,
+                       sizeof(trec_gpu_batch), offset);
+  };
+  lookup.values = load(offsetof(trec_gpu_batch, values));
+  lookup.numValues = load(offsetof(trec_gpu_batch, num_values));
+  lookup.offsets = load(offsetof(trec_gpu_batch, offsets));
+  Value bytes = load(offsetof(trec_gpu_batch, offsets_bytes));
+  lookup.hasWideOffsets = b.compare(Predicate::eq, bytes, 8);
+  lookup.sampleWeights = load(offsetof(trec_gpu_batch, weights));
+  Value slots = load(offsetof(trec_gpu_batch, slots));
+  Value slot = findKey(b, slots, key);
+  lookup.firstOffset = b.multiply(slot, lookup.batchSize);
+}
+
+static void loadOutput(DeviceBuilder &b, LaunchArgument &launch, Lookup &lookup,
+                       int64_t elementBytes) {
+  auto load = [&](int64_t offset) {
+    return b.load(b.add(lookup.bag, offset), b.getI64Type());
+  };
+  Value number = load(offsetof(trec_gpu_bag, output));
+  Value first = launch.load(offsetof(trec_gpu_launch, first_output));
+  Value place = b.subtract(number, first);
+  Value base =
+      launch.load(offsetof(trec_gpu_launch, outputs), place, sizeof(void *), 0);
+  lookup.outputRows = launch.load(offsetof(trec_gpu_launch, output_rows), place,
+                                  sizeof(int64_t), 0);
+  Value column = load(offsetof(trec_gpu_bag, column));
+  lookup.output = b.add(base, b.multiply(column, elementBytes));
+  Value own = load(offsetof(trec_gpu_bag, row_stride));
+  Value common = launch.load(offsetof(trec_gpu_launch, row_stride));
+  Value hasOwn = b.compare(Predicate::ne, own, 0);
+  Value stride = b.select(hasOwn, own, common);
+  lookup.outputRowBytes = b.multiply(stride, elementBytes);
+}
+
+Lookup Lookup::load(DeviceBuilder &b, LaunchArgument &launch, Value index,
+                    int64_t elementBytes) {
+  Lookup lookup;
+  lookup.index = index;
+  Value bags = launch.load(offsetof(trec_gpu_launch, bags));
+  lookup.bag = b.addressOf(bags, index, sizeof(trec_gpu_bag));
+  lookup.batch = lookup.loadField(b, offsetof(trec_gpu_bag, batch));
+  Value key = lookup.loadField(b, offsetof(trec_gpu_bag, key));
+  lookup.rows = lookup.loadField(b, offsetof(trec_gpu_bag, rows));
+  lookup.numRows = lookup.loadField(b, offsetof(trec_gpu_bag, num_rows));
+  lookup.batchSize =
+      b.truncate(launch.load(offsetof(trec_gpu_launch, batch_size)));
+  loadOutput(b, launch, lookup, elementBytes);
+  loadBatch(b, launch, lookup, key);
+  return lookup;
+}
+
+OffsetPair Lookup::loadOffsets(DeviceBuilder &b, Value index) const {
+  Type i64 = b.getI64Type();
+  auto loadBoth = [&](int64_t bytes) {
+    Type type = b.getIntegerType(8 * bytes);
+    Value address = b.addressOf(offsets, index, bytes);
+    Value begin = b.load(address, type);
+    Value end = b.load(b.add(address, bytes), type);
+    return std::pair(begin, end);
+  };
+  SmallVector<Value> both = b.branch(
+      hasWideOffsets, {i64, i64},
+      [&] {
+        auto [begin, end] = loadBoth(8);
+        return SmallVector<Value>{begin, end};
+      },
+      [&] {
+        auto [begin, end] = loadBoth(4);
+        Value wideBegin = b.signExtend(begin);
+        Value wideEnd = b.signExtend(end);
+        return SmallVector<Value>{wideBegin, wideEnd};
+      });
+  return {both[0], both[1]};
+}
+
+Value Lookup::loadOffset(DeviceBuilder &b, Value index) const {
+  return b
+      .branch(
+          hasWideOffsets, b.getI64Type(),
+          [&] {
+            Value address = b.addressOf(offsets, index, 8);
+            return SmallVector<Value>{b.load(address, b.getI64Type())};
+          },
+          [&] {
+            Value address = b.addressOf(offsets, index, 4);
+            Value narrow = b.load(address, b.getI32Type());
+            return SmallVector<Value>{b.signExtend(narrow)};
+          })
+      .front();
+}

@@ -1,0 +1,80 @@
+//===- Lookup.h - What a block knows of its lookup --------------*- C++ -*-===//
+//
+// Reads `struct trec_gpu_launch` and `struct trec_gpu_bag` (DeviceABI.h), where
+// every field has 8 bytes:
+//
+//   LaunchArgument launch(b, argument);
+//   Lookup lookup = Lookup::load(b, launch, bagIndex, elementBytes);
+//
+// What every kernel needs is loaded at once, so that the loads overlap; the
+// rest where it is used.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOGPU_LOOKUP_H
+#define TREC_LIB_CONVERSION_TRECTOGPU_LOOKUP_H
+
+#include "DeviceBuilder.h"
+
+namespace mlir::trec {
+
+/// The struct that a kernel takes by value.
+class LaunchArgument {
+public:
+  LaunchArgument(DeviceBuilder &builder, Value pointer)
+      : b(builder), pointer(pointer) {}
+
+  /// The field at an offset.
+  Value load(int64_t offset);
+  /// The field at an offset of element `index` (i32 or i64) of an array of
+  /// structs.
+  Value load(int64_t arrayOffset, Value index, int64_t elementBytes,
+             int64_t offset);
+
+private:
+  DeviceBuilder &b;
+  Value pointer;
+};
+
+/// Two neighbours in an array of offsets, as i64.
+struct OffsetPair {
+  Value begin, end;
+};
+
+/// One lookup of a launch. i64 unless noted; counts fit into 31 bits, which the
+/// host sees to.
+struct Lookup {
+  Value index; // in the array of lookups
+  Value bag;   // address of struct trec_gpu_bag
+  Value batch; // its number
+  Value rows, numRows;
+  Value values, numValues;
+  Value offsets, hasWideOffsets; // the latter an i1
+  Value sampleWeights;
+  Value firstOffset; // an i32: of its key in offsets
+  Value batchSize;   // an i32
+  Value output;      // address of its first column in row 0
+  Value outputRows, outputRowBytes;
+
+  static Lookup load(DeviceBuilder &b, LaunchArgument &launch, Value index,
+                     int64_t elementBytes);
+
+  /// offsets[index] and the one behind it.
+  OffsetPair loadOffsets(DeviceBuilder &b, Value index) const;
+  Value loadOffset(DeviceBuilder &b, Value index) const;
+
+  Value loadKernel(DeviceBuilder &b) const;
+  Value loadPositionWeights(DeviceBuilder &b) const;
+  Value loadMaxLength(DeviceBuilder &b) const;
+  Value loadRemap(DeviceBuilder &b) const;
+  Value loadNumRemap(DeviceBuilder &b) const;
+  Value loadNumIds(DeviceBuilder &b) const;
+  Value loadCountsBadIds(DeviceBuilder &b) const;
+
+private:
+  Value loadField(DeviceBuilder &b, int64_t offset) const;
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOGPU_LOOKUP_H

@@ -1,0 +1,185 @@
+//===- RowSums.cpp - What a lane sums of its rows -------------------------===//
+//
+// The arithmetic of the numeric contract on GPUs. `fbgemm` is what FBGEMM's GPU
+// kernels compute: each code becomes a half float by one multiply-add of two
+// halves at a time, all sums are f32. `cpu` is what its CPU kernels compute.
+// Every rounding is an op here; nothing is contracted later.
+//
+//===----------------------------------------------------------------------===//
+
+#include "RowSums.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+SmallVector<Value> RowSums::makeZeros() {
+  return SmallVector<Value>(unitsPerLane * units.columns, b.f32(0.0f));
+}
+
+SmallVector<Value> RowSums::loadUnit(Value address) {
+  if (units.getWords() == 1)
+    return {b.load(address, b.getI32Type())};
+  auto type = VectorType::get({units.getWords()}, b.getI32Type());
+  Value loaded = b.load(address, type, units.bytes);
+  SmallVector<Value> words;
+  for (int64_t i = 0; i < units.getWords(); ++i)
+    words.push_back(vector::ExtractOp::create(b, loaded, i));
+  return words;
+}
+
+SmallVector<Value> RowSums::load(Value address, int64_t stepBytes,
+                                 ArrayRef<Value> isThere) {
+  SmallVector<Type> types(units.getWords(), b.getI32Type());
+  SmallVector<Value> words;
+  for (auto [unit, exists] : llvm::enumerate(isThere)) {
+    Value at = b.add(address, int64_t(unit) * stepBytes);
+    llvm::append_range(
+        words,
+        b.branch(
+            exists, types, [&, at = at] { return loadUnit(at); },
+            [&] { return SmallVector<Value>(units.getWords(), b.i32(0)); }));
+  }
+  return words;
+}
+
+static VectorType getHalf2(DeviceBuilder &b) {
+  return VectorType::get({2}, b.getF16Type());
+}
+
+static Value makeHalf(DeviceBuilder &b, double value) {
+  return arith::ConstantOp::create(b, b.getFloatAttr(b.getF16Type(), value));
+}
+
+static Value splat(DeviceBuilder &b, Value half) {
+  return vector::BroadcastOp::create(b, getHalf2(b), half);
+}
+
+/// Both halves of a pair as f32.
+static std::pair<Value, Value> widenPair(DeviceBuilder &b, Value pair) {
+  auto type = VectorType::get({2}, b.getF32Type());
+  Value wide = arith::ExtFOp::create(b, type, pair);
+  Value low = vector::ExtractOp::create(b, wide, 0);
+  Value high = vector::ExtractOp::create(b, wide, 1);
+  return {low, high};
+}
+
+/// Half a word's codes at a time would be 16 bits: the same field of both
+/// halves of a word is unpacked together. As the bits of a half float a code q
+/// at bit s is the subnormal q * 2^(s - 24). Times 2^15 it is normal, and the
+/// scale carries the missing 2^(9 - s): as in FBGEMM, where that product
+/// overflows from a scale of 128 on.
+SmallVector<Value> RowSums::widenCodes(Value word, Value scaleAndBias) {
+  int64_t bits = row.getBits(), numFields = 16 / bits;
+  Value header = b.bits(getHalf2(b), scaleAndBias);
+  Value scale = vector::ExtractOp::create(b, header, 0);
+  Value bias = splat(b, vector::ExtractOp::create(b, header, 1));
+  Value normalizer = splat(b, makeHalf(b, 32768.0));
+  SmallVector<Value> columns(2 * numFields);
+  for (int64_t field = 0; field < numFields; ++field) {
+    int64_t shift = field * bits % 8;
+    Value shifted = b.shiftRight(word, field * bits / 8 * 8);
+    int64_t mask = ((int64_t(1) << bits) - 1) << shift;
+    Value codes = b.both(shifted, mask << 16 | mask);
+    Value subnormal = b.bits(getHalf2(b), codes);
+    Value normal = arith::MulFOp::create(b, subnormal, normalizer);
+    Value power = makeHalf(b, double(512 >> shift));
+    Value scaled = splat(b, arith::MulFOp::create(b, scale, power));
+    std::tie(columns[field], columns[field + numFields]) =
+        widenPair(b, fma(normal, scaled, bias));
+  }
+  return columns;
+}
+
+SmallVector<Value> RowSums::convertCodes(Value word) {
+  int64_t bits = row.getBits();
+  SmallVector<Value> columns;
+  for (int64_t shift = 0; shift < 32; shift += bits) {
+    Value code = b.both(b.shiftRight(word, shift), (int64_t(1) << bits) - 1);
+    columns.push_back(arith::UIToFPOp::create(b, b.getF32Type(), code));
+  }
+  return columns;
+}
+
+SmallVector<Value> RowSums::widenHalves(Value word) {
+  auto [low, high] = widenPair(b, b.bits(getHalf2(b), word));
+  return {low, high};
+}
+
+SmallVector<Value> RowSums::widenBFloats(Value word) {
+  Value low = b.bits(b.getF32Type(), b.shiftLeft(word, 16));
+  Value high = b.bits(b.getF32Type(), b.both(word, int32_t(0xffff0000)));
+  return {low, high};
+}
+
+/// The 7 bits of exponent and mantissa, moved to those of an f32, are the value
+/// but for the bias of its exponent, which a product with a power of two mends,
+/// for subnormals too.
+SmallVector<Value> RowSums::widenFloats8(Value word) {
+  Value bias = b.f32(0x1p120f);
+  SmallVector<Value> columns;
+  for (int64_t shift = 0; shift < 32; shift += 8) {
+    Value byte = b.shiftRight(word, shift);
+    Value sign = b.shiftLeft(b.both(byte, 0x80), 24);
+    Value moved = b.shiftLeft(b.both(byte, 0x7f), 20);
+    Value magnitude =
+        arith::MulFOp::create(b, b.bits(b.getF32Type(), moved), bias);
+    Value bits = b.either(b.bits(b.getI32Type(), magnitude), sign);
+    columns.push_back(b.bits(b.getF32Type(), bits));
+  }
+  return columns;
+}
+
+SmallVector<Value> RowSums::widen(Value word, Value scaleAndBias) {
+  switch (row.getWeights()) {
+  case WeightsType::int8:
+  case WeightsType::int4:
+  case WeightsType::int2:
+    return numerics == GPUNumerics::cpu ? convertCodes(word)
+                                        : widenCodes(word, scaleAndBias);
+  case WeightsType::fp32:
+    return {b.bits(b.getF32Type(), word)};
+  case WeightsType::fp16:
+    return widenHalves(word);
+  case WeightsType::bf16:
+    return widenBFloats(word);
+  case WeightsType::fp8:
+    return widenFloats8(word);
+  }
+  llvm_unreachable("all types of weights are listed");
+}
+
+Value RowSums::addElement(Value sum, Value element, Value weight) {
+  return weight ? fma(element, weight, sum)
+                : Value(arith::AddFOp::create(b, sum, element));
+}
+
+/// Scale and bias as f32, each times the weight.
+std::pair<Value, Value> RowSums::widenHeader(const RowHeader &header) {
+  auto [scale, bias] = widenPair(b, b.bits(getHalf2(b), header.scaleAndBias));
+  if (!header.weight)
+    return {scale, bias};
+  Value weightedScale = arith::MulFOp::create(b, scale, header.weight);
+  Value weightedBias = arith::MulFOp::create(b, bias, header.weight);
+  return {weightedScale, weightedBias};
+}
+
+SmallVector<Value> RowSums::add(ValueRange sums, ValueRange words,
+                                const RowHeader &header) {
+  bool isCode = row.isQuantized() && numerics == GPUNumerics::cpu;
+  Value scale, bias;
+  if (isCode)
+    std::tie(scale, bias) = widenHeader(header);
+  SmallVector<Value> added;
+  for (Value word : words)
+    for (Value element : widen(word, header.scaleAndBias)) {
+      Value sum = sums[added.size()];
+      if (isCode)
+        added.push_back(
+            fma(element, scale, arith::AddFOp::create(b, sum, bias)));
+      else
+        added.push_back(addElement(sum, element, header.weight));
+    }
+  return added;
+}

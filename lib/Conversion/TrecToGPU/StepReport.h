@@ -1,0 +1,52 @@
+//===- StepReport.h - What a warp has to tell of a step ---------*- C++ -*-===//
+//
+// Puts together what the threads of a warp found wrong in a step and reports
+// the lowest of the gravest. All that it writes but the position is found again
+// here, so that kernels carry no more than that:
+//
+//   StepReport report(b, address, idType, lookup);
+//   report.tell(result);
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREC_LIB_CONVERSION_TRECTOGPU_STEPREPORT_H
+#define TREC_LIB_CONVERSION_TRECTOGPU_STEPREPORT_H
+
+#include "DeviceReport.h"
+#include "Steps.h"
+
+namespace mlir::trec {
+
+class StepReport {
+public:
+  StepReport(DeviceBuilder &builder, Value address, IntegerType idType,
+             const Lookup &lookup)
+      : b(builder), report(builder, address), idType(idType), lookup(lookup) {}
+
+  /// At a place that all threads of a warp come to.
+  void tell(const StepResult &result);
+
+private:
+  /// Of a bad id, offset, bag or output: sample, begin, position and value of
+  /// ReportPlace.
+  using Description = SmallVector<Value>;
+
+  void tellWarp(const StepResult &result);
+  void write(Value kind, Value position);
+  Description describe(Value kind, Value position);
+  Description describeId(Value position);
+  Description describeOffset(Value position);
+  Description describeLongBag(Value position);
+  Description describeOutput();
+  Value findSample(Value position);
+  Value choose(Value kind, int64_t code);
+
+  DeviceBuilder &b;
+  DeviceReport report;
+  IntegerType idType;
+  const Lookup &lookup;
+};
+
+} // namespace mlir::trec
+
+#endif // TREC_LIB_CONVERSION_TRECTOGPU_STEPREPORT_H

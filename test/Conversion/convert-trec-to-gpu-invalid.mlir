@@ -1,0 +1,48 @@
+// RUN: trec-opt %s --convert-trec-to-gpu --split-input-file --verify-diagnostics
+
+// convert-trec-to-gpu C1: none.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @no_lowering(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // expected-error @below {{expected a gpu_lowering: run trec-select-gpu-lowering before this pass}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<8, int8, #layout> bounds warning
+    lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+// convert-trec-to-gpu C2: blocks of two sizes.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f", "f"], [8, 8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @two_sizes(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // expected-note @below {{the first group has #trec.gpu_lowering_config<lanes = 2, units_per_lane = 1, rows_in_flight = 8>}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8> : !kjt, !keyed
+  // expected-error @below {{expected the warps, blocks_per_sm and numerics of the first group, got #trec.gpu_lowering_config<lanes = 2, units_per_lane = 1, rows_in_flight = 8, warps = 8>}}
+  %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 8>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8, warps = 8> : !kjt, !keyed
+  return %1 : !keyed
+}
+
+// -----
+
+// convert-trec-to-gpu C2: two kinds of numbers.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f", "f"], [8, 8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @two_numerics(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // expected-note @below {{the first group has}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8> : !kjt, !keyed
+  // expected-error @below {{expected the warps, blocks_per_sm and numerics of the first group}}
+  %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 8>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8, numerics = cpu> : !kjt, !keyed
+  return %1 : !keyed
+}

@@ -1,0 +1,171 @@
+// RUN: trec-opt %s --trec-select-gpu-lowering | FileCheck %s
+// RUN: trec-opt %s --trec-select-gpu-lowering=numerics=cpu | FileCheck %s --check-prefix=CPU
+
+#quantized = #trec.row_layout<header = f16, align = 16>
+#float = #trec.row_layout<header = none, align = 16>
+!kjt = !trec.kjt<["f"]>
+
+// What a test or a tuner wrote stays; what is chosen for a CPU is another matter.
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+!dict = !trec.jagged_dict<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #quantized>
+// CHECK-LABEL: func.func @kept(
+// CHECK: lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 8> :
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> :
+// CHECK: trec.embedding_group
+// CHECK-SAME: gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 8> :
+// CPU-LABEL: func.func @kept(
+// CPU: gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 8, numerics = cpu> :
+// CPU: gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> :
+func.func @kept(%kjt: !kjt, %dest: !keyed, %dict: !dict) -> (!keyed, !dict) {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> : !kjt, !keyed
+  %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> : !kjt, !keyed
+  %2 = trec.embedding_group %kjt into %dict [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning : !kjt, !dict
+  return %1, %2 : !keyed, !dict
+}
+
+// 32 words.
+!keyed0 = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @int8x128 : !trec.table<1000x128, int8, #quantized>
+// CHECK-LABEL: func.func @of_int8x128(
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 8> :
+func.func @of_int8x128(%kjt: !kjt, %dest: !keyed0) -> !keyed0 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x128, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning : !kjt, !keyed0
+  return %0 : !keyed0
+}
+
+// 16 words: two bags per warp.
+!keyed1 = !trec.keyed_tensor<["f"], [64], f32>
+trec.table @int8x64 : !trec.table<1000x64, int8, #quantized>
+// CHECK-LABEL: func.func @of_int8x64(
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 1, rows_in_flight = 8> :
+func.func @of_int8x64(%kjt: !kjt, %dest: !keyed1) -> !keyed1 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x64, "f", 0>] rows !trec.row<64, int8, #quantized>
+    bounds warning : !kjt, !keyed1
+  return %0 : !keyed1
+}
+
+// 64 words.
+!keyed2 = !trec.keyed_tensor<["f"], [256], f32>
+trec.table @int8x256 : !trec.table<1000x256, int8, #quantized>
+// CHECK-LABEL: func.func @of_int8x256(
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 2, rows_in_flight = 8> :
+func.func @of_int8x256(%kjt: !kjt, %dest: !keyed2) -> !keyed2 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x256, "f", 0>] rows !trec.row<256, int8, #quantized>
+    bounds warning : !kjt, !keyed2
+  return %0 : !keyed2
+}
+
+// 24 words: no lane is idle.
+!keyed3 = !trec.keyed_tensor<["f"], [96], f32>
+trec.table @int8x96 : !trec.table<1000x96, int8, #quantized>
+// CHECK-LABEL: func.func @of_int8x96(
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 3, rows_in_flight = 5> :
+func.func @of_int8x96(%kjt: !kjt, %dest: !keyed3) -> !keyed3 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x96, "f", 0>] rows !trec.row<96, int8, #quantized>
+    bounds warning : !kjt, !keyed3
+  return %0 : !keyed3
+}
+
+// One word.
+!keyed4 = !trec.keyed_tensor<["f"], [1], f32>
+trec.table @int8x1 : !trec.table<1000x1, int8, #quantized>
+// CHECK-LABEL: func.func @of_int8x1(
+// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 8> :
+func.func @of_int8x1(%kjt: !kjt, %dest: !keyed4) -> !keyed4 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x1, "f", 0>] rows !trec.row<1, int8, #quantized>
+    bounds warning : !kjt, !keyed4
+  return %0 : !keyed4
+}
+
+// 512 words: four passes over a bag.
+!keyed5 = !trec.keyed_tensor<["f"], [2048], f32>
+trec.table @int8x2048 : !trec.table<1000x2048, int8, #quantized>
+// CHECK-LABEL: func.func @of_int8x2048(
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 4, rows_in_flight = 4> :
+func.func @of_int8x2048(%kjt: !kjt, %dest: !keyed5) -> !keyed5 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x2048, "f", 0>] rows !trec.row<2048, int8, #quantized>
+    bounds warning : !kjt, !keyed5
+  return %0 : !keyed5
+}
+
+// 8 words.
+!keyed6 = !trec.keyed_tensor<["f"], [64], f32>
+trec.table @int4x64 : !trec.table<1000x64, int4, #quantized>
+// CHECK-LABEL: func.func @of_int4x64(
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8> :
+func.func @of_int4x64(%kjt: !kjt, %dest: !keyed6) -> !keyed6 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int4x64, "f", 0>] rows !trec.row<64, int4, #quantized>
+    bounds warning : !kjt, !keyed6
+  return %0 : !keyed6
+}
+
+// 64 words.
+!keyed7 = !trec.keyed_tensor<["f"], [512], f32>
+trec.table @int4x512 : !trec.table<1000x512, int4, #quantized>
+// CHECK-LABEL: func.func @of_int4x512(
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 2, rows_in_flight = 8> :
+func.func @of_int4x512(%kjt: !kjt, %dest: !keyed7) -> !keyed7 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int4x512, "f", 0>] rows !trec.row<512, int4, #quantized>
+    bounds warning : !kjt, !keyed7
+  return %0 : !keyed7
+}
+
+// 8 words.
+!keyed8 = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @int2x128 : !trec.table<1000x128, int2, #quantized>
+// CHECK-LABEL: func.func @of_int2x128(
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8> :
+func.func @of_int2x128(%kjt: !kjt, %dest: !keyed8) -> !keyed8 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int2x128, "f", 0>] rows !trec.row<128, int2, #quantized>
+    bounds warning : !kjt, !keyed8
+  return %0 : !keyed8
+}
+
+// 16 units of 16 bytes.
+!keyed9 = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @fp16x128 : !trec.table<1000x128, fp16, #float>
+// CHECK-LABEL: func.func @of_fp16x128(
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 1, rows_in_flight = 4> :
+func.func @of_fp16x128(%kjt: !kjt, %dest: !keyed9) -> !keyed9 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp16x128, "f", 0>] rows !trec.row<128, fp16, #float>
+    bounds warning : !kjt, !keyed9
+  return %0 : !keyed9
+}
+
+// 32 units.
+!keyed10 = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @fp32x128 : !trec.table<1000x128, fp32, #float>
+// CHECK-LABEL: func.func @of_fp32x128(
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 4> :
+func.func @of_fp32x128(%kjt: !kjt, %dest: !keyed10) -> !keyed10 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp32x128, "f", 0>] rows !trec.row<128, fp32, #float>
+    bounds warning : !kjt, !keyed10
+  return %0 : !keyed10
+}
+
+// 4 units.
+!keyed11 = !trec.keyed_tensor<["f"], [64], f32>
+trec.table @fp8x64 : !trec.table<1000x64, fp8, #float>
+// CHECK-LABEL: func.func @of_fp8x64(
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 4> :
+func.func @of_fp8x64(%kjt: !kjt, %dest: !keyed11) -> !keyed11 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp8x64, "f", 0>] rows !trec.row<64, fp8, #float>
+    bounds warning : !kjt, !keyed11
+  return %0 : !keyed11
+}
+
+// 1 unit.
+!keyed12 = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @bf16x8 : !trec.table<1000x8, bf16, #float>
+// CHECK-LABEL: func.func @of_bf16x8(
+// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 4> :
+func.func @of_bf16x8(%kjt: !kjt, %dest: !keyed12) -> !keyed12 {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@bf16x8, "f", 0>] rows !trec.row<8, bf16, #float>
+    bounds warning : !kjt, !keyed12
+  return %0 : !keyed12
+}
