@@ -220,7 +220,8 @@ TEST_F(GPUCreate, ParametersOnTheDevice) {
   EXPECT_EQ(tryCreate(options, error, onDevice), TREC_WEIGHTS_MISMATCH);
   EXPECT_THAT(error.text(), HasSubstr("maps id 1 to row 10, but table \"t1\" has 10 rows"));
   given.map[1] = 0;
-  given.parameters[0].data = reinterpret_cast<char *>(given.weights.data()) + 1;
+  std::vector<float> longer(NUM_POSITIONS + 1);
+  given.parameters[0].data = reinterpret_cast<char *>(longer.data()) + 1;
   EXPECT_EQ(tryCreate(options, error, onDevice), TREC_INVALID_ARGUMENT);
   EXPECT_EQ(error.text(), "caller's parameters: \"p1\" is not aligned to 4 bytes on the device");
   cuda.failing = "cuMemcpyDtoH_v2";
