@@ -34,6 +34,8 @@ _OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.ui
 
 
 Array = Union[np.ndarray, DeviceArray]
+# Stands for the address of an empty array on a device, which may have none: it is there, and nobody reads it.
+_NOWHERE = 16
 
 
 class _Place(NamedTuple):
@@ -84,7 +86,9 @@ def _host_array(value: Any) -> np.ndarray:
 def _address(array: Optional[Array]) -> int:
     if array is None:
         return 0
-    return array.ctypes.data if isinstance(array, np.ndarray) else array.address
+    if isinstance(array, np.ndarray):
+        return array.ctypes.data
+    return array.address if array.size else _NOWHERE
 
 
 def _on_host(array: Array) -> np.ndarray:

@@ -230,6 +230,17 @@ TEST_F(GPUCreate, ParametersOnTheDevice) {
   EXPECT_THAT(error.text(), HasSubstr("cannot read parameters on the device"));
 }
 
+TEST_F(GPUCreate, MoreRowsThanKernelsCount) {
+  takeAnyRows();
+  alignas(16) float row[4] = {};
+  const trec_table_data given[] = {{row, int64_t(1) << 32, 16}, {row, 1, 16}};
+  trec_create_options options = onGPU();
+  options.tables = given;
+  options.num_tables = 2;
+  options.tables_location = TREC_DEVICE_CUDA;
+  expectError(TREC_INVALID_ARGUMENT, "table \"t1\" has 4294967296 rows, a GPU takes fewer than 4294967295", options);
+}
+
 TEST_F(GPUCreate, TableWithoutRows) {
   takeAnyRows();
   alignas(16) float second[T2_ROWS][4] = {{1, 2}};
