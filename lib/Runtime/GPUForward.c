@@ -116,8 +116,6 @@ static int32_t scan_lengths(struct call *call, int64_t batch, trec_device_addres
                                batch};
   void *parameters[] = {&scan};
   const int64_t blocks = count ? divide_up(count, image->scan_lengths_per_block) : 1;
-  if (blocks > max_blocks)
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "%" PRId64 " lengths are too many for a GPU", count);
   const int result =
       call->gpu->cuda.cuLaunchKernel(call->gpu->scan, (unsigned)blocks, 1, 1, (unsigned)image->scan_threads_per_block,
                                      1, 1, 0, call->stream, parameters, NULL);
@@ -182,6 +180,22 @@ static int32_t launch_with_own_offsets(struct call *call, uint64_t bytes, trec_e
   return status == TREC_OK ? trec_cuda_check(cuda, result, "give back memory of offsets", error) : status;
 }
 
+/* Kernels count in 32 bits. */
+static int32_t check_counts(const struct trec_job *job, trec_error *error) {
+  const int64_t most = INT32_MAX - UINT16_MAX, batch_size = job->args->batch_size;
+  for (int64_t i = 0; i < job->model->image->num_batches; ++i) {
+    const trec_batch *args = &job->batches[i].args;
+    if (args->num_values <= most && batch_size <= most && args->num_keys <= most / batch_size)
+      continue;
+    trec_fail(error, TREC_INVALID_ARGUMENT,
+              "%" PRId64 " values, %" PRId64 " keys of %" PRId64 " samples: a GPU takes at most %" PRId64
+              " values and lengths",
+              args->num_values, args->num_keys, batch_size, most);
+    return trec_fail_batch(job->model->image, i, error);
+  }
+  return TREC_OK;
+}
+
 /* Without samples there is nothing to launch, and nothing that the device could find wrong but surplus values. */
 static int32_t check_empty(const struct trec_job *job, trec_error *error) {
   for (int64_t i = 0; i < job->model->image->num_batches; ++i) {
@@ -201,6 +215,9 @@ int32_t trec_gpu_forward(const struct trec_job *job, uint64_t workspace_bytes, t
   struct call call = {.job = job, .gpu = gpu, .stream = job->args->stream};
   if (job->args->batch_size == 0 || job->model->image->num_bags == 0)
     return check_empty(job, error);
+  const int32_t counted = check_counts(job, error);
+  if (counted != TREC_OK)
+    return counted;
   call.launch.bags = (const struct trec_gpu_bag *)(uintptr_t)gpu->bags;
   call.launch.report = (struct trec_gpu_report *)(uintptr_t)gpu->report_address;
   call.launch.batch_size = job->args->batch_size;

@@ -47,12 +47,23 @@ static int32_t misaligned(const char *what, const char *name, size_t alignment, 
                    trec_show(name).text, alignment);
 }
 
+/* Kernels count rows in 32 bits, and one number means none. */
+static int32_t too_many_rows(const trec_model *model, int64_t table, trec_error *error) {
+  error->table = table;
+  error->value = model->tables[table].num_rows;
+  error->limit = UINT32_MAX;
+  return trec_fail(error, TREC_INVALID_ARGUMENT, "table \"%s\" has %" PRId64 " rows, a GPU takes fewer than %" PRId64,
+                   trec_show(trec_table_name(model->image, table)).text, error->value, error->limit);
+}
+
 static int32_t place_tables(const trec_model *model, const trec_create_options *options, struct layout *layout,
                             trec_error *error) {
   const struct trec_image *image = model->image;
   for (int64_t i = 0; i < image->num_tables; ++i) {
     const trec_table_data *given =
         trec_tables_on_device(options) && options->tables[i].rows ? &options->tables[i] : NULL;
+    if (model->tables[i].num_rows >= UINT32_MAX)
+      return too_many_rows(model, i, error);
     layout->is_callers[i] = given != NULL;
     layout->tables[i] = given ? (uintptr_t)given->data : reserve(layout, table_bytes(model, i));
     if (given && (uintptr_t)given->data % TREC_GPU_ROW_ALIGNMENT) {

@@ -18,6 +18,7 @@ from trec.errors import (
     ToolError,
     TrecError,
     UnsupportedCPUError,
+    UnsupportedGPUError,
     WeightsError,
 )
 from trec.exporter import export
@@ -38,6 +39,7 @@ __all__ = [
     "ToolError",
     "TrecError",
     "UnsupportedCPUError",
+    "UnsupportedGPUError",
     "WeightsError",
     "compile",
     "export",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from trec import refusals
+from trec.cuda import native_chip
 from trec.errors import CompileError, InputError, ToolError
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -37,11 +38,11 @@ def run_tool(name: str, *arguments: PathLike) -> str:
 
 
 def _options(cpu: Optional[str], gpu: Optional[str], weights: str, extra: dict[str, Any]) -> list[str]:
-    if gpu is not None:
-        raise InputError(f"gpu={gpu!r}: code for GPUs is not generated, compile with gpu=None")
     if weights not in ("external", "embed"):
         raise InputError(f"weights: expected 'external' or 'embed', got {weights!r}")
     options = [f"--cpu={cpu}", f"--weights={weights}"]
+    if gpu is not None:
+        options.append(f"--gpu={native_chip() if gpu == 'native' else gpu}")
     return options + [f"--{name.replace('_', '-')}={value}" for name, value in extra.items() if value is not None]
 
 
@@ -88,7 +89,8 @@ def compile(
 ) -> Path:
     """Compiles a module, an exported directory or an `.mlir` file; returns the path of the `.so`.
 
-    A module's weights are written beside the `.so`. `dtype`, `output_dtype`, `bounds_check`, `dynamic_rows`, `regroup`
+    A module's weights are written beside the `.so`. With `gpu`, such as "sm_90" or "sm_80,sm_90", or "native" for the
+    chip of this machine, it has code for GPUs beside that for CPUs. `dtype`, `output_dtype`, `bounds_check`, `dynamic_rows`, `regroup`
     and `batches` are those of `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is
     `--report=r.json`).
     """

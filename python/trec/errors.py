@@ -48,6 +48,10 @@ class UnsupportedCPUError(LoadError):
     """The machine lacks the instructions that the model was compiled for."""
 
 
+class UnsupportedGPUError(LoadError):
+    """No driver, no such GPU, or a model without code for it."""
+
+
 class InputError(TrecError, ValueError):
     """A batch that the model cannot take."""
 

@@ -21,6 +21,7 @@ from trec.errors import (
     OutOfBoundsError,
     TrecError,
     UnsupportedCPUError,
+    UnsupportedGPUError,
     WeightsError,
 )
 from trec.pages import huge_bytes
@@ -36,6 +37,7 @@ _CLASSES: dict[int, type[TrecError]] = {
     abi.IO_ERROR: WeightsError,
     abi.UNSUPPORTED_CPU: UnsupportedCPUError,
     abi.VERSION_MISMATCH: LoadError,
+    abi.UNSUPPORTED_GPU: UnsupportedGPUError,
 }
 
 
@@ -140,12 +142,19 @@ def library_from_bytes(contents: bytes) -> Library:
 class Weights:
     """Where a model's rows are: a file, or the address and number of rows of each table in the model's order.
 
-    With tables also the address and number of entries of each parameter.
+    With tables also the address and number of entries of each parameter. On the device rows lie `device_row_bytes`
+    apart.
     """
 
     path: Optional[str] = None
     tables: Optional[Sequence[tuple[int, int]]] = None
     parameters: Sequence[tuple[int, int]] = ()
+    on_device: bool = False
+
+
+def device_row_bytes(row_bytes: int) -> int:
+    """Bytes from one row to the next in device memory."""
+    return -(-row_bytes // 16) * 16
 
 
 Progress = Callable[[int, int], None]
@@ -165,6 +174,8 @@ class Options:
     pages: str = "map"
     progress: Progress = _show_progress
     exactness: str = "auto"
+    # The number of a GPU.
+    gpu: Optional[int] = None
 
     def __post_init__(self) -> None:
         if self.bounds_check not in abi.BOUNDS:
@@ -198,13 +209,16 @@ class Handle:
     """A created model; destroyed with the object."""
 
     def __init__(self, library: Library, weights: Weights, options: Options) -> None:
-        self.library = library
+        self.library, self.gpu = library, options.gpu
         self._destroy: Callable[[Any], None] = library.api.destroy
         self.pointer = ctypes.c_void_p()
         create = abi.CreateOptions(size=ctypes.sizeof(abi.CreateOptions))
         create.weights_path = os.fsencode(weights.path) if weights.path is not None else None
         if weights.tables is not None:
             row_bytes = [table["row_bytes"] for table in library.tables]
+            if weights.on_device:
+                row_bytes = [device_row_bytes(size) for size in row_bytes]
+                create.tables_location = abi.DEVICE_CUDA
             create.tables, create.num_tables = _data_array(weights.tables, row_bytes)
             entry_bytes = [parameter["entry_bytes"] for parameter in library.parameters]
             create.parameters, create.num_parameters = _data_array(weights.parameters, entry_bytes)
@@ -218,6 +232,8 @@ class Handle:
         if options.exactness == "check":
             self._require_exactness()
         create.progress = abi.Progress(lambda _, done, total: options.progress(done, total))
+        if options.gpu is not None:
+            create.device, create.device_index = abi.DEVICE_CUDA, options.gpu
         error = new_error()
         self.status = library.api.create(ctypes.byref(create), ctypes.byref(self.pointer), ctypes.byref(error))
         if self.status != abi.OK:
@@ -227,8 +243,17 @@ class Handle:
         self.address: int = self.pointer.value or 0
 
     @property
-    def cpu_level(self) -> str:
-        return self.library.api.cpu_level(self.pointer).decode()
+    def cpu_level(self) -> Optional[str]:
+        """None on a GPU."""
+        level = self.library.api.cpu_level(self.pointer)
+        return level and level.decode()
+
+    def poll(self) -> None:
+        """Raises, or warns of, what a GPU has found wrong in earlier calls and was not said yet."""
+        error = new_error()
+        status = self.library.api.poll(self.pointer, ctypes.byref(error))
+        if status != abi.OK:
+            raise self.library.exception(status, error)
 
     @property
     def _has_weights_info(self) -> bool:

@@ -60,6 +60,15 @@ SHARDED = Refusal("sharded module", "{type} is sharded", "compile the unsharded 
 SUBCLASS = Refusal("subclass of a collection", "{type} is a subclass whose forward may differ", _OTHER_CLASS)
 UNKNOWN_INSIDE = Refusal("feature processor around another module", "{type} is not known", _OTHER_CLASS)
 
+MANAGED_ON_GPU = Refusal(
+    "managed collision on a GPU", "its ids are mapped on the CPU", "compile it with device='cpu', or use trec.export"
+)
+TBES_ELSEWHERE = Refusal(
+    "registered TBEs on the CPU for a GPU",
+    "its TBEs are children, and are not on {device}",
+    "move the module there first, or leave register_tbes out",
+)
+
 # Tables and rows.
 NO_TABLES = Refusal("no tables", "it has no tables", "give it one")
 NO_FEATURES = Refusal("table without features", "it has no features", "name at least one or drop the table")

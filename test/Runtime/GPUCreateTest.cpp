@@ -220,13 +220,25 @@ TEST_F(GPUCreate, ParametersOnTheDevice) {
   EXPECT_EQ(tryCreate(options, error, onDevice), TREC_WEIGHTS_MISMATCH);
   EXPECT_THAT(error.text(), HasSubstr("maps id 1 to row 10, but table \"t1\" has 10 rows"));
   given.map[1] = 0;
-  given.parameters[0].data = reinterpret_cast<char *>(given.weights.data()) + 1;
+  std::vector<float> longer(NUM_POSITIONS + 1);
+  given.parameters[0].data = reinterpret_cast<char *>(longer.data()) + 1;
   EXPECT_EQ(tryCreate(options, error, onDevice), TREC_INVALID_ARGUMENT);
   EXPECT_EQ(error.text(), "caller's parameters: \"p1\" is not aligned to 4 bytes on the device");
   cuda.failing = "cuMemcpyDtoH_v2";
   cuda.result = 700;
   EXPECT_EQ(tryCreate(options, error, onDevice), TREC_GPU_ERROR);
   EXPECT_THAT(error.text(), HasSubstr("cannot read parameters on the device"));
+}
+
+TEST_F(GPUCreate, MoreRowsThanKernelsCount) {
+  takeAnyRows();
+  alignas(16) float row[4] = {};
+  const trec_table_data given[] = {{row, int64_t(1) << 32, 16}, {row, 1, 16}};
+  trec_create_options options = onGPU();
+  options.tables = given;
+  options.num_tables = 2;
+  options.tables_location = TREC_DEVICE_CUDA;
+  expectError(TREC_INVALID_ARGUMENT, "table \"t1\" has 4294967296 rows, a GPU takes fewer than 4294967295", options);
 }
 
 TEST_F(GPUCreate, TableWithoutRows) {

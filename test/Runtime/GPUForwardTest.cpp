@@ -128,6 +128,19 @@ TEST_F(GPUForward, EmptyBatches) {
   EXPECT_EQ(error.text(), "no samples, but there are 2 values: surplus values");
 }
 
+TEST_F(GPUForward, MoreThanKernelsCount) {
+  Model model(onGPU(), image);
+  Batch batch(ids);
+  trec_forward_args args = batch.args();
+  args.num_values = 2147418113;
+  EXPECT_EQ(forward(model, args), TREC_INVALID_ARGUMENT);
+  EXPECT_EQ(error.text(), "2147418113 values, 3 keys of 37 samples: a GPU takes at most 2147418112 values and lengths");
+  args = batch.args();
+  args.num_keys = 2147418112 / 37 + 1;
+  EXPECT_EQ(forward(model, args), TREC_INVALID_ARGUMENT);
+  EXPECT_THAT(error.text(), HasSubstr("58038328 keys of 37 samples"));
+}
+
 // The checks that need no look at arrays are those of the CPU.
 TEST_F(GPUForward, ArgumentsAreChecked) {
   Model model(onGPU(), image);

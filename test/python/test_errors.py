@@ -76,10 +76,8 @@ def test_tool_on_path(tmp_path, monkeypatch):
 
 
 def test_compile_options(directory):
-    with pytest.raises(trec.InputError, match="gpu='sm_90': code for GPUs is not generated"):
-        trec.compile(directory, gpu="sm_90")
-    with pytest.raises(trec.InputError, match="gpu='sm_90'"):
-        trec.torch.compile(make_quantized(), gpu="sm_90")
+    with pytest.raises(trec.CompileError, match="sm_1"):
+        trec.compile(directory, gpu="sm_1")
     with pytest.raises(trec.InputError, match="weights: expected 'external' or 'embed', got 'inside'"):
         trec.compile(directory, weights="inside")
     with pytest.raises(trec.InputError, match="dtype applies to modules, '.*' has been exported already"):
@@ -150,8 +148,12 @@ def test_wrong_weights(directory, tmp_path):
 
 def test_load_options(directory):
     so = directory / "model.so"
-    with pytest.raises(trec.InputError, match="device: expected 'cpu', got 'cuda'"):
-        trec.load(so, device="cuda")
+    with pytest.raises(trec.InputError, match="device: expected 'cpu', 'cuda' or 'cuda:N', got 'gpu'"):
+        trec.load(so, device="gpu")
+    with pytest.raises(trec.UnsupportedGPUError, match='model "model" has no code for GPUs: compile it with --gpu'):
+        trec.load(so, device="cuda:1")
+    with pytest.raises(trec.InputError, match="stream: the model is on the CPU"):
+        trec.load(so)(np.zeros(0, np.int64), np.zeros(3, np.int64), stream=5)
     with pytest.raises(trec.InputError, match="unknown bounds_check 'some', expected one of 'fatal', 'warning'"):
         trec.load(so, bounds_check="some")
     with pytest.raises(trec.InputError, match="expected at least 1 thread, got 0"):

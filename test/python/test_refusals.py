@@ -210,6 +210,10 @@ def with_fatal_check():
     return changed(make_weighted(), change)
 
 
+def replace_on_gpu(model, _):
+    return trec.torch.replace(model, device="cuda", gpu="sm_90")
+
+
 def regrouping(make, place, options=None, **values):
     """`make` gives the collections and the regroup."""
     return Case(make, None, values, options or {}, call=export_regroup, place=place)
@@ -267,6 +271,10 @@ CASES = {
         ),
     ],
     "UNKNOWN_INSIDE": [Case(around_identity, values={"type": "Identity"}, options=INT8)],
+    "MANAGED_ON_GPU": [Case(quantized, call=replace_on_gpu)],
+    "TBES_ELSEWHERE": [
+        Case(lambda: bags(register_tbes=True), values={"device": "cuda:0"}, call=replace_on_gpu)
+    ],
     "NO_TABLES": [Case(lambda: bags([]))],
     "NO_FEATURES": [Case(without_features, "ads", options=INT8)],
     "POOLING": [Case(lambda: bags(configs(ads={"pooling": PoolingType.NONE})[:1]), "ads", {"pooling": "NONE"})],

@@ -11,6 +11,7 @@ from torchrec.modules.regroup import KTRegroupAsDict
 
 from trec import refusals
 from trec.compiler import compile as compile_directory
+from trec.cuda import device_index
 from trec.errors import WeightsError
 from trec.library import open_library
 from trec.torch.build import Target, parts_of, parts_of_files
@@ -24,6 +25,7 @@ from trec.torch.managed import (
     CompiledManagedCollisionEmbeddingCollection,
 )
 from trec.torch.module import CompiledEmbeddingBagCollection
+from trec.torch.place import Place
 from trec.torch.processed import CompiledFeatureProcessedEmbeddingBagCollection
 from trec.torch.regroup import Regroup, collect_regroup
 from trec.torch.regrouped import CompiledRegroupedCollections, RegroupParts
@@ -69,6 +71,7 @@ def compile(
     output_dtype: Optional[str] = None,
     cpu: str = "native",
     gpu: Optional[str] = None,
+    device: Any = "cpu",
     bounds_check: Optional[str] = None,
     regroup: Optional[KTRegroupAsDict] = None,
     batches: Optional[Sequence[int]] = None,
@@ -80,8 +83,13 @@ def compile(
     collections and the KTRegroupAsDict behind them become one module, which takes a KeyedJaggedTensor for each
     collection, or, with `batches`, that many-th for each, and returns the dict of tensors. `numerics="relaxed"` gives
     up FBGEMM's last bits for faster sums, as `trec-compile --numerics=relaxed` does.
+
+    With `device` "cuda" or "cuda:N" the module works on that GPU, on torch's current stream and with rows on the device,
+    which are copied unless they lie there; `gpu` names the chips to compile for, by default the one of the device.
     """
-    options, target = CollectOptions(dtype, output_dtype, bounds_check), Target(cpu, gpu, numerics)
+    place = Place(device_index(device))
+    options = CollectOptions(dtype, output_dtype, bounds_check, place)
+    target = Target(cpu, gpu, numerics, place)
     if regroup is not None:
         return _compile_regroup(collect_regroup(module, regroup, batches, options), target)
     if batches is not None:
@@ -100,6 +108,7 @@ def replace(
     output_dtype: Optional[str] = None,
     cpu: str = "native",
     gpu: Optional[str] = None,
+    device: Any = "cpu",
     bounds_check: Optional[str] = None,
     fuse_regroup: bool = False,
     numerics: str = "fbgemm",
@@ -108,9 +117,11 @@ def replace(
 
     Nothing is changed where any of them is refused. A float collection is left alone without `dtype`. With
     `fuse_regroup` the model is traced by torch.fx, each KTRegroupAsDict becomes one module with its collections, and
-    what comes back is a GraphModule. `numerics` is that of `compile`.
+    what comes back is a GraphModule. `numerics`, `device` and `gpu` are those of `compile`.
     """
-    options, target = CollectOptions(dtype, output_dtype, bounds_check), Target(cpu, gpu, numerics)
+    place = Place(device_index(device))
+    options = CollectOptions(dtype, output_dtype, bounds_check, place)
+    target = Target(cpu, gpu, numerics, place)
     if fuse_regroup:
         model = fuse_regroups(
             model,
@@ -140,16 +151,19 @@ def load(
     weights: Union[None, str, "os.PathLike[str]"] = None,
     *,
     cpu: str = "native",
+    gpu: Optional[str] = None,
+    device: Any = "cpu",
 ) -> Any:
     """A module from a `.so` or an exported directory and its weights file, which is mapped, not read.
 
     Edits in place stay in memory.
     """
-    path = Path(path)
+    path, place = Path(path), Place(device_index(device))
     if path.is_dir():
+        target = Target(cpu, gpu, place=place)
         source = Path(weights or path / "model.safetensors")
         with tempfile.TemporaryDirectory(prefix="trec-") as directory:
-            so = compile_directory(path / "model.mlir", Path(directory, "model.so"), cpu=cpu).read_bytes()
+            so = compile_directory(path / "model.mlir", Path(directory, "model.so"), cpu=cpu, gpu=target.gpu).read_bytes()
             metadata = open_library(Path(directory, "model.so")).metadata
     else:
         source = Path(weights or path.with_suffix(".safetensors"))
@@ -157,5 +171,5 @@ def load(
         so = path.read_bytes()
     if not source.exists():
         raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
-    parts = parts_of_files(so, metadata, read_weights(source))
+    parts = parts_of_files(so, metadata, read_weights(source), place)
     return class_for(parts).of_parts(parts)

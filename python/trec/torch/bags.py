@@ -43,16 +43,16 @@ def pack_rows(rows: dict[str, torch.Tensor]) -> dict[str, Any]:
     for name, tensor in rows.items():
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in storages:
-            storages[storage.data_ptr()] = torch.empty(0, dtype=torch.uint8).set_(storage)
+            storages[storage.data_ptr()] = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage)
         index = list(storages).index(storage.data_ptr())
-        places[name] = (index, tensor.storage_offset(), tuple(tensor.shape))
+        places[name] = (index, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
     return {"storages": list(storages.values()), "places": places}
 
 
 def unpack_rows(packed: dict[str, Any]) -> dict[str, torch.Tensor]:
     result = {}
-    for name, (index, offset, shape) in packed["places"].items():
-        result[name] = packed["storages"][index][offset : offset + shape[0] * shape[1]].view(shape)
+    for name, (index, offset, shape, stride) in packed["places"].items():
+        result[name] = torch.as_strided(packed["storages"][index], shape, stride, offset)
     return result
 
 

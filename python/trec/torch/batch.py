@@ -15,6 +15,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 from trec import abi
 from trec.errors import InputError
 from trec.library import Slots
+from trec.torch.place import CPU, Place
 
 ID_TYPES = {torch.int32: abi.INT32, torch.int64: abi.INT64}
 # Stands for the lengths or offsets of an empty batch: an empty tensor has no address.
@@ -50,35 +51,37 @@ class Batch(NamedTuple):
     offsets_type: int
 
 
-def bad_ids(values: torch.Tensor) -> InputError:
+def bad_ids(values: torch.Tensor, place: Place) -> InputError:
     if values.dtype not in ID_TYPES:
         return InputError(f"values: expected int32 or int64, got {values.dtype}")
     if values.dim() != 1:
         return InputError(f"values: expected one dimension, got shape {list(values.shape)}")
-    return InputError(f"values: expected a tensor on the cpu, got device '{values.device}'")
+    return InputError(f"values: expected a tensor on {place}, got device '{values.device}'")
 
 
-def check_bounds(name: str, bounds: Optional[torch.Tensor], expected: int) -> tuple[torch.Tensor, int]:
+def check_bounds(
+    name: str, bounds: Optional[torch.Tensor], expected: int, place: Place
+) -> tuple[torch.Tensor, int]:
     """The lengths or offsets, contiguous, and the code of their type."""
     if bounds is None:
         raise InputError("expected lengths or offsets, got none")
     kind = ID_TYPES.get(bounds.dtype)
     if bounds.numel() == 0 and expected <= 1:
         return ZERO, abi.INT64
-    if bounds.numel() != expected or kind is None or not bounds.is_cpu:
+    if bounds.numel() != expected or kind is None or not place.has(bounds):
         raise InputError(
-            f"{name}: expected {expected} elements of int32 or int64 on the cpu, "
+            f"{name}: expected {expected} elements of int32 or int64 on {place}, "
             f"got {bounds.numel()} of {bounds.dtype} on '{bounds.device}'"
         )
     return (bounds if bounds.is_contiguous() else bounds.contiguous()), kind
 
 
-def check_weights(weights: Optional[torch.Tensor]) -> torch.Tensor:
+def check_weights(weights: Optional[torch.Tensor], place: Place) -> torch.Tensor:
     if weights is None:
         raise InputError("the collection is weighted, but the batch has no weights")
-    if weights.dtype != torch.float32 or weights.dim() != 1 or not weights.is_cpu:
+    if weights.dtype != torch.float32 or weights.dim() != 1 or not place.has(weights):
         raise InputError(
-            f"weights: expected one dimension of float32 on the cpu, "
+            f"weights: expected one dimension of float32 on {place}, "
             f"got {weights.dtype}{list(weights.shape)} on '{weights.device}'"
         )
     return weights if weights.is_contiguous() else weights.contiguous()
@@ -102,9 +105,10 @@ def lengths_by_key(features: KeyedJaggedTensor, strides: list[int]) -> list[torc
     if features.lengths_or_none() is None and features.offsets_or_none() is None:
         raise InputError("expected lengths or offsets, got none")
     lengths = features.lengths().view(-1)
-    if lengths.numel() != sum(strides) or lengths.dtype not in ID_TYPES or not lengths.is_cpu:
+    device = features.values().device
+    if lengths.numel() != sum(strides) or lengths.dtype not in ID_TYPES or lengths.device != device:
         raise InputError(
-            f"lengths: expected {sum(strides)} elements of int32 or int64 on the cpu, the sum of stride_per_key "
+            f"lengths: expected {sum(strides)} elements of int32 or int64 on the {device}, the sum of stride_per_key "
             f"{strides}, got {lengths.numel()} of {lengths.dtype} on '{lengths.device}'"
         )
     return list(torch.split(lengths, strides))
@@ -114,7 +118,8 @@ def pad(features: KeyedJaggedTensor, strides: list[int]) -> KeyedJaggedTensor:
     """The same ids with as many samples for each key as the longest has."""
     by_key = lengths_by_key(features, strides)
     longest = max(strides, default=0)
-    lengths = torch.zeros(len(by_key), longest, dtype=by_key[0].dtype if by_key else torch.int64)
+    kind = by_key[0].dtype if by_key else torch.int64
+    lengths = torch.zeros(len(by_key), longest, dtype=kind, device=features.values().device)
     for row, given in zip(lengths, by_key):
         row[: given.numel()] = given
     return _with_lengths(features, lengths.view(-1), longest)
@@ -125,6 +130,7 @@ def as_one_sample(features: KeyedJaggedTensor, by_key: list[torch.Tensor]) -> Ke
     if any(bool((lengths < 0).any()) for lengths in by_key):
         raise InputError(f"lengths: expected 0 or more, got {min(int(x.min()) for x in by_key if x.numel())}")
     totals = torch.tensor([int(lengths.sum()) for lengths in by_key], dtype=torch.int64)
+    totals = totals.to(features.values().device)
     return _with_lengths(features, totals, 1)
 
 
@@ -161,7 +167,10 @@ def pick_rows(block: torch.Tensor, rows: torch.Tensor, samples: int, feature: st
 class BatchReader:
     """Reads batches with the features of one model; `outputs` are the features of its outputs."""
 
-    def __init__(self, features: Sequence[str], is_weighted: bool, outputs: Sequence[str]) -> None:
+    def __init__(
+        self, features: Sequence[str], is_weighted: bool, outputs: Sequence[str], place: Place = CPU
+    ) -> None:
+        self._has, self._place = place.has, place
         self._features, self._outputs = list(features), list(outputs)
         self._is_weighted = is_weighted
         self._slots = Slots(features)
@@ -175,21 +184,21 @@ class BatchReader:
             slots = self._find(keys)
         values = features.values()
         values_type = ID_TYPES.get(values.dtype)
-        if values_type is None or values.dim() != 1 or not values.is_cpu:
-            raise bad_ids(values)
+        if values_type is None or values.dim() != 1 or not self._has(values):
+            raise bad_ids(values, self._place)
         if not values.is_contiguous():
             values = values.contiguous()
         weights, weights_address, num_weights = None, 0, 0
         if self._is_weighted:
-            weights = check_weights(features.weights_or_none())
+            weights = check_weights(features.weights_or_none(), self._place)
             weights_address, num_weights = weights.data_ptr(), weights.numel()
         lengths_address = offsets_address = lengths_type = offsets_type = 0
         bounds = features.offsets_or_none()
         if bounds is not None:
-            bounds, offsets_type = check_bounds("offsets", bounds, slots.count * size + 1)
+            bounds, offsets_type = check_bounds("offsets", bounds, slots.count * size + 1, self._place)
             offsets_address = bounds.data_ptr()
         else:
-            bounds, lengths_type = check_bounds("lengths", features.lengths_or_none(), slots.count * size)
+            bounds, lengths_type = check_bounds("lengths", features.lengths_or_none(), slots.count * size, self._place)
             lengths_address = bounds.data_ptr()
         return Batch(
             values, bounds, weights, slots, size, values.data_ptr(), values.numel(), lengths_address,

@@ -10,6 +10,7 @@ from torchrec.modules.embedding_configs import DataType, EmbeddingBagConfig, Emb
 from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
 
 from trec.compiler import compile as compile_directory
+from trec.cuda import native_chip
 from trec.errors import LoadError, WeightsError
 from trec.exporter import write_model
 from trec.runtime import check_parameter
@@ -25,6 +26,7 @@ from trec.torch.kinds import (
     is_sequence,
     tables_module,
 )
+from trec.torch.place import CPU, Place
 from trec.torch.tables import Table
 
 # TorchRec has no name for FBGEMM's own fp8; NFP8 is the one that GPUs have.
@@ -52,6 +54,11 @@ class Target:
     cpu: str = "native"
     gpu: Optional[str] = None
     numerics: str = "fbgemm"
+    place: Place = CPU
+
+    def __post_init__(self) -> None:
+        if self.place.gpu is not None and self.gpu is None:
+            self.gpu = native_chip(self.place.gpu)
 
 
 def build(spec: Union[ModelSpec, RegroupSpec], target: Target) -> bytes:
@@ -93,13 +100,16 @@ def _interface(found: Collection) -> Interface:
 
 
 def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
-    return parts_around(build(found.spec, target or Target()), found)
+    target = target or Target()
+    return parts_around(build(found.spec, target), found, target.place)
 
 
-def parts_around(so: bytes, found: Collection) -> Parts:
+def parts_around(so: bytes, found: Collection, place: Place = CPU) -> Parts:
     """With a library that was compiled before, of `found.spec`."""
-    rows = {table.spec.name: table.stored() for table in found.tables}
-    return Parts(so, _interface(found), rows, _children_of(found.module), _maps_of(found.tables), _tbes_of([found]))
+    rows = {table.spec.name: place.put_rows(table.stored()) for table in found.tables}
+    children = {name: place.put_module(child) for name, child in _children_of(found.module).items()}
+    maps = {name: place.put(tensor) for name, tensor in _maps_of(found.tables).items()}
+    return Parts(so, _interface(found), rows, children, maps, _tbes_of([found]), place)
 
 
 def _children_of(module: Any) -> dict[str, torch.nn.Module]:
@@ -144,18 +154,19 @@ def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) 
     )
 
 
-def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any]) -> Parts:
+def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any], place: Place = CPU) -> Parts:
     """From a compiled model and the arrays of its weights file."""
     if metadata["kind"] == REGROUP:
         reason = "a model that regroups does not say which collections it was"
         raise LoadError(f"{reason}; use trec.load, or trec.torch.compile")
     spec = _spec_of_metadata(metadata, arrays)
-    rows = {table.name: torch.from_numpy(arrays[table.name]) for table in spec.tables}
+    rows = {table.name: place.put_rows(torch.from_numpy(arrays[table.name])) for table in spec.tables}
     configs = [_config_of_table(table, spec.kind) for table in spec.tables]
     interface = Interface(spec, configs, row_alignment=spec.tables[0].row_alignment)
     names = [table.remap.name for table in spec.tables if table.remap]
-    maps = {name: torch.from_numpy(arrays[name]) for name in names}
-    return Parts(so, interface, rows, _processor_of_arrays(spec, arrays), maps)
+    maps = {name: place.put(torch.from_numpy(arrays[name])) for name in names}
+    children = {name: place.put_module(child) for name, child in _processor_of_arrays(spec, arrays).items()}
+    return Parts(so, interface, rows, children, maps, place=place)
 
 
 def _processor_of_arrays(spec: ModelSpec, arrays: dict[str, Any]) -> dict[str, torch.nn.Module]:

@@ -16,6 +16,7 @@ from trec.torch.kinds import (
     walk,
 )
 from trec.torch.managed_maps import check_managed, managed_map
+from trec.torch.place import Place
 from trec.torch.positions import ParameterSlot, position_slots
 from trec.torch.tables import (
     CollectOptions,
@@ -98,6 +99,7 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
         tables = float_tables(module, path, options)
     if not tables:
         raise refusals.NO_TABLES.at(path)
+    _check_place(module, tables, (path, options.place))
     spec = ModelSpec(
         tables=[table.spec for table in tables],
         name=path.rpartition(".")[2] or "model",
@@ -113,6 +115,19 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
     by_name = {table.spec.name: table for table in tables}
     in_order = [by_name[table.name] for table in spec.tables]
     return Collection(path, module, spec, in_order, _fuse_positions(module, spec))
+
+
+def _check_place(module: Any, tables: list[Table], at: tuple[str, Place]) -> None:
+    """Rows are on the CPU, or where the compiled module is to be."""
+    path, place = at
+    elsewhere = [table for table in tables if not place.has(table.tensor)]
+    for table in elsewhere:
+        if not table.tensor.is_cpu:
+            raise refusals.OTHER_DEVICE.at(path, table.spec.name, device=table.tensor.device)
+    if place.gpu is not None and is_managed(module):
+        raise refusals.MANAGED_ON_GPU.at(path)
+    if elsewhere and len(getattr(tables_module(module), "tbes", [])):
+        raise refusals.TBES_ELSEWHERE.at(path, device=place)
 
 
 def _fuse_positions(module: Any, spec: ModelSpec) -> dict[str, ParameterSlot]:

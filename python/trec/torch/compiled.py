@@ -15,18 +15,18 @@ from torchrec.types import ModuleNoCopyMixin
 
 from trec import abi
 from trec.errors import TrecError
-from trec.library import CallBuffer, Handle, Library, Options, Weights, library_from_bytes
+from trec.library import CallBuffer, Handle, Library, Weights, library_from_bytes
 from trec.spec import ModelSpec
 from trec.torch.bags import make_bags, pack_rows, rows_of_tbes, unpack_rows
 from trec.torch.batch import Batch, BatchReader
 from trec.torch.collect import OUTPUT_DTYPES
+from trec.torch.place import CPU, Place
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
 _pack_into = abi.FORWARD_ARGS.pack_into
 # Attributes of a module that was traced as a root: the library as a tensor, and the tracer's names for tensors.
 TRACED = ("_library_tensor", "_tensor_constant")
 _new = object.__new__
-_get_num_threads = torch.get_num_threads
 
 
 @dataclass
@@ -55,6 +55,8 @@ class Parts:
     maps: dict[str, torch.Tensor] = field(default_factory=dict)
     # FBGEMM's modules, where the original has them for children. The rows are views of their memory.
     tbes: list[torch.nn.Module] = field(default_factory=list)
+    # Where all of these lie.
+    place: Place = CPU
 
 
 class _Runtime(NamedTuple):
@@ -75,17 +77,18 @@ class Served:
     _output_dtype: torch.dtype
     # Rows are the caller's to edit, so that nothing is certified before he asks for it.
     _exactness = "auto"
+    _place: Place
 
     def output_dtype(self) -> torch.dtype:
         return self._output_dtype
 
     @property
     def device(self) -> torch.device:
-        return torch.device("cpu")
+        return self._place.device
 
     @property
-    def cpu_level(self) -> str:
-        """The set of instructions in use, such as "x86-64-v3"."""
+    def cpu_level(self) -> Optional[str]:
+        """The set of instructions in use, such as "x86-64-v3"; None on a GPU."""
         return next(iter(self._runtime.handles.values())).cpu_level
 
     @property
@@ -113,6 +116,15 @@ class Served:
         return {name: sum(counters[name] for counters in all_counters) for name in ("forwards", "bad_ids", "failed")}
 
 
+    def poll(self) -> None:
+        """On a GPU: raises, or warns of, what was wrong in earlier calls and was not said by a later one.
+
+        Never waits; to know of all calls, synchronize with their streams first.
+        """
+        for handle in self._runtime.handles.values():
+            handle.poll()
+
+
 class CompiledCollection(Served, ModuleNoCopyMixin):
     """A mixin for an nn.Module; the classes derived from it are drop-ins for those of torchrec.quant."""
 
@@ -132,6 +144,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         self._interface = parts.interface
         self._rows = parts.rows
         self._maps = parts.maps
+        self._place = parts.place
         self._values_dtype = OUTPUT_DTYPES[spec.output_dtype]
         self._output_dtype = parts.interface.output_dtype or self._values_dtype
         self._embedding_names = [output.key for output in spec.outputs]
@@ -163,7 +176,8 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         library = library or library_from_bytes(self._so)
         self._runtime = _Runtime(library, {}, {}, [], CallBuffer(library.num_outputs), self._output_template())
         self._forward_function = library.api.forward
-        self._reader = BatchReader(library.features, self._is_weighted, self._feature_names)
+        self._reader = BatchReader(library.features, self._is_weighted, self._feature_names, self._place)
+        self._threads, self._stream = self._place.threads, self._place.stream
         self._read = self._reader.read
         self._bind()
 
@@ -186,7 +200,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
             self._unbind()
             self._runtime.addresses.update(addresses)
         self._bind_parameters(self._parameters_to_bind())
-        self._handle(_get_num_threads())
+        self._handle(self._threads())
 
     def check_exactness(self) -> None:
         super().check_exactness()
@@ -210,19 +224,20 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         names = [table["name"] for table in runtime.library.tables]
         tables = [(runtime.addresses[name], self._rows[name].shape[0]) for name in names]
         parameters = [(tensor.data_ptr(), tensor.shape[0]) for tensor in runtime.parameters]
-        options = Options(bounds_check=None, threads=threads, exactness=self._exactness)
-        weights = Weights(tables=tables, parameters=parameters)
+        weights = Weights(tables=tables, parameters=parameters, on_device=self._place.gpu is not None)
+        options = self._place.options(self._exactness)
         return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
 
     def _run(self, batch: Batch, output: tuple[int, int], outputs: tuple[int, int] = (0, 0)) -> Handle:
         """Calls the model; addresses and sizes are of one output, or of arrays of them."""
         runtime = self._runtime
-        handle = runtime.handles.get(_get_num_threads()) or self._handle(_get_num_threads())
+        handle = runtime.handles.get(self._threads()) or self._handle(self._threads())
         call = runtime.call
+        workspace, room = (0, 0) if (offsets := self._place.workspace(batch)) is None else _memory(offsets)
         _pack_into(
             call.args, 0, _ARGS_SIZE, batch.size, batch.keys.count, batch.keys.address, batch.values, batch.num_values,
-            batch.lengths, batch.offsets, batch.weights, batch.num_weights, output[0], output[1], 0, 0, 0,
-            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0, 0,
+            batch.lengths, batch.offsets, batch.weights, batch.num_weights, output[0], output[1], 0, workspace, room,
+            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0, self._stream(),
         )  # fmt: skip
         status = self._forward_function(handle.address, call.args_address, call.error_address)
         if status:
@@ -235,8 +250,9 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         `fn` sees the rows and not their views: torch cannot share the wrappers of 4 and 2 bit codes.
         """
         devices = {fn(tensor).device.type for tensor in (self._rows | self._maps).values()}
-        if devices - {"cpu"}:
-            raise TrecError(f"the module is compiled for the CPU, it cannot be moved to {', '.join(sorted(devices))}")
+        if devices - {self._place.device.type}:
+            where = "the CPU" if self._place.gpu is None else str(self._place)
+            raise TrecError(f"the module is compiled for {where}, it cannot be moved to {', '.join(sorted(devices))}")
         for name in self._kept if recurse else ():
             self._modules[name]._apply(fn)
         self._bind()
@@ -254,7 +270,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
     def _carried(self) -> dict[str, Any]:
         """The attributes that a copy takes along."""
         state = dict(self.__dict__)
-        for name in ("_runtime", "_forward_function", "_reader", "_read", "_binding", "_own_buffers"):
+        for name in ("_runtime", "_forward_function", "_reader", "_read", "_threads", "_stream", "_binding", "_own_buffers"):
             del state[name]
         state["_modules"] = {name: child for name, child in self._modules.items() if name != self._rows_name}
         # What tracing leaves behind.
@@ -286,6 +302,10 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
 
     def _get_name(self) -> str:
         return type(self).__name__
+
+
+def _memory(tensor: torch.Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor.nbytes
 
 
 def _after_load_state_dict(module: CompiledCollection, incompatible_keys: Any) -> None:

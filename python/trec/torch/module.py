@@ -61,7 +61,7 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
 
     def _pool(self, features: KeyedJaggedTensor) -> KeyedTensor:
         batch = self._read(features, features.stride())
-        output = _empty(batch.size, self._total_dim, dtype=self._values_dtype)
+        output = _empty(batch.size, self._total_dim, dtype=self._values_dtype, device=self._place.device)
         self._run(batch, (output.data_ptr(), output.nbytes))
         return self._keyed(output)
 

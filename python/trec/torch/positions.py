@@ -55,7 +55,7 @@ def is_pre_processed(processor: Any) -> bool:
 
 def _is_readable(slot: ParameterSlot) -> bool:
     tensor = slot.holder.get(slot.name)
-    return tensor is not None and tensor.dtype is torch.float32 and tensor.is_cpu and tensor.is_contiguous()
+    return tensor is not None and tensor.dtype is torch.float32 and not tensor.is_meta and tensor.is_contiguous()
 
 
 def runnable(processor: Any) -> Any:

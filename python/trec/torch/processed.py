@@ -13,6 +13,7 @@ from trec.errors import InputError, TrecError
 from trec.library import Library
 from trec.torch.compiled import Parts
 from trec.torch.kinds import QuantProcessed
+from trec.torch.place import Place
 from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.positions import ParameterSlot, position_slots, runnable
 
@@ -58,7 +59,7 @@ class CompiledFeatureProcessedEmbeddingBagCollection(CompiledEmbeddingBagCollect
         names = [parameter["name"] for parameter in self._runtime.library.parameters]
         self._position_slots = [self._parameter_slots_by_name.get(name) for name in names]
         return [
-            self._maps[name] if slot is None else _checked(slot, name)
+            self._maps[name] if slot is None else _checked(slot, name, self._place)
             for slot, name in zip(self._position_slots, names)
         ]
 
@@ -86,11 +87,11 @@ class CompiledFeatureProcessedEmbeddingBagCollection(CompiledEmbeddingBagCollect
         return self._says_weighted
 
 
-def _checked(slot: ParameterSlot, name: str) -> torch.Tensor:
+def _checked(slot: ParameterSlot, name: str, place: Place) -> torch.Tensor:
     tensor = slot.tensor
-    if tensor.dtype is not torch.float32 or not tensor.is_cpu or not tensor.is_contiguous():
+    if tensor.dtype is not torch.float32 or not place.has(tensor) or not tensor.is_contiguous():
         raise InputError(
-            f"{name}: expected contiguous float32 on the cpu, got {tensor.dtype}{list(tensor.shape)} "
+            f"{name}: expected contiguous float32 on {place}, got {tensor.dtype}{list(tensor.shape)} "
             f"on '{tensor.device}'"
         )
     return tensor

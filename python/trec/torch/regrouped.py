@@ -15,13 +15,12 @@ from torchrec.types import ModuleNoCopyMixin
 
 from trec import abi
 from trec.errors import InputError
-from trec.library import CallBuffer, Handle, Library, Options, Weights, library_from_bytes
+from trec.library import CallBuffer, Handle, Library, Weights, library_from_bytes
 from trec.spec import RegroupSpec
 from trec.torch.batch import Batch, BatchReader, is_strided
 from trec.torch.collect import OUTPUT_DTYPES
 from trec.torch.compiled import Served
 
-_get_num_threads = torch.get_num_threads
 _empty = torch.empty
 _new = object.__new__
 
@@ -55,6 +54,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         self._so, self._spec, self._arguments, self._names = parts.so, parts.spec, parts.arguments, parts.names
         self._num_arguments = 1 + max(parts.arguments)
         self._output_dtype = OUTPUT_DTYPES[parts.spec.output_dtype]
+        self._place = parts.children[0]._place
         # As CompiledCollection's: a leaf for tracers.
         self.__dict__["__module__"] = "torch.nn.modules.trec"
         self.collections = torch.nn.ModuleList(parts.children)
@@ -71,7 +71,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
 
     def _sources(self, library: Library) -> list[tuple[int, BatchReader]]:
         return [
-            (self._spec.batches.index(index), BatchReader(batch["features"], batch["weighted"], ()))
+            (self._spec.batches.index(index), BatchReader(batch["features"], batch["weighted"], (), self._place))
             for index, batch in enumerate(library.batches)
         ]
 
@@ -79,14 +79,14 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         """Points the model at the children's rows and parameters."""
         self._runtime.handles.clear()
         self._bindings = [child._binding for child in self.collections]
-        self._handle(_get_num_threads())
+        self._handle(self._place.threads())
 
     def _handle(self, threads: int) -> Handle:
         runtime = self._runtime
-        tables = [self._place(table["name"]) for table in runtime.library.tables]
-        parameters = [self._place(parameter["name"]) for parameter in runtime.library.parameters]
-        weights = Weights(tables=tables, parameters=parameters)
-        options = Options(None, threads, exactness=self._exactness)
+        tables = [self._memory(table["name"]) for table in runtime.library.tables]
+        parameters = [self._memory(parameter["name"]) for parameter in runtime.library.parameters]
+        weights = Weights(tables=tables, parameters=parameters, on_device=self._place.gpu is not None)
+        options = self._place.options(self._exactness)
         return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
 
     def check_exactness(self) -> None:
@@ -95,7 +95,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         super().check_exactness()
         self._bindings = [child._binding for child in self.collections]
 
-    def _place(self, name: str) -> tuple[int, int]:
+    def _memory(self, name: str) -> tuple[int, int]:
         index, own = self._names[name]
         tensor = self.collections[index].tensor_of(own)
         return tensor.data_ptr(), tensor.shape[0]
@@ -116,13 +116,13 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         size = features[0].stride()
         _check_sizes(features, size)
         batches = [reader.read(given[child], size) for child, reader in self._runtime.sources]
-        outputs = [_empty(size, dim, dtype=self._output_dtype) for _, dim in self._groups]
+        outputs = [_empty(size, dim, dtype=self._output_dtype, device=self._place.device) for _, dim in self._groups]
         self._run(batches, outputs)
         return {key: output for (key, _), output in zip(self._groups, outputs)}
 
     def _run(self, batches: list[Batch], outputs: list[torch.Tensor]) -> None:
         runtime, first = self._runtime, batches[0]
-        handle = runtime.handles.get(_get_num_threads()) or self._handle(_get_num_threads())
+        handle = runtime.handles.get(self._place.threads()) or self._handle(self._place.threads())
         call = runtime.call
         call.outputs[:] = [output.data_ptr() for output in outputs]
         call.outputs_bytes[:] = [output.nbytes for output in outputs]
@@ -136,7 +136,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
             call.args, 0, abi.FORWARD_ARGS.size, first.size, first.keys.count, first.keys.address, first.values,
             first.num_values, first.lengths, first.offsets, first.weights, first.num_weights, 0, 0, 0, 0, 0,
             first.values_type, first.lengths_type, first.offsets_type, 0, call.outputs_address,
-            call.outputs_bytes_address, call.batches_address, call.num_batches, 0,
+            call.outputs_bytes_address, call.batches_address, call.num_batches, self._place.stream(),
         )  # fmt: skip
         status = self._forward_function(handle.address, call.args_address, call.error_address)
         if status:

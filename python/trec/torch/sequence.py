@@ -65,7 +65,8 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
             totals = batch.bounds.tolist()
         else:
             batch = self._read(features, features.stride())
-            totals = _ids_per_key(batch)
+            known = features.length_per_key_or_none() if self._place.gpu is not None else None
+            totals = _ids_per_key(batch) if known is None else list(known)
             by_key = _lengths(features, batch).reshape(batch.keys.count, batch.size).unbind(0)
         return self._lookup(batch, totals, by_key)
 
@@ -73,7 +74,8 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         totals = ids_per_key(totals, batch.num_values)
         place = batch.keys.places
         outputs = [
-            _empty(totals[slot], dim, dtype=self._values_dtype) for slot, dim in zip(place, self._length_per_key)
+            _empty(totals[slot], dim, dtype=self._values_dtype, device=self._place.device)
+            for slot, dim in zip(place, self._length_per_key)
         ]
         call = self._runtime.call
         call.outputs[:] = [output.data_ptr() for output in outputs]
@@ -82,7 +84,9 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         self._run(batch, (0, 0), (call.outputs_address, call.outputs_bytes_address))
         weights: list[Any] = [None] * len(outputs)
         if self._need_indices:
-            has_bad = sum(handle.counters()["bad_ids"] for handle in self._handles()) != seen
+            # A GPU has not counted them yet.
+            is_later = self._place.gpu is not None
+            has_bad = is_later or sum(handle.counters()["bad_ids"] for handle in self._handles()) != seen
             weights = self._indices(batch.values_tensor, totals, place, has_bad)
         return self._assemble([by_key[slot] for slot in place], outputs, weights)
 

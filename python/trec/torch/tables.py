@@ -14,6 +14,7 @@ from trec.quantize import CHUNK_ELEMENTS, quantize_rows
 from trec.spec import BITS, BOUNDS_CHECKS, TableSpec
 from trec.torch.kinds import configs_of, is_sequence, tables_module
 from trec.torch.maps import Map, maps_of
+from trec.torch.place import CPU, Place
 from trec.weights_file import TableRows, array_chunks
 
 _WEIGHTS_NAMES = {
@@ -40,6 +41,7 @@ class CollectOptions:
     dtype: Union[None, str, dict[str, str]] = None
     output_dtype: Optional[str] = None
     bounds_check: Optional[str] = None
+    place: Place = CPU
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Table:
 
     def chunks(self) -> Iterator[Any]:
         """In pieces, so that a large table never exists twice."""
-        tensor = self.tensor.detach()
+        tensor = self.tensor.detach().cpu()
         if self.is_stored:
             yield from array_chunks(tensor.numpy())
             return
@@ -90,13 +92,11 @@ def _pooling(config: Any, path: str) -> str:
     return _POOLINGS[getattr(config, "pooling", PoolingType.SUM)]
 
 
-def _check_table(config: Any, tensor: torch.Tensor, path: str) -> None:
+def _check_table(config: Any, path: str) -> None:
     if getattr(config, "use_virtual_table", False):
         raise refusals.VIRTUAL_TABLE.at(path, config.name)
     if not config.feature_names:
         raise refusals.NO_FEATURES.at(path, config.name)
-    if tensor.device.type != "cpu":
-        raise refusals.OTHER_DEVICE.at(path, config.name, device=tensor.device)
 
 
 def groups(module: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -133,7 +133,7 @@ def _check_fp8(tbe: Any, configs: Any, path: str) -> None:
 
 def _quantized_table(config: Any, specification: Any, rows: torch.Tensor, place: tuple[str, int]) -> Table:
     path, row_alignment = place
-    _check_table(config, rows, path)
+    _check_table(config, path)
     _, num_rows, dim, weights_type, _ = specification
     dtype = _WEIGHTS_NAMES.get(weights_type)
     if dtype is None:
@@ -178,7 +178,7 @@ def float_tables(module: Any, path: str, options: CollectOptions) -> list[Table]
     tables = []
     for config in configs_of(module):
         tensor = _pruned(holder[config.name].weight, pruned.get(config.name), (path, config.name))
-        _check_table(config, tensor, path)
+        _check_table(config, path)
         if tensor.dtype not in _FLOAT_TYPES:
             raise refusals.FLOAT_TYPE.at(path, config.name, type=tensor.dtype)
         spec = TableSpec(

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 # As in ModelABI.h.
-TYPES = {"float32": 3, "float16": 4, "bfloat16": 5}
+TYPES = {"float32": 3, "float16": 4, "bfloat16": 5, "uint8": 6}
 INT32, INT64 = 1, 2
 FORMATS = {INT32: "i", INT64: "q"}
 DYNAMIC_ROWS = 20

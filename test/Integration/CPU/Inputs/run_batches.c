@@ -63,7 +63,15 @@ static const void *take_array(struct reader *r, int64_t count, int64_t bytes) {
 }
 
 static int64_t bytes_of(int64_t type) {
-  return type == TREC_INT64 ? 8 : type == TREC_INT32 || type == TREC_FLOAT32 ? 4 : 2;
+  switch (type) {
+  case TREC_INT64:
+    return 8;
+  case TREC_INT32:
+  case TREC_FLOAT32:
+    return 4;
+  default:
+    return type == TREC_UINT8 ? 1 : 2;
+  }
 }
 
 static void write_warning(void *user, const trec_error *error) { fprintf(user, "warning: %s\n", error->message); }

@@ -1,0 +1,73 @@
+"""Where a compiled module works: on the CPU, or on a GPU, where it does so on torch's current stream."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import torch
+
+from trec.library import Options, device_row_bytes
+
+_get_num_threads = torch.get_num_threads
+_ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Place:
+    """`gpu` is the number of a GPU; None: the CPU."""
+
+    gpu: Optional[int] = None
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu") if self.gpu is None else torch.device("cuda", self.gpu)
+
+    def __str__(self) -> str:
+        return "the cpu" if self.gpu is None else f"cuda:{self.gpu}"
+
+    def has(self, tensor: torch.Tensor) -> bool:
+        if self.gpu is None:
+            return tensor.is_cpu
+        return tensor.is_cuda and tensor.get_device() == self.gpu
+
+    def threads(self) -> int:
+        """Of one call; a handle is kept for each number of them."""
+        return _get_num_threads() if self.gpu is None else 1
+
+    def stream(self) -> int:
+        return 0 if self.gpu is None else torch.cuda.current_stream(self.gpu).cuda_stream
+
+    def options(self, exactness: str) -> Options:
+        return Options(None, self.threads(), exactness=exactness, gpu=self.gpu)
+
+    def put(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor if self.has(tensor) else tensor.to(self.device)
+
+    def put_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Stored rows; on a GPU a view of rows that lie as far apart as kernels expect, of this memory if it is such."""
+        if self.gpu is None:
+            return rows
+        width = device_row_bytes(rows.shape[1])
+        is_padded = rows.shape[0] <= 1 and rows.shape[1] == width or rows.stride() == (width, 1)
+        if self.has(rows) and is_padded and rows.data_ptr() % _ALIGNMENT == 0:
+            return rows
+        padded = torch.zeros((rows.shape[0], width), dtype=torch.uint8, device=self.device)
+        padded[:, : rows.shape[1]] = rows
+        return padded[:, : rows.shape[1]]
+
+    def put_module(self, module: torch.nn.Module) -> torch.nn.Module:
+        """A copy on the device, unless the module is there already."""
+        tensors = [*module.parameters(), *module.buffers()]
+        if self.gpu is None or all(self.has(tensor) for tensor in tensors):
+            return module
+        return copy.deepcopy(module).to(self.device)
+
+    def workspace(self, batch: Any) -> Optional[torch.Tensor]:
+        """Room for the offsets of a batch that comes with lengths: torch's own allocator is quicker, and knows graphs."""
+        if self.gpu is None or not batch.lengths:
+            return None
+        count = (batch.keys.count * batch.size + 8) // 8 * 8
+        return torch.empty(count, dtype=torch.int64, device=self.device)
+
+
+CPU = Place()
