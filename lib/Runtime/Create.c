@@ -86,6 +86,17 @@ static void prepare_map(const trec_model *model, int64_t parameter, struct trec_
   bag->num_ids = desc->map == TREC_MAP_HASH_TABLE ? desc->ids : map->count;
 }
 
+/* Tables that the second level of the cache holds are not fetched ahead. */
+enum { SECOND_LEVEL_BYTES = 1 << 19 };
+
+static void prepare_fetches(trec_model *model) {
+  const struct trec_image *image = model->image;
+  int64_t bytes = 0;
+  for (int64_t i = 0; i < image->num_tables && bytes <= SECOND_LEVEL_BYTES; ++i)
+    bytes += model->tables[i].num_rows * image->tables[i].row_bytes;
+  model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
+}
+
 static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
   for (int64_t i = 0; i < image->num_bags; ++i) {
@@ -106,6 +117,8 @@ static void prepare_bags(trec_model *model) {
     if (desc->remap)
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
+    /* Rows behind a map would have to be searched for. */
+    bag->fetched_bytes = desc->remap ? 0 : image->tables[desc->table].row_bytes;
   }
 }
 
@@ -119,6 +132,7 @@ static int32_t make_ready(trec_model *model, uint64_t features, const trec_creat
     trec_bind_weights(model, options, error);
   if (error->status != TREC_OK)
     return error->status;
+  prepare_fetches(model);
   prepare_bags(model);
   return model->gpu ? trec_gpu_upload(model, options, error) : TREC_OK;
 }
