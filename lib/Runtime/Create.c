@@ -90,6 +90,17 @@ static void prepare_map(const trec_model *model, int64_t parameter, struct trec_
   bag->num_ids = desc->map == TREC_MAP_HASH_TABLE ? desc->ids : map->count;
 }
 
+/* Tables that the second level of the cache holds are not fetched ahead. */
+enum { SECOND_LEVEL_BYTES = 1 << 19 };
+
+static void prepare_fetches(trec_model *model) {
+  const struct trec_image *image = model->image;
+  int64_t bytes = 0;
+  for (int64_t i = 0; i < image->num_tables && bytes <= SECOND_LEVEL_BYTES; ++i)
+    bytes += model->tables[i].num_rows * image->tables[i].row_bytes;
+  model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
+}
+
 static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
   const int64_t near_bytes = trec_near_table_bytes();
@@ -114,6 +125,8 @@ static void prepare_bags(trec_model *model) {
     bag->fetches_far = trec_fetches_far(bag->num_rows, image->tables[desc->table].row_bytes, near_bytes);
     bag->certified_length = &model->tables[desc->table].certified_length;
     model->tables[desc->table].is_certifiable |= model->level && desc->certified;
+    /* Rows behind a map would have to be searched for. */
+    bag->fetched_bytes = desc->remap ? 0 : image->tables[desc->table].row_bytes;
   }
 }
 
@@ -127,6 +140,7 @@ static int32_t make_ready(trec_model *model, uint64_t features, const trec_creat
     trec_bind_weights(model, options, error);
   if (error->status != TREC_OK)
     return error->status;
+  prepare_fetches(model);
   prepare_bags(model);
   if (model->gpu)
     return trec_gpu_upload(model, options, error);

@@ -40,8 +40,9 @@ struct trec_bag {
   int64_t num_remap;    /* its elements */
   int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
-  int counts_bad_ids; /* 0: a bag before it does */
+  int64_t fetched_bytes; /* of a row that is fetched before its kernel is called; 0: none is */
   int64_t fetches_far;
+  int counts_bad_ids;                      /* 0: a bag before it does */
   const _Atomic int64_t *certified_length; /* of its table */
 };
 
@@ -58,6 +59,7 @@ struct trec_model {
   size_t mapping_bytes;
   uint64_t file_bytes;
   const char *pages_reason;
+  int fetches_ahead;     /* some tables are beyond the cache */
   int32_t pages;         /* TREC_PAGES_MAP or TREC_PAGES_HUGE */
   int64_t element_bytes; /* of the output */
   int32_t bounds_check;  /* never TREC_BOUNDS_AS_COMPILED */
@@ -187,6 +189,29 @@ struct trec_cut {
   int64_t bag, unit;
 };
 enum { TREC_MAX_TASKS = 256 };
+
+/* Samples or ids of a bag: a part of its units, or positions in its batch. */
+struct trec_units {
+  int64_t begin, end;
+};
+
+/* The units of bag i that lie between two cuts, neither of which is behind or before that bag. */
+static inline struct trec_units trec_units_between(const struct trec_job *job, int64_t i, struct trec_cut from,
+                                                   struct trec_cut to) {
+  return (struct trec_units){i == from.bag ? from.unit : 0, i == to.bag ? to.unit : trec_bag_units(job, i)};
+}
+
+/* The positions of the ids of these units. */
+static inline struct trec_units trec_positions(const struct trec_job *job, int64_t i, struct trec_units units) {
+  const int64_t *offsets = trec_bag_offsets(job, i);
+  if (job->model->image->unpooled)
+    return (struct trec_units){offsets[0] + units.begin, offsets[0] + units.end};
+  return (struct trec_units){offsets[units.begin], offsets[units.end]};
+}
+
+/* Fetches the first rows of the bags from a cut on, of as many as the cache will keep until their turn. Returns the bag
+ * that is the first to be fetched next. */
+int64_t trec_fetch_ahead(const struct trec_job *job, struct trec_cut from, struct trec_cut to);
 
 /* Cuts the job into pieces of like cost, for so many threads: cuts[i] to cuts[i + 1] is piece i. Returns their number,
  * 1 where the job is too small to share. */

@@ -27,18 +27,13 @@ static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
   into->count = count;
 }
 
-/* The samples or ids of a bag that one call of its kernel works on. */
-struct trec_units {
-  int64_t begin, end;
-};
-
 /* Without pooling a kernel counts positions in the batch's whole array of ids. */
 static void run_ids(const struct trec_job *job, int64_t i, struct trec_bag_args *call, struct trec_units units) {
   const struct trec_bag *bag = &job->model->bags[i];
-  const int64_t first = call->offsets[0];
+  const struct trec_units positions = trec_positions(job, i, units);
   call->output = job->args->outputs[i];
   call->output_stride = bag->dim;
-  bag->kernels[job->batches[bag->batch].variant](call, first + units.begin, first + units.end);
+  bag->kernels[job->batches[bag->batch].variant](call, positions.begin, positions.end);
 }
 
 /* Pools into columns of the output, or of the tensor of a regroup. */
@@ -56,12 +51,15 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
   struct trec_bad_ids bad = none_bad;
   int64_t report[2] = {0, INT64_MAX};
   struct trec_bag_args call = {.report = report};
+  int64_t unfetched = model->fetches_ahead ? from.bag : INT64_MAX;
   for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
     const struct trec_bag *bag = &model->bags[i];
     const trec_batch *batch = &job->batches[bag->batch].args;
-    const struct trec_units units = {i == from.bag ? from.unit : 0, i == to.bag ? to.unit : trec_bag_units(job, i)};
+    const struct trec_units units = trec_units_between(job, i, from, to);
     if (units.begin >= units.end)
       continue;
+    if (i >= unfetched)
+      unfetched = trec_fetch_ahead(job, (struct trec_cut){i, units.begin}, to);
     call.rows = bag->rows;
     call.num_rows = bag->num_rows;
     call.indices = batch->values;

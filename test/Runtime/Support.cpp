@@ -110,11 +110,13 @@ trec_forward_args Batch::args() const {
   return args;
 }
 
-std::vector<float> trectest::expected(const Ids &ids, const std::vector<int> &slots) {
+std::vector<float> trectest::expected(const Ids &ids, const std::vector<int> &slots, int64_t t1Rows) {
   struct {
-    int feature, rows, dim, column;
+    int feature;
+    int64_t rows;
+    int dim, column;
     float sign;
-  } const bags[] = {{0, T1_ROWS, 4, 0, 1}, {1, T2_ROWS, 2, 4, -1}, {2, T1_ROWS, 4, 6, 1}, {0, T2_ROWS, 2, 10, -1}};
+  } const bags[] = {{0, t1Rows, 4, 0, 1}, {1, T2_ROWS, 2, 4, -1}, {2, t1Rows, 4, 6, 1}, {0, T2_ROWS, 2, 10, -1}};
   const size_t batch = ids[0].size();
   std::vector<float> out(batch * TOTAL_DIM);
   for (const auto &bag : bags)

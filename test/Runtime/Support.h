@@ -87,8 +87,9 @@ struct Batch {
   mutable std::vector<float> output;
 };
 
-/// The output that the test image should give for `ids`, by key slots[feature]; bad ids count as row 0.
-std::vector<float> expected(const Ids &ids, const std::vector<int> &slots = {0, 1, 2});
+/// The output that the test image should give for `ids`, by key slots[feature]; bad ids count as row 0. The first table
+/// may have more rows than the image says.
+std::vector<float> expected(const Ids &ids, const std::vector<int> &slots = {0, 1, 2}, int64_t t1Rows = T1_ROWS);
 
 /// A batch of pseudo-random bags of up to `longest` ids.
 Ids randomIds(int keys, int64_t batchSize, int longest, uint64_t seed = 1);

@@ -1,0 +1,82 @@
+// Batches of tables that are larger than the caches, whose rows are fetched before their kernels are called. That it is
+// done shows in times alone; here, that it may be done with any ids, in any piece of a job.
+#include "Support.h"
+
+#include <random>
+
+using namespace trectest;
+
+namespace {
+
+constexpr int64_t manyRows = 1 << 16;
+
+/// The test image with a first table of `manyRows` rows.
+struct LargeModel {
+  LargeModel() {
+    rows.resize(manyRows * T1_DIM);
+    for (int64_t i = 0; i < manyRows * T1_DIM; ++i)
+      rows[i] = float(i / T1_DIM) + float(i % T1_DIM) / 8;
+    tables[0].rows = -1;
+    image.tables = tables;
+  }
+  trec_create_options options(int32_t threads) {
+    trec_create_options options = {};
+    options.tables = data;
+    options.num_tables = 2;
+    options.bounds_check = TREC_BOUNDS_IGNORE;
+    options.threads = threads;
+    return options;
+  }
+
+  std::vector<float> rows;
+  std::string good = goodData();
+  trec_table_desc tables[2] = {::trec_image.tables[0], ::trec_image.tables[1]};
+  struct trec_image image = ::trec_image;
+  trec_table_data data[2] = {{rows.data(), manyRows, T1_DIM * 4}, {good.data() + 160, T2_ROWS, T2_DIM * 4}};
+};
+
+void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
+  large.data[0].data = large.rows.data();
+  Model model(large.options(threads), large.image);
+  for (int32_t type : {TREC_INT32, TREC_INT64}) {
+    Batch batch(ids);
+    trec_forward_args args = batch.args();
+    args.values_type = type;
+    args.values = type == TREC_INT32 ? static_cast<const void *>(batch.values32.data()) : batch.values64.data();
+    Error error;
+    ASSERT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.message;
+    EXPECT_EQ(batch.output, expected(ids, {0, 1, 2}, manyRows));
+  }
+}
+
+} // namespace
+
+TEST(FetchAhead, OneSample) {
+  LargeModel large;
+  expectSame(large, {{{manyRows - 1, 17}}, {{3}}, {{40000}}}, 1);
+}
+
+TEST(FetchAhead, EmptyBagsAndBadIds) {
+  LargeModel large;
+  const int64_t low = INT32_MIN, high = INT32_MAX;
+  expectSame(large, {{{}, {-1, manyRows}}, {{}, {}}, {{high, low, -2, manyRows - 1}, {}}}, 1);
+}
+
+// Feature 0 has more ids than are fetched ahead, the others have not.
+TEST(FetchAhead, LongAndShortBags) {
+  LargeModel large;
+  const std::vector<int64_t> many(100, 1000);
+  expectSame(large, {{many, {}}, {{5}, {6}}, {{manyRows - 2}, {1, 2, 3}}}, 1);
+}
+
+TEST(FetchAhead, PiecesOfABatch) {
+  LargeModel large;
+  std::mt19937_64 random(7);
+  Ids ids(3, std::vector<std::vector<int64_t>>(700));
+  for (auto &key : ids)
+    for (auto &bag : key)
+      for (uint64_t left = random() % 4; left > 0; --left)
+        bag.push_back(static_cast<int64_t>(random() % manyRows));
+  for (int32_t threads : {1, 3, 8})
+    expectSame(large, ids, threads);
+}
