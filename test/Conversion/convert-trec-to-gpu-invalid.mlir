@@ -46,3 +46,17 @@ func.func @two_numerics(%kjt: !kjt, %dest: !keyed) -> !keyed {
     bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8, numerics = cpu> : !kjt, !keyed
   return %1 : !keyed
 }
+
+// -----
+
+// convert-trec-to-gpu C3: stored rows.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!dict = !trec.jagged_dict<["f"], [12], i8>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @stored(%kjt: !kjt, %dest: !dict) -> !dict {
+  // expected-error @below {{expected an output of floats: stored rows are not handed out by GPUs}}
+  %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8> : !kjt, !dict
+  return %0 : !dict
+}

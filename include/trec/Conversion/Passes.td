@@ -56,6 +56,8 @@ def ConvertTrecToGPUPass : Pass<"convert-trec-to-gpu", "::mlir::ModuleOp"> {
     * C1: each group has a lowering.
     * C2: the lowerings of all groups agree in `warps`, `blocks_per_sm` and
       `numerics`: they are of the one kernel.
+    * C3: outputs are of floats: on GPUs FBGEMM's INT8 output is of another format
+      than stored rows, and neither is made.
   }];
   let statistics = [
     Statistic<"numConfigurations", "num-configurations", "Number of groups that became a case of the kernel">

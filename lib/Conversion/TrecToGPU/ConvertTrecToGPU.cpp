@@ -50,6 +50,9 @@ static LogicalResult checkLowering(LookupGroupInterface group,
   if (!lowering) // C1
     return group->emitOpError("expected a gpu_lowering: run "
                               "trec-select-gpu-lowering before this pass");
+  if (BagConfiguration::of(group).isCopy()) // C3
+    return group->emitOpError("expected an output of floats: stored rows are "
+                              "not handed out by GPUs");
   if (getKernelWide(lowering) == getKernelWide(first.getGpuLoweringAttr()))
     return success();
   InFlightDiagnostic diagnostic =

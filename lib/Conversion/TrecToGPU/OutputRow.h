@@ -1,6 +1,6 @@
 //===- OutputRow.h - Sums to a row of the output ----------------*- C++ -*-===//
 //
-// Rounds the sums of a lane (RowSums.h) and stores them, 8 or 16 bytes at a
+// Rounds the sums of a lane (DeviceSums.h) and stores them, 8 or 16 bytes at a
 // time where the row lies so:
 //
 //   OutputRow output(b, configuration);

@@ -20,7 +20,7 @@
 #define TREC_LIB_CONVERSION_TRECTOGPU_ROWFETCH_H
 
 #include "DeviceIds.h"
-#include "RowSums.h"
+#include "DeviceSums.h"
 
 namespace mlir::trec {
 
@@ -54,7 +54,7 @@ public:
 
   /// The lane within its group.
   Value getLane() const { return lane; }
-  RowSums &getSums() { return sums; }
+  DeviceSums &getSums() { return sums; }
   int64_t getIdsPerLane() const { return idsPerLane; }
 
   /// The ids at `position` and behind it, as many as there are rows in flight.
@@ -82,7 +82,7 @@ private:
   const BagConfiguration &c;
   IntegerType idType;
   const Lookup &lookup;
-  RowSums sums;
+  DeviceSums sums;
   DeviceIds ids;
   int64_t numLanes, rowsInFlight, idsPerLane, deviceRowBytes;
   Value lane;

@@ -1,9 +1,9 @@
-//===- RowSums.h - What a lane sums of its rows -----------------*- C++ -*-===//
+//===- DeviceSums.h - What a lane sums of its rows ---------------*- C++ -*-===//
 //
 // A lane holds the sums of some units of a row (RowUnits.h), all as f32 scalars
 // in column order: first its first unit's columns, then its second's.
 //
-//   RowSums sums(b, configuration);
+//   DeviceSums sums(b, configuration);
 //   SmallVector<Value> accumulators = sums.makeZeros();
 //   SmallVector<Value> words = sums.load(address, {isRow, isRow});
 //   accumulators = sums.add(accumulators, words, {header, weight});
@@ -13,8 +13,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_LIB_CONVERSION_TRECTOGPU_ROWSUMS_H
-#define TREC_LIB_CONVERSION_TRECTOGPU_ROWSUMS_H
+#ifndef TREC_LIB_CONVERSION_TRECTOGPU_DEVICESUMS_H
+#define TREC_LIB_CONVERSION_TRECTOGPU_DEVICESUMS_H
 
 #include "DeviceBuilder.h"
 #include "trec/Conversion/BagConfiguration.h"
@@ -28,9 +28,9 @@ struct RowHeader {
   Value weight;       // an f32
 };
 
-class RowSums {
+class DeviceSums {
 public:
-  RowSums(DeviceBuilder &builder, const BagConfiguration &configuration)
+  DeviceSums(DeviceBuilder &builder, const BagConfiguration &configuration)
       : b(builder), row(configuration.row),
         numerics(configuration.gpuLowering.getNumerics()),
         unitsPerLane(configuration.gpuLowering.getUnitsPerLane()),
@@ -73,4 +73,4 @@ private:
 
 } // namespace mlir::trec
 
-#endif // TREC_LIB_CONVERSION_TRECTOGPU_ROWSUMS_H
+#endif // TREC_LIB_CONVERSION_TRECTOGPU_DEVICESUMS_H

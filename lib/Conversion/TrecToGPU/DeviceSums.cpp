@@ -1,4 +1,5 @@
-//===- RowSums.cpp - What a lane sums of its rows -------------------------===//
+//===- DeviceSums.cpp - What a lane sums of its rows
+//-------------------------===//
 //
 // The arithmetic of the numeric contract on GPUs. `fbgemm` is what FBGEMM's GPU
 // kernels compute: each code becomes a half float by one multiply-add of two
@@ -7,18 +8,18 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "RowSums.h"
+#include "DeviceSums.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::trec;
 
-SmallVector<Value> RowSums::makeZeros() {
+SmallVector<Value> DeviceSums::makeZeros() {
   return SmallVector<Value>(unitsPerLane * units.columns, b.f32(0.0f));
 }
 
-SmallVector<Value> RowSums::loadUnit(Value address) {
+SmallVector<Value> DeviceSums::loadUnit(Value address) {
   if (units.getWords() == 1)
     return {b.load(address, b.getI32Type())};
   auto type = VectorType::get({units.getWords()}, b.getI32Type());
@@ -29,8 +30,8 @@ SmallVector<Value> RowSums::loadUnit(Value address) {
   return words;
 }
 
-SmallVector<Value> RowSums::load(Value address, int64_t stepBytes,
-                                 ArrayRef<Value> isThere) {
+SmallVector<Value> DeviceSums::load(Value address, int64_t stepBytes,
+                                    ArrayRef<Value> isThere) {
   SmallVector<Type> types(units.getWords(), b.getI32Type());
   SmallVector<Value> words;
   for (auto [unit, exists] : llvm::enumerate(isThere)) {
@@ -70,7 +71,7 @@ static std::pair<Value, Value> widenPair(DeviceBuilder &b, Value pair) {
 /// at bit s is the subnormal q * 2^(s - 24). Times 2^15 it is normal, and the
 /// scale carries the missing 2^(9 - s): as in FBGEMM, where that product
 /// overflows from a scale of 128 on.
-SmallVector<Value> RowSums::widenCodes(Value word, Value scaleAndBias) {
+SmallVector<Value> DeviceSums::widenCodes(Value word, Value scaleAndBias) {
   int64_t bits = row.getBits(), numFields = 16 / bits;
   Value header = b.bits(getHalf2(b), scaleAndBias);
   Value scale = vector::ExtractOp::create(b, header, 0);
@@ -92,7 +93,7 @@ SmallVector<Value> RowSums::widenCodes(Value word, Value scaleAndBias) {
   return columns;
 }
 
-SmallVector<Value> RowSums::convertCodes(Value word) {
+SmallVector<Value> DeviceSums::convertCodes(Value word) {
   int64_t bits = row.getBits();
   SmallVector<Value> columns;
   for (int64_t shift = 0; shift < 32; shift += bits) {
@@ -102,12 +103,12 @@ SmallVector<Value> RowSums::convertCodes(Value word) {
   return columns;
 }
 
-SmallVector<Value> RowSums::widenHalves(Value word) {
+SmallVector<Value> DeviceSums::widenHalves(Value word) {
   auto [low, high] = widenPair(b, b.bits(getHalf2(b), word));
   return {low, high};
 }
 
-SmallVector<Value> RowSums::widenBFloats(Value word) {
+SmallVector<Value> DeviceSums::widenBFloats(Value word) {
   Value low = b.bits(b.getF32Type(), b.shiftLeft(word, 16));
   Value high = b.bits(b.getF32Type(), b.both(word, int32_t(0xffff0000)));
   return {low, high};
@@ -116,7 +117,7 @@ SmallVector<Value> RowSums::widenBFloats(Value word) {
 /// The 7 bits of exponent and mantissa, moved to those of an f32, are the value
 /// but for the bias of its exponent, which a product with a power of two mends,
 /// for subnormals too.
-SmallVector<Value> RowSums::widenFloats8(Value word) {
+SmallVector<Value> DeviceSums::widenFloats8(Value word) {
   Value bias = b.f32(0x1p120f);
   SmallVector<Value> columns;
   for (int64_t shift = 0; shift < 32; shift += 8) {
@@ -131,7 +132,7 @@ SmallVector<Value> RowSums::widenFloats8(Value word) {
   return columns;
 }
 
-SmallVector<Value> RowSums::widen(Value word, Value scaleAndBias) {
+SmallVector<Value> DeviceSums::widen(Value word, Value scaleAndBias) {
   switch (row.getWeights()) {
   case WeightsType::int8:
   case WeightsType::int4:
@@ -150,13 +151,13 @@ SmallVector<Value> RowSums::widen(Value word, Value scaleAndBias) {
   llvm_unreachable("all types of weights are listed");
 }
 
-Value RowSums::addElement(Value sum, Value element, Value weight) {
+Value DeviceSums::addElement(Value sum, Value element, Value weight) {
   return weight ? fma(element, weight, sum)
                 : Value(arith::AddFOp::create(b, sum, element));
 }
 
 /// Scale and bias as f32, each times the weight.
-std::pair<Value, Value> RowSums::widenHeader(const RowHeader &header) {
+std::pair<Value, Value> DeviceSums::widenHeader(const RowHeader &header) {
   auto [scale, bias] = widenPair(b, b.bits(getHalf2(b), header.scaleAndBias));
   if (!header.weight)
     return {scale, bias};
@@ -165,8 +166,8 @@ std::pair<Value, Value> RowSums::widenHeader(const RowHeader &header) {
   return {weightedScale, weightedBias};
 }
 
-SmallVector<Value> RowSums::add(ValueRange sums, ValueRange words,
-                                const RowHeader &header) {
+SmallVector<Value> DeviceSums::add(ValueRange sums, ValueRange words,
+                                   const RowHeader &header) {
   bool isCode = row.isQuantized() && numerics == GPUNumerics::cpu;
   Value scale, bias;
   if (isCode)
