@@ -1,5 +1,4 @@
-//===- DeviceSums.cpp - What a lane sums of its rows
-//-------------------------===//
+//===- DeviceSums.cpp - What a lane sums of its rows ----------------------===//
 //
 // The arithmetic of the numeric contract on GPUs. `fbgemm` is what FBGEMM's GPU
 // kernels compute: each code becomes a half float by one multiply-add of two
