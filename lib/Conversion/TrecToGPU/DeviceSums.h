@@ -1,4 +1,4 @@
-//===- DeviceSums.h - What a lane sums of its rows ---------------*- C++ -*-===//
+//===- DeviceSums.h - What a lane sums of its rows --------------*- C++ -*-===//
 //
 // A lane holds the sums of some units of a row (RowUnits.h), all as f32 scalars
 // in column order: first its first unit's columns, then its second's.
