@@ -105,7 +105,7 @@ class Module:
         for match in re.finditer(r"\.entry\s+(\w+)\((.*?)\)(.*?)\n\{(.*?)\n\}", text, re.DOTALL):
             name, parameters, directives, body = match.groups()
             argument = re.search(r"\.b8 \w+\[(\d+)\]", parameters)
-            threads = re.search(r"\.reqntid (\d+)", directives)
+            threads = re.search(r"\.(?:reqntid|maxntid) (\d+)", directives)
             kernel = Kernel(name, body, int(argument[1]) if argument else 0, int(threads[1]) if threads else WARP)
             kernel.shared.update(shared)
             self.kernels[name] = kernel
@@ -159,8 +159,12 @@ class Block:
     # Scheduling.
 
     def run(self) -> None:
+        step = 0
         while self.alive.any():
-            for place in np.unique(self.pc[self.alive]):
+            step += 1
+            places = np.unique(self.pc[self.alive])
+            # Now and then those in front: one of them may hold a lock that the others wait for.
+            for place in places if step % 16 else places[::-1]:
                 active = self.choose(int(place))
                 if len(active):
                     self.execute(self.kernel.code[place], active)

@@ -73,7 +73,7 @@ def round_bfloat(values: Array) -> Array:
 
 _REAL: dict[str, Callable[..., Array]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
-    "neg": lambda a: -a, "abs": np.abs, "min": np.fmin, "max": np.fmax,
+    "rcp": lambda a: np.float32(1) / a, "neg": lambda a: -a, "abs": np.abs, "min": np.fmin, "max": np.fmax,
 }
 
 
@@ -175,6 +175,8 @@ def apply(opcode: list[str], values: list[Array]) -> Array:
     if name == "mad":
         product = _multiply(opcode, *values[:2])
         return unsigned(product + values[2], bits_of(suffix) * (2 if "wide" in opcode else 1))
+    if name == "bfe":
+        return unsigned(values[0] >> values[1], 32) & ((np.uint64(1) << values[2]) - np.uint64(1))
     if name == "prmt":
         return permute(*values)
     if suffix == "pred":

@@ -1,0 +1,88 @@
+"""Launches the kernels of a model of one lookup by the PTX interpreter: `include/trec/Runtime/DeviceABI.h` in Python.
+
+    outcome = gpu_launch.run(ptx_text, gpu_launch.Call(rows=stored, ids=ids, offsets=offsets, …))
+    outcome.output, outcome.report["kind"]
+
+Every array has exactly the bytes that the kernel may touch, so that the interpreter finds what is out of bounds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import numpy as np
+
+from trec.testing import ptx
+
+MAX_SPANS, MAX_BATCHES, MAX_OUTPUTS = 8, 16, 128
+REPORT = ("lock", "count", "epoch", "place_epoch", "kind", "batch", "bag", "sample", "begin", "position", "value")
+NOTHING, BAD_ID, LONG_BAG, SMALL_OUTPUT, BAD_OFFSET, BAD_SUM, BAD_LENGTH = range(7)
+
+
+@dataclasses.dataclass
+class Call:
+    rows: np.ndarray  # uint8 [rows, row bytes], as stored
+    ids: np.ndarray
+    offsets: np.ndarray  # int32 or int64, [B + 1]
+    output: np.ndarray  # what is written into, [B or rows, stride]
+    column: int = 0
+    weights: np.ndarray | None = None  # per id, or by position
+    by_position: bool = False
+    remap: np.ndarray | None = None
+    num_ids: int = 0  # of a map
+    blocks: int = 2
+
+
+@dataclasses.dataclass
+class Outcome:
+    output: np.ndarray
+    report: dict[str, int]
+
+
+def pad_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows as they are on a device: at multiples of 16 bytes."""
+    padding = -rows.shape[1] % 16
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, padding)), constant_values=0xA5))
+
+
+def make_report() -> np.ndarray:
+    report = np.zeros(len(REPORT), np.int64)
+    report[REPORT.index("epoch")] = 1
+    return report
+
+
+def run(text: str, call: Call) -> Outcome:
+    memory, report = ptx.Memory(), make_report()
+    add = memory.add
+    batch_size = len(call.offsets) - 1
+    by_position = call.weights is not None and call.by_position
+    weights = add("weights", call.weights) if call.weights is not None else 0
+    bag = struct.pack(
+        "<15q", add("rows", pad_rows(call.rows)), len(call.rows), 0, 0, 0, call.column, 0, 7,
+        weights if by_position else 0, len(call.weights) if by_position else -1,
+        add("map", call.remap) if call.remap is not None else 0, call.remap.size if call.remap is not None else 0,
+        call.num_ids, 1, call.output.shape[1])
+    batch = struct.pack("<7q", add("ids", call.ids), len(call.ids), add("offsets", call.offsets),
+                        call.offsets.dtype.itemsize, 0 if by_position else weights, 0, 1)
+    output = call.output.copy()
+    address = add("output", output, writable=True)
+    report_address = add("report", report, writable=True)
+    argument = struct.pack("<5q", add("lookups", np.frombuffer(bag, np.uint8)), report_address, batch_size, 0, 1)
+    argument += struct.pack("<3q", 0, call.blocks, 0).ljust(24 * MAX_SPANS, b"\0")
+    argument += struct.pack("<q", 1) + batch.ljust(56 * MAX_BATCHES, b"\0") + struct.pack("<q", 0)
+    argument += struct.pack("<q", address).ljust(8 * MAX_OUTPUTS, b"\0")
+    argument += struct.pack("<q", len(output)).ljust(8 * MAX_OUTPUTS, b"\0")
+    kernel = f"trec_forward_i{8 * call.ids.dtype.itemsize}"
+    ptx.run(ptx.Module(text), kernel, memory, argument, call.blocks)
+    return Outcome(output, dict(zip(REPORT, map(int, report))))
+
+
+def scan(text: str, lengths: np.ndarray, num_values: int, blocks: int) -> Outcome:
+    """Runs the kernel that makes offsets of lengths; the outcome's output are the offsets."""
+    memory, report, offsets = ptx.Memory(), make_report(), np.full(len(lengths) + 1, -1, np.int64)
+    argument = struct.pack("<7q", memory.add("lengths", lengths), lengths.dtype.itemsize, len(lengths), num_values,
+                           memory.add("offsets", offsets, writable=True),
+                           memory.add("report", report, writable=True), 0)
+    ptx.run(ptx.Module(text), "trec_scan_lengths", memory, argument, blocks)
+    return Outcome(offsets, dict(zip(REPORT, map(int, report))))
