@@ -18,7 +18,7 @@ printf '\n==> [3/3] pytest\n'
 if [ "${1:-}" = --without-torch ]; then
   echo "0 passed: all of these tests compare with TorchRec, and torch is left out" | tee "$logs/pytest"
 else
-  .venv/bin/python -m pytest -q test/python | tee "$logs/pytest"
+  .venv/bin/python -m pytest -q -rs test/python test/Integration/CUDA | tee "$logs/pytest"
 fi
 
 count() { sed -n -E "$2" "$logs/$1" | tail -1; }

@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     types.add_argument("--emb-weights-dtype", choices=DTYPES, default="int4")
     types.add_argument("--emb-output-dtype", choices=tuple(OUTPUTS), default="fp16")
     types.add_argument("--emb-pooling-mode", choices=("sum", "mean"), default="sum")
+    how.add_argument("--device", choices=("cpu", "cuda"), default="cpu",
+                     help="cuda: the benchmarks on a GPU, whose --help is their own")  # fmt: skip
     out = parser.add_argument_group("what is written")
     out.add_argument("--json", type=Path, metavar="FILE", help="everything, again after each case")
     out.add_argument("--markdown", type=Path, metavar="FILE", help="the tables (default: printed)")
@@ -179,7 +181,20 @@ def _progress(result: Any) -> str:
     return f"{place}: ns/row {', '.join(times)}; {', '.join(ratios)}"
 
 
+def _on_gpu() -> Optional[list[str]]:
+    """What follows `--device cuda`: those benchmarks have options of their own."""
+    device = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    device.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    known, rest = device.parse_known_args()
+    return rest if known.device == "cuda" else None
+
+
 def main() -> int:
+    rest = _on_gpu()
+    if rest is not None:
+        from benchmarks.cuda.command import main as run_on_gpu
+
+        return run_on_gpu(rest)
     parser = _parser()
     options = parser.parse_args()
     misuse = _misuse(options)

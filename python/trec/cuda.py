@@ -197,18 +197,19 @@ class Device:
             return self._copy(np.ascontiguousarray(value), stream)
         result = DeviceArray(self, given)
         if given.strides not in (None, _dense_strides(given.shape, given.dtype.itemsize)) and result.size:
-            raise InputError(f"{name}: expected a contiguous array on the device, got strides {list(given.strides or ())}")
+            strides = list(given.strides or ())
+            raise InputError(f"{name}: expected a contiguous array on the device, got strides {strides}")
         self._check_place(name, result)
         if given.stream is not None and _number(given.stream) != _number(stream):
             self._wait(stream, given.stream)
         return result
 
     def _check_place(self, name: str, array: DeviceArray) -> None:
-        ordinal = ctypes.c_int(-1)
+        ordinal, address = ctypes.c_int(-1), ctypes.c_uint64(array.address)
         if not array.size:
             return
         try:
-            self._driver("cuPointerGetAttribute", ctypes.byref(ordinal), _DEVICE_ORDINAL, ctypes.c_uint64(array.address))
+            self._driver("cuPointerGetAttribute", ctypes.byref(ordinal), _DEVICE_ORDINAL, address)
         except TrecError as error:
             raise InputError(f"{name}: expected memory of a GPU: {error}") from error
         if ordinal.value != self.index:

@@ -14,7 +14,7 @@ func.func @bias_once(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK: trec.dispatch {{.*}} bounds warning certified :
 // CHECK-LABEL: func.func private @bag_sum_int8x8_align1_f32_i32(
-// CHECK-SAME: index, %[[CERTIFIED:[^:]*]]: index, %[[BEGIN:[^:]*]]: index, %{{[^:]*}}: index)
+// CHECK-SAME: index, %[[CERTIFIED:[^:]*]]: index, %{{[^:]*}}: index, %[[BEGIN:[^:]*]]: index, %{{[^:]*}}: index)
 // CHECK: scf.for %{{.*}} = %[[BEGIN]] to
 // CHECK: %[[LENGTH:.*]] = arith.subi %[[END:.*]], %[[FIRST:.*]] : index
 // CHECK: %[[IS:.*]] = arith.cmpi sle, %[[LENGTH]], %[[CERTIFIED]] : index

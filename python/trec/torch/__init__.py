@@ -84,8 +84,8 @@ def compile(
     collection, or, with `batches`, that many-th for each, and returns the dict of tensors. `numerics="relaxed"` gives
     up FBGEMM's last bits for faster sums, as `trec-compile --numerics=relaxed` does.
 
-    With `device` "cuda" or "cuda:N" the module works on that GPU, on torch's current stream and with rows on the device,
-    which are copied unless they lie there; `gpu` names the chips to compile for, by default the one of the device.
+    With `device` "cuda" or "cuda:N" the module works on that GPU, on torch's current stream and with rows there, which
+    are copied unless they are; `gpu` names the chips to compile for, by default the one of the device.
     """
     place = Place(device_index(device))
     options = CollectOptions(dtype, output_dtype, bounds_check, place)

@@ -24,6 +24,8 @@ from trec.torch.place import CPU, Place
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
 _pack_into = abi.FORWARD_ARGS.pack_into
+# What belongs to this process and place.
+_NOT_CARRIED = ("_runtime", "_forward_function", "_reader", "_read", "_threads", "_stream", "_binding", "_own_buffers")
 # Attributes of a module that was traced as a root: the library as a tensor, and the tracer's names for tensors.
 TRACED = ("_library_tensor", "_tensor_constant")
 _new = object.__new__
@@ -270,7 +272,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
     def _carried(self) -> dict[str, Any]:
         """The attributes that a copy takes along."""
         state = dict(self.__dict__)
-        for name in ("_runtime", "_forward_function", "_reader", "_read", "_threads", "_stream", "_binding", "_own_buffers"):
+        for name in _NOT_CARRIED:
             del state[name]
         state["_modules"] = {name: child for name, child in self._modules.items() if name != self._rows_name}
         # What tracing leaves behind.

@@ -44,7 +44,7 @@ class Place:
         return tensor if self.has(tensor) else tensor.to(self.device)
 
     def put_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Stored rows; on a GPU a view of rows that lie as far apart as kernels expect, of this memory if it is such."""
+        """Stored rows; on a GPU a view of rows which lie as far apart as kernels expect."""
         if self.gpu is None:
             return rows
         width = device_row_bytes(rows.shape[1])
@@ -63,7 +63,7 @@ class Place:
         return copy.deepcopy(module).to(self.device)
 
     def workspace(self, batch: Any) -> Optional[torch.Tensor]:
-        """Room for the offsets of a batch that comes with lengths: torch's own allocator is quicker, and knows graphs."""
+        """Room for the offsets of a batch that comes with lengths: torch's allocator is quicker, and knows graphs."""
         if self.gpu is None or not batch.lengths:
             return None
         count = (batch.keys.count * batch.size + 8) // 8 * 8

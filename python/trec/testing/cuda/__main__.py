@@ -21,7 +21,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     fbgemm.add_package(arguments.fbgemm)
     missing = fbgemm.is_there()
-    print(f"{describe_driver()}, torch {torch.__version__}, FBGEMM {'no: ' + missing if missing else 'yes'}", flush=True)
+    has_fbgemm = f"no: {missing}" if missing else "yes"
+    print(f"{describe_driver()}, torch {torch.__version__}, FBGEMM {has_fbgemm}", flush=True)
     cases = [case for case in prepared(arguments.folder) if arguments.filter in case.name]
     started, failed, tally = time.monotonic(), 0, Tally()
     jobs = [(case.name, lambda case=case: run_model(arguments.folder, case, tally, missing is None)) for case in cases]
