@@ -79,7 +79,8 @@ std::optional<int64_t> MapAttr::getNumIds(int64_t entries) const {
 LogicalResult LoweringConfigAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, int64_t vectorWidth,
     int64_t accumulators, int64_t prefetchDistance, int64_t farDistance,
-    int64_t farGroup, UnpackMode unpack, FmaMode fma, HalfMode half) {
+    int64_t farGroup, UnpackMode unpack, FmaMode fma, HalfMode half,
+    RowArithmetic certified, Numerics numerics) {
   if (vectorWidth > 64 || vectorWidth < 1 ||
       !llvm::isPowerOf2_64(vectorWidth)) // C1
     return emitError() << "expected a vector width that is a power of two of "
@@ -96,5 +97,9 @@ LogicalResult LoweringConfigAttr::verify(
   if (farGroup < 1 || farGroup > 64) // C4
     return emitError() << "expected a far group of 1 to 64 rows, got "
                        << farGroup;
+  if (numerics == Numerics::relaxed &&
+      certified == RowArithmetic::in_order) // C5
+    return emitError() << "expected a certified arithmetic other than in_order "
+                          "for relaxed numerics";
   return success();
 }

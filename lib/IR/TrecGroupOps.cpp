@@ -107,8 +107,28 @@ static LogicalResult verifyPlace(EmbeddingBagGroupOp group, BagAttr bag,
          << bag.getColumn() + dim;
 }
 
+/// C10: the arithmetic of the lowering is one that the rows have.
+static LogicalResult verifyArithmetic(EmbeddingBagGroupOp group) {
+  LoweringConfigAttr lowering = group.getLoweringAttr();
+  if (!lowering || lowering.getCertified() == RowArithmetic::in_order)
+    return success();
+  RowType row = group.getRowType();
+  StringRef name = stringifyRowArithmetic(lowering.getCertified());
+  int64_t widest = lowering.getCertified() == RowArithmetic::row_pairs ? 2 : 8;
+  if (!row.isQuantized() || row.getBits() > widest)
+    return group.emitOpError() << "expected rows of codes of at most " << widest
+                               << " bits for " << name << ", got " << row;
+  if (group.getWeighting() != Weighting::none &&
+      lowering.getNumerics() != Numerics::relaxed)
+    return group.emitOpError()
+           << "expected weighted rows to be added in_order, got " << name;
+  return success();
+}
+
 LogicalResult EmbeddingBagGroupOp::verify() {
   if (failed(verifyBags(*this, getKjts())))
+    return failure();
+  if (failed(verifyArithmetic(*this))) // C10
     return failure();
   SmallVector<int64_t> totalDims = getTotalDims(getDest().getType());
   bool hasWeights = getWeighting() == Weighting::position;
@@ -165,6 +185,11 @@ Type EmbeddingBagGroupOp::getOutputElement() {
 LogicalResult EmbeddingGroupOp::verify() {
   if (failed(verifyBags(*this, getBatches())))
     return failure();
+  if (LoweringConfigAttr lowering = getLoweringAttr())
+    if (lowering.getCertified() != RowArithmetic::in_order) // C8
+      return emitOpError() << "expected rows that are not pooled to be added "
+                              "in_order, got "
+                           << stringifyRowArithmetic(lowering.getCertified());
   JaggedDictType dict = getDest().getType();
   int64_t dim = getRowType().getOutputDim(dict.getElement());
   for (BagAttr bag : getBags().getAsRange<BagAttr>()) {
@@ -213,7 +238,7 @@ LogicalResult DispatchOp::verify() { return verifyBags(*this, getKjts()); }
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
   constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
-  constexpr size_t numIndexes = 3;
+  constexpr size_t numIndexes = 4;
   size_t numMemRefs = std::size(ranks);
   if (type.getNumInputs() != numMemRefs + numIndexes || type.getNumResults())
     return false;
@@ -238,7 +263,7 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expected " << kernel
-                      << " to take seven memrefs and three indexes, got "
+                      << " to take seven memrefs and four indexes, got "
                       << function->getFunctionType();
     diagnostic.attachNote(function->getLoc()) << "declared here";
     return diagnostic;

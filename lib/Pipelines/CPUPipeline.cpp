@@ -29,9 +29,10 @@ static void buildImportStage(OpPassManager &pm) {
   pm.addPass(createCanonicalizerPass());
 }
 
-static void buildGroupStage(OpPassManager &pm, StringRef cpu) {
+static void buildGroupStage(OpPassManager &pm,
+                            const CPUPipelineOptions &options) {
   pm.addPass(createGroupTablesPass());
-  pm.addPass(createSelectLoweringPass({cpu.str()}));
+  pm.addPass(createSelectLoweringPass({options.cpu, options.numerics}));
 }
 
 static void buildLLVMStage(OpPassManager &pm, StringRef suffix) {
@@ -84,7 +85,7 @@ void mlir::trec::buildCPUStage(OpPassManager &pm, CPUStage stage,
     pm.addPass(createFuseDequantizePass());
     return pm.addPass(createFusePositionWeightsPass());
   case CPUStage::group:
-    return buildGroupStage(pm, options.cpu);
+    return buildGroupStage(pm, options);
   case CPUStage::kernels:
     return pm.addPass(createConvertTrecToVectorPass());
   case CPUStage::llvm:

@@ -8,6 +8,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <sys/mman.h>
@@ -43,11 +44,16 @@ template <typename T> static void store(uint8_t *bytes, T value) {
 }
 
 /// Scales of 2^-10 to 2^-4 and biases of -1 to 1: what quantized tables of
-/// embeddings have, and sums that stay far from infinity in fp16.
-static void fillCodes(RowType type, uint8_t *row, Random &random) {
+/// embeddings have, and sums that stay far from infinity in fp16. Coarse ones
+/// are multiples of 2^-10, so that sums of long bags are exact too.
+static void fillCodes(RowType type, bool isCoarse, uint8_t *row,
+                      Random &random) {
+  auto round = [&](float value) {
+    return isCoarse ? std::round(value * 1024) / 1024 : value;
+  };
   float scale = (1.0f + 63.0f * (random.symmetric() + 1.0f) / 2) / 1024;
-  store(row, floatToHalf(scale));
-  store(row + 2, floatToHalf(random.symmetric()));
+  store(row, floatToHalf(round(scale)));
+  store(row + 2, floatToHalf(round(random.symmetric())));
   uint8_t *codes = row + type.getHeaderBytes();
   for (int64_t i = 0; i < type.getDataBytes(); ++i)
     codes[i] = uint8_t(random.below(256));
@@ -56,9 +62,9 @@ static void fillCodes(RowType type, uint8_t *row, Random &random) {
     codes[type.getDataBytes() - 1] &= (1 << rest) - 1;
 }
 
-static void fillRow(RowType type, uint8_t *row, Random &random) {
+static void fillRow(RowType type, bool isCoarse, uint8_t *row, Random &random) {
   if (type.isQuantized())
-    return fillCodes(type, row, random);
+    return fillCodes(type, isCoarse, row, random);
   for (int64_t column = 0; column < type.getDim(); ++column) {
     float value = 4 * random.symmetric();
     if (type.getWeights() == WeightsType::fp16)
@@ -199,8 +205,10 @@ RandomTables::RandomTables(ModuleOp module, uint64_t seed, Pages pages)
     MutableArrayRef<uint8_t> bytes = add(table.getSymName(), rows, rowBytes);
     if (!complete)
       return;
+    bool isCoarse = type.getRowType().isQuantized() && random.below(2) == 0;
     for (int64_t row = 0; row < rows; row += stride)
-      fillRow(type.getRowType(), bytes.data() + row * rowBytes, random);
+      fillRow(type.getRowType(), isCoarse, bytes.data() + row * rowBytes,
+              random);
   }
   llvm::StringMap<int64_t> mappedRows = findMappedRows(module, tables);
   for (auto parameter : module.getOps<ParameterOp>()) {

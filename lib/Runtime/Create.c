@@ -19,6 +19,9 @@ static int32_t check_options(const trec_create_options *options, trec_error *err
                      TREC_PAGES_AUTO);
   if (options->pages == TREC_PAGES_HUGE && options->device == TREC_DEVICE_CUDA)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "pages is TREC_PAGES_HUGE on a GPU, which gets the tables itself");
+  if (options->exactness < TREC_EXACTNESS_AUTO || options->exactness > TREC_EXACTNESS_OFF)
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "exactness is %d, expected %d to %d", options->exactness,
+                     TREC_EXACTNESS_AUTO, TREC_EXACTNESS_OFF);
   if (options->device != TREC_DEVICE_CPU && options->device != TREC_DEVICE_CUDA)
     return trec_fail(error, TREC_INVALID_ARGUMENT,
                      "device is %d, expected TREC_DEVICE_CPU (%d) or TREC_DEVICE_CUDA (%d)", options->device,
@@ -106,6 +109,8 @@ static void prepare_bags(trec_model *model) {
     if (desc->remap)
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
+    bag->certified_length = &model->tables[desc->table].certified_length;
+    model->tables[desc->table].is_certifiable |= model->level && desc->certified;
   }
 }
 
@@ -120,7 +125,10 @@ static int32_t make_ready(trec_model *model, uint64_t features, const trec_creat
   if (error->status != TREC_OK)
     return error->status;
   prepare_bags(model);
-  return model->gpu ? trec_gpu_upload(model, options, error) : TREC_OK;
+  if (model->gpu)
+    return trec_gpu_upload(model, options, error);
+  trec_certify_tables(model, options);
+  return TREC_OK;
 }
 
 static int32_t create(const struct trec_image *image, uint64_t features, const trec_create_options *given,

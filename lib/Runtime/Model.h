@@ -11,7 +11,9 @@
 struct trec_table {
   const void *rows;
   int64_t num_rows;
-  void *owned; /* what to free: a zero row, or an aligned copy */
+  void *owned;                      /* what to free: a zero row, or an aligned copy */
+  int is_certifiable;               /* a kernel of the CPU asks for its certified length */
+  _Atomic int64_t certified_length; /* of bags; 0: none */
 };
 
 /* A parameter as the kernels see it; a map has at least one readable entry. */
@@ -38,7 +40,8 @@ struct trec_bag {
   int64_t num_remap;    /* its elements */
   int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
-  int counts_bad_ids; /* 0: a bag before it does */
+  int counts_bad_ids;                      /* 0: a bag before it does */
+  const _Atomic int64_t *certified_length; /* of its table */
 };
 
 struct trec_gpu;
@@ -108,6 +111,9 @@ struct trec_safetensors;
 int32_t trec_bind_parameter_pointers(trec_model *model, const trec_create_options *options, trec_error *error);
 int32_t trec_bind_parameter_tensors(trec_model *model, const struct trec_safetensors *file, trec_error *error);
 void trec_release_parameters(trec_model *model);
+
+/* Certifies what the option of create wants certified; tables are bound, and know whether they are certifiable. */
+void trec_certify_tables(trec_model *model, const trec_create_options *options);
 
 /* Refuses a bound map with which a kernel could not work: rows that are none of its tables', or searches that fail. */
 int32_t trec_check_map(const trec_model *model, int64_t parameter, const char *origin, trec_error *error);

@@ -70,6 +70,7 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     call.remap = bag->remap;
     call.num_remap = bag->num_remap;
     call.num_ids = bag->num_ids;
+    call.certified_length = atomic_load_explicit(bag->certified_length, memory_order_relaxed);
     (model->image->unpooled ? run_ids : run_bags)(job, i, &call, units);
     if (report[0]) {
       if (bag->counts_bad_ids)

@@ -199,6 +199,7 @@ LogicalResult ModelCompiler::runStage(ModuleOp module, CPUStage stage,
   }
   CPUPipelineOptions pipeline;
   pipeline.cpu = level.target.level->name.str();
+  pipeline.numerics = stringifyNumerics(options.numerics).str();
   pipeline.suffix = level.suffix;
   buildCPUStage(pm, stage, pipeline);
   return pm.run(module);

@@ -143,7 +143,9 @@ void ImageBuilder::api(const ImageParts &parts) {
                 symbol("trec_runtime_workspace_size"),
                 symbol("trec_runtime_forward"), symbol("trec_runtime_counters"),
                 symbol("trec_runtime_cpu_level"), symbol("trec_runtime_poll"),
-                symbol("trec_runtime_weights_info")}));
+                symbol("trec_runtime_weights_info"),
+                symbol("trec_runtime_check_exactness"),
+                symbol("trec_runtime_certified_length")}));
 }
 
 /// The exported function, of type trec_query.

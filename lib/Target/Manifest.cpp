@@ -29,6 +29,8 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
   manifest.kernels.push_back(
       {kernel, group.getLoweringAttr(), int64_t(group.getBags().size())});
   manifest.policy = group.getPolicyAttr().getValue();
+  if (LoweringConfigAttr lowering = group.getLoweringAttr())
+    manifest.numerics = std::max(manifest.numerics, lowering.getNumerics());
   std::optional<Pooling> mode = group.getPoolingMode();
   StringRef pooling = mode ? stringifyPooling(*mode) : "none";
   for (BagAttr bag : group.getBags().getAsRange<BagAttr>()) {
@@ -237,7 +239,7 @@ std::string mlir::trec::renderMetadata(const Manifest &manifest,
     json.attribute("kind", getKind(manifest));
     writeBatches(json, manifest);
     json.attribute("bounds_check", stringifyBoundsPolicy(manifest.policy));
-    json.attribute("numerics", "fbgemm");
+    json.attribute("numerics", stringifyNumerics(manifest.numerics));
     writeOutput(json, manifest);
     json.attributeArray("tables", [&] {
       for (const ManifestTable &table : manifest.tables)

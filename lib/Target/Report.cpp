@@ -52,6 +52,9 @@ static void writeLowering(llvm::json::OStream &json,
     json.attribute("unpack", stringifyUnpackMode(lowering.getUnpack()));
     json.attribute("fma", stringifyFmaMode(lowering.getFma()));
     json.attribute("half", stringifyHalfMode(lowering.getHalf()));
+    json.attribute("certified",
+                   stringifyRowArithmetic(lowering.getCertified()));
+    json.attribute("numerics", stringifyNumerics(lowering.getNumerics()));
   });
 }
 

@@ -11,7 +11,7 @@
 //   llvm.func @trec_kernel_bag_i32(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.func @trec_kernel_bag_i64(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.mlir.global constant @trec_kernels() : !llvm.array<2 x ptr>
-//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0, 0, 0]]>)
+//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0, 0, 0, 0]]>)
 //
 //===----------------------------------------------------------------------===//
 
@@ -44,6 +44,7 @@ enum KernelParameter {
   report,
   remap,
   numIds,
+  certifiedLength,
   begin,
   end
 };
@@ -60,7 +61,8 @@ enum ArgsField {
   fieldReport,
   fieldRemap,
   fieldNumRemap,
-  fieldNumIds
+  fieldNumIds,
+  fieldCertifiedLength
 };
 
 /// Builds the entry of one kernel.
@@ -98,7 +100,7 @@ private:
 
 /// The fields of struct trec_bag_desc: their number, and the index of those
 /// that say where a bag's output is.
-constexpr size_t bagFields = 8;
+constexpr size_t bagFields = 9;
 constexpr size_t bagColumn = 3, bagOutput = 6;
 
 /// The descriptors of a model as they fill up.
@@ -169,6 +171,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value outputStride = load(fieldOutputStride, i64);
   Value numRemap = load(fieldNumRemap, i64);
   Value numIds = load(fieldNumIds, i64);
+  Value certifiedLength = load(fieldCertifiedLength, i64);
   Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
                       makeMemRef(ids, fieldIndices, unknown, {}),
                       makeMemRef(offsets, fieldOffsets, unknown, {}),
@@ -177,6 +180,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
                       makeMemRef(report, fieldReport, constant(2), {}),
                       makeMemRef(remap, fieldRemap, numRemap, {}),
                       toIndex(numIds),
+                      toIndex(certifiedLength),
                       toIndex(block->getArgument(1)),
                       toIndex(block->getArgument(2))};
   func::CallOp::create(b, kernel, operands);
@@ -290,7 +294,7 @@ static void describeBags(DispatchOp dispatch, int64_t kernel,
          features.lookup(bag.getFeature().getValue()), bag.getColumn(),
          indices.findParameter(bag.getWeights()),
          indices.findParameter(bag.getRemap()), bag.getOutput(),
-         bag.getBadIds() == BadIds::repeated});
+         bag.getBadIds() == BadIds::repeated, dispatch.getCertified()});
   }
 }
 

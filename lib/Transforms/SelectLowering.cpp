@@ -8,7 +8,7 @@
 // becomes
 //
 //   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 8,
-//               far_distance = 64, far_group = 4>
+//               far_distance = 64, far_group = 4, certified = bias_once>
 //
 //===----------------------------------------------------------------------===//
 
@@ -87,18 +87,46 @@ static UnpackMode selectUnpack(RowType row, const CPULevel &level) {
   return isPacked && canPermute ? UnpackMode::lookup : UnpackMode::convert;
 }
 
+/// Vector operations for each vector of codes of one row, those that bring the
+/// codes in left out:
+///
+///     in_order   unpack, add, multiply-add
+///     bias_once  unpack, multiply-add
+///     row_pairs  half a permutation, half an add
+///
+/// A pair of rows also costs the making of its table, a product and a
+/// multiply-add, and needs a permutation of 16 lanes. A table of the values of
+/// a single row would save nothing: a permutation and an add are as many
+/// operations as `bias_once` has, and wait for the table.
+static RowArithmetic selectCertified(LookupGroupInterface group,
+                                     const CPULevel &level, Numerics numerics) {
+  RowType row = group.getRowType();
+  bool mayDiffer = numerics == Numerics::relaxed;
+  if (!group.getPoolingMode() || !row.isQuantized() ||
+      (group.getWeighting() != Weighting::none && !mayDiffer))
+    return RowArithmetic::in_order;
+  return row.getBits() == 2 && level.permutesLanes && level.vectorBits == 512
+             ? RowArithmetic::row_pairs
+             : RowArithmetic::bias_once;
+}
+
 static LoweringConfigAttr selectLowering(LookupGroupInterface group,
                                          const CPULevel &level,
-                                         const SymbolTable &symbols) {
+                                         const SymbolTable &symbols,
+                                         Numerics numerics) {
   RowType row = group.getRowType();
   int64_t accumulators = std::max<int64_t>(
       level.vectorRegisters - countScratchRegisters(level), 4);
   Prefetch prefetch = selectPrefetch(group, getLargestTable(group, symbols));
+  RowArithmetic certified = selectCertified(group, level, numerics);
+  if (certified == RowArithmetic::in_order)
+    numerics = Numerics::fbgemm;
   return LoweringConfigAttr::get(
       row.getContext(), level.vectorBits / 32, accumulators, prefetch.distance,
       prefetch.farDistance, prefetch.farGroup, selectUnpack(row, level),
       level.hasFMA ? FmaMode::hardware : FmaMode::library,
-      level.convertsHalves ? HalfMode::hardware : HalfMode::integer);
+      level.convertsHalves ? HalfMode::hardware : HalfMode::integer, certified,
+      numerics);
 }
 
 /// A lowering that was written by hand must be one that code of the level can
@@ -112,6 +140,12 @@ static LogicalResult checkLowering(LookupGroupInterface group,
     return group.emitOpError() << "expected unpack = convert for vectors of "
                                << lowering.getVectorWidth() << " lanes, which "
                                << level.name << " does not permute, got lookup";
+  if (lowering.getCertified() == RowArithmetic::row_pairs && !canPermute)
+    return group.emitOpError()
+           << "expected certified = bias_once for vectors "
+              "of "
+           << lowering.getVectorWidth() << " lanes, which " << level.name
+           << " does not permute, got row_pairs";
   if (lowering.getHalf() == HalfMode::hardware && !level.convertsHalves)
     return group.emitOpError() << "expected half = integer for " << level.name
                                << ", which does not convert half floats, got "
@@ -132,13 +166,19 @@ struct SelectLoweringPass
                                  << listCPULevels() << ", got '" << cpu << "'";
       return signalPassFailure();
     }
+    std::optional<Numerics> whose = symbolizeNumerics(numerics);
+    if (!whose) {
+      getOperation().emitError()
+          << "expected numerics of fbgemm or relaxed, got '" << numerics << "'";
+      return signalPassFailure();
+    }
     SymbolTable symbols(getOperation());
     WalkResult result = getOperation().walk([&](LookupGroupInterface group) {
       if (group.getLoweringAttr()) {
         ++numKept;
         return WalkResult(checkLowering(group, *level));
       }
-      group.setLoweringAttr(selectLowering(group, *level, symbols));
+      group.setLoweringAttr(selectLowering(group, *level, symbols, *whose));
       ++numSelected;
       return WalkResult::advance();
     });

@@ -19,7 +19,7 @@ DEVICE_CPU, DEVICE_CUDA = range(2)
 INT32, INT64, FLOAT32, FLOAT16, BFLOAT16, UINT8 = range(1, 7)
 
 PAGES = {"map": 0, "huge": 1, "auto": 2}
-
+EXACTNESS = {"auto": 0, "check": 1, "off": 2}
 BOUNDS = {None: 0, "fatal": 1, "warning": 2, "ignore": 3, "none": 4}
 
 
@@ -69,6 +69,8 @@ class CreateOptions(ctypes.Structure):
         ("pages", c_int32),
         ("progress", Progress),
         ("progress_user", c_void_p),
+        ("exactness", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -147,6 +149,8 @@ GetCounters = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Counters))
 CPULevel = ctypes.CFUNCTYPE(c_char_p, c_void_p)
 Poll = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Error))
 GetWeightsInfo = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(WeightsInfo))
+CheckExactness = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Error))
+CertifiedLength = ctypes.CFUNCTYPE(c_int64, c_void_p, c_int64)
 
 
 class Api(ctypes.Structure):
@@ -166,6 +170,8 @@ class Api(ctypes.Structure):
         ("cpu_level", CPULevel),
         ("poll", Poll),
         ("weights_info", GetWeightsInfo),
+        ("check_exactness", CheckExactness),
+        ("certified_length", CertifiedLength),
     ]
 
 

@@ -164,6 +164,7 @@ class Options:
     threads: int = 1
     pages: str = "map"
     progress: Progress = _show_progress
+    exactness: str = "auto"
 
     def __post_init__(self) -> None:
         if self.bounds_check not in abi.BOUNDS:
@@ -174,6 +175,9 @@ class Options:
         if self.pages not in abi.PAGES:
             names = ", ".join(f"'{name}'" for name in abi.PAGES)
             raise InputError(f"unknown pages {self.pages!r}, expected one of {names}")
+        if self.exactness not in abi.EXACTNESS:
+            names = ", ".join(f"'{name}'" for name in abi.EXACTNESS)
+            raise InputError(f"unknown exactness {self.exactness!r}, expected one of {names}")
 
 
 def _log_warning(user: Any, error: Any) -> None:
@@ -206,6 +210,7 @@ class Handle:
             create.parameters, create.num_parameters = _data_array(weights.parameters, entry_bytes)
         create.bounds_check = abi.BOUNDS[options.bounds_check]
         create.threads = options.threads
+        create.exactness = abi.EXACTNESS[options.exactness]
         create.warning = _WARNING
         create.pages = abi.PAGES[options.pages]
         if create.pages and not self._has_weights_info:
@@ -242,6 +247,18 @@ class Handle:
         result = abi.Counters(size=ctypes.sizeof(abi.Counters))
         self.library.api.counters(self.pointer, ctypes.byref(result))
         return {"forwards": result.forwards, "bad_ids": result.bad_ids, "failed": result.failed}
+
+    def check_exactness(self) -> None:
+        """Looks for exact sums again, in all tables as they now are."""
+        error = new_error()
+        status = self.library.api.check_exactness(self.pointer, ctypes.byref(error))
+        if status != abi.OK:
+            raise self.library.exception(status, error)
+
+    def certified_lengths(self) -> dict[str, int]:
+        """By table the longest bag whose sum is known to be exact; 0 where none is."""
+        lengths = (self.library.api.certified_length(self.pointer, i) for i in range(len(self.library.tables)))
+        return {table["name"]: length for table, length in zip(self.library.tables, lengths)}
 
     def __del__(self) -> None:
         if getattr(self, "pointer", None):

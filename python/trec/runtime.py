@@ -60,6 +60,18 @@ class _BaseModel:
         own = {"cpu_level": handle.cpu_level, "counters": handle.counters(), "weights": handle.weights_info()}
         return {**self._metadata, **own}
 
+    @property
+    def certified_lengths(self) -> dict[str, int]:
+        """By table the longest bag whose sum is exact in float32, which is added by faster arithmetic; 0: none."""
+        return self._handle.certified_lengths()
+
+    def check_exactness(self) -> None:
+        """Looks for exact sums in the tables as they now are.
+
+        After rows that have `certified_lengths` were changed in place, it is to be called before the model is.
+        """
+        self._handle.check_exactness()
+
     def _run(self, batches: Sequence["_Batch"], output: Optional[np.ndarray]) -> None:
         call, first = self._call, batches[0].fields()
         for index, batch in enumerate(batches[1:]):
@@ -324,6 +336,7 @@ def load(
     *,
     pages: str = "map",
     progress: Optional[Progress] = None,
+    exactness: str = "auto",
 ) -> Union[Model, SequenceModel, RegroupedModel]:
     """Loads a compiled model.
 
@@ -335,11 +348,15 @@ def load(
     to memory of this process that is advised to be on huge pages, for speed. `"auto"` copies large files where there
     is memory for them. `info["weights"]` says what came of it. `progress(bytes_done, bytes_total)` is called during a
     copy; by default a terminal shows how far it is.
+
+    `exactness`: whether to look for tables whose sums are exact, which have the same bits by faster arithmetic. "check"
+    reads the scale and bias of every row, and is a promise to call `check_exactness` after rows were changed in place;
+    "auto" looks in files that are copied or have at most 64 MiB, and not in arrays; "off" never.
     """
     if device != "cpu":
         raise InputError(f"device: expected 'cpu', got '{device}'")
     library = open_library(so)
-    options = Options(bounds_check, threads, pages)
+    options = Options(bounds_check, threads, pages, exactness=exactness)
     if progress is not None:
         options.progress = progress
     keep: Any = None

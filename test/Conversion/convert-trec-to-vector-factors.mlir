@@ -16,10 +16,10 @@ func.func @weighted_codes(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-SAME: %[[WEIGHTS:[^:]*]]: memref<?xf32>
 // CHECK: scf.for {{.*}} iter_args(
 // CHECK: %[[WEIGHT:.*]] = memref.load %[[WEIGHTS]][
-// CHECK: %[[SCALE:.*]] = vector.extract %{{.*}}[0] : f32
-// CHECK: %[[BIAS:.*]] = vector.extract %{{.*}}[1] : f32
-// CHECK: %[[WSCALE:.*]] = arith.mulf %[[SCALE]], %[[WEIGHT]] : f32
-// CHECK: %[[WBIAS:.*]] = arith.mulf %[[BIAS]], %[[WEIGHT]] : f32
+// CHECK: %[[BOTH:.*]] = vector.broadcast %[[WEIGHT]] : f32 to vector<2xf32>
+// CHECK: %[[HEADER:.*]] = arith.mulf %{{.*}}, %[[BOTH]] : vector<2xf32>
+// CHECK: %[[WSCALE:.*]] = vector.extract %[[HEADER]][0] : f32
+// CHECK: %[[WBIAS:.*]] = vector.extract %[[HEADER]][1] : f32
 // CHECK-NOT: arith.mulf
 // CHECK: vector.broadcast %[[WBIAS]]
 // CHECK: arith.addf

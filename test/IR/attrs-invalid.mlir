@@ -114,6 +114,18 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // -----
 
+// #trec.lowering_config C5: relaxed, but as it always is.
+// expected-error @below {{expected a certified arithmetic other than in_order for relaxed numerics}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, numerics = relaxed>} {}
+
+// -----
+
+// expected-error @below {{expected one of [in_order, bias_once, row_pairs] for how rows of integer codes are added, got: none}}
+// expected-error @below {{failed to parse}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, certified = none>} {}
+
+// -----
+
 // expected-error @below {{struct is missing required parameter: prefetch_distance}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1>} {}
 

@@ -122,3 +122,16 @@ func.func @f(%kjt: !kjt, %dest: !dict) {
   %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "a", 0, remap = @m>] rows !row bounds warning : !kjt, !dict
   return
 }
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!dict = !trec.jagged_dict<["x", "y"], [16, 8], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_group C8: rows that are not added have no order.
+func.func @f(%kjt: !kjt, %dest: !dict) {
+  // expected-error @below {{expected rows that are not pooled to be added in_order, got bias_once}}
+  %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0, certified = bias_once> : !kjt, !dict
+  return
+}

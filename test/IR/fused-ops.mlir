@@ -90,9 +90,9 @@ func.func @embedding_group_of_bytes(%kjt: !kjt) -> !bytes {
 }
 
 func.func private @bag_i32(
-  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, index)
+  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, index, index)
 func.func private @bag_i64(
-  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, index)
+  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, index, index)
 
 // CHECK-LABEL: func.func @dispatch(
 func.func @dispatch(%kjt: !kjt, %dest: !keyed) -> !keyed {
@@ -100,7 +100,9 @@ func.func @dispatch(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %dest [#trec.bag<@t, "b", 16>] bounds warning : !kjt, !keyed
   // CHECK: trec.dispatch @bag_i32, @bag_i64(%{{.*}}) into %{{.*}} [#trec.bag<@t, "a", 0>] bounds none {tag} :
   %1 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %0 [#trec.bag<@t, "a", 0>] bounds none {tag} : !kjt, !keyed
-  return %1 : !keyed
+  // CHECK: trec.dispatch @bag_i32, @bag_i64(%{{.*}}) into %{{.*}} [#trec.bag<@t, "a", 0>] bounds none certified {tag} :
+  %2 = trec.dispatch @bag_i32, @bag_i64(%kjt) into %1 [#trec.bag<@t, "a", 0>] bounds none certified {tag} : !kjt, !keyed
+  return %2 : !keyed
 }
 
 // CHECK-LABEL: func.func @dispatch_rows(

@@ -229,3 +229,42 @@ func.func @f(%kjt: !kjt, %dest: !groups) {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning : !kjt
   return
 }
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["x"], [16], f32>
+!row = !trec.row<16, fp16, #trec.row_layout<header = none>>
+// trec.embedding_bag_group C10: floats have no bias.
+func.func @f(%kjt: !kjt, %dest: !keyed) {
+  // expected-error @below {{expected rows of codes of at most 8 bits for bias_once, got '!trec.row<16, fp16}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0, certified = bias_once> : !kjt, !keyed
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"]>
+!keyed = !trec.keyed_tensor<["x"], [16], f32>
+!row = !trec.row<16, int4, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C10: sums of two codes of 4 bits are too many for a permutation.
+func.func @f(%kjt: !kjt, %dest: !keyed) {
+  // expected-error @below {{expected rows of codes of at most 2 bits for row_pairs, got '!trec.row<16, int4}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0, certified = row_pairs> : !kjt, !keyed
+  return
+}
+
+// -----
+
+!kjt = !trec.kjt<["a"], weighted>
+!keyed = !trec.keyed_tensor<["x"], [16], f32>
+!row = !trec.row<16, int8, #trec.row_layout<header = f16>>
+// trec.embedding_bag_group C10: weights are not certified.
+func.func @f(%kjt: !kjt, %dest: !keyed) {
+  // expected-error @below {{expected weighted rows to be added in_order, got bias_once}}
+  %0 = trec.embedding_bag_group sum weighted %kjt into %dest [#trec.bag<@t, "a", 0>] rows !row bounds warning
+    lowering <vector_width = 8, accumulators = 8, prefetch_distance = 0, certified = bias_once> : !kjt, !keyed
+  return
+}

@@ -80,6 +80,8 @@ const trec_api trec_model_api = {
     .cpu_level = trec_runtime_cpu_level,
     .poll = trec_runtime_poll,
     .weights_info = trec_runtime_weights_info,
+    .check_exactness = trec_runtime_check_exactness,
+    .certified_length = trec_runtime_certified_length,
 };
 
 __attribute__((visibility("default"))) const trec_api *test_model_query(uint32_t abi_version, trec_error *error) {

@@ -8,10 +8,10 @@
 !output = memref<?x8xf32, strided<[?, 1]>>
 module @m {
   trec.table @t : !trec.table<1000x8, int8, #trec.row_layout<header = f16>>
-  func.func private @k_i32(%a: !rows, %b: memref<?xi32>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: index) {
+  func.func private @k_i32(%a: !rows, %b: memref<?xi32>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: index, %k: index) {
     return
   }
-  func.func private @k_i64(%a: !rows, %b: memref<?xi64>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: index) {
+  func.func private @k_i64(%a: !rows, %b: memref<?xi64>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: index, %k: index) {
     return
   }
   func.func @forward(%kjt: !kjt, %kjt1: !kjt1) -> !groups {
@@ -25,6 +25,6 @@ module @m {
 }
 
 // CHECK: @trec_features(dense<{{\[\[}}0, 0, 0], [3, 0, 1], [8, 1, 0]]> : tensor<3x3xi64>)
-// CHECK: @trec_bags(dense<{{\[\[}}0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 8, 0, 0, 0, 1], [0, 0, 2, 16, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 1, 0]]> : tensor<4x8xi64>)
+// CHECK: @trec_bags(dense<{{\[\[}}0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 8, 0, 0, 0, 1, 0], [0, 0, 2, 16, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 1, 0, 0]]> : tensor<4x9xi64>)
 // CHECK: @trec_outputs(dense<{{\[\[}}15, 24], [21, 8]]> : tensor<2x2xi64>)
 // CHECK: @trec_strings("ad\00page\00user\00t\00dense\00user\00")

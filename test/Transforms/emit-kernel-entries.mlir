@@ -18,19 +18,19 @@ module @sparse attributes {trec.contract = 1 : i32} {
   trec.parameter @pairs maps <sorted> : tensor<9x2xi64>
 
   func.func private @a_i32(%0: !rows8, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index) { return }
   func.func private @a_i64(%0: !rows8, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index) { return }
   func.func private @b_i32(%0: !rows16, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index) { return }
   func.func private @b_i64(%0: !rows16, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index) { return }
 
   func.func @forward(%kjt: !kjt) -> !keyed {
     %0 = trec.empty : !keyed
     %1 = trec.dispatch @b_i32, @b_i64(%kjt) into %0 [#trec.bag<@ads, "ad", 8, weights = @decay>, #trec.bag<@ads, "user", 24, weights = @decay, remap = @pruned>]
       bounds warning : !kjt, !keyed
-    %2 = trec.dispatch @a_i32, @a_i64(%kjt) into %1 [#trec.bag<@users, "user", 0>] bounds warning : !kjt, !keyed
+    %2 = trec.dispatch @a_i32, @a_i64(%kjt) into %1 [#trec.bag<@users, "user", 0>] bounds warning certified : !kjt, !keyed
     return %2 : !keyed
   }
 }
@@ -53,6 +53,8 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[NUM_REMAP:.*]] = llvm.load %[[NUM_REMAP_AT]] : !llvm.ptr -> i64
 // CHECK: %[[NUM_IDS_AT:.*]] = llvm.getelementptr %[[ARGS]][10]
 // CHECK: %[[NUM_IDS:.*]] = llvm.load %[[NUM_IDS_AT]] : !llvm.ptr -> i64
+// CHECK: %[[CERTIFIED_AT:.*]] = llvm.getelementptr %[[ARGS]][11]
+// CHECK: %[[CERTIFIED:.*]] = llvm.load %[[CERTIFIED_AT]] : !llvm.ptr -> i64
 // CHECK: %[[ROWS_AT:.*]] = llvm.getelementptr %[[ARGS]][0]
 // CHECK: %[[ROWS:.*]] = llvm.load %[[ROWS_AT]] : !llvm.ptr -> !llvm.ptr
 // CHECK: llvm.insertvalue %[[ROWS]], %{{.*}}[1]
@@ -76,9 +78,10 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: llvm.insertvalue %[[NUM_REMAP]], %{{.*}}[3, 0]
 // CHECK: %[[A6:.*]] = builtin.unrealized_conversion_cast %{{.*}} to memref<?xi32>
 // CHECK: %[[A7:.*]] = builtin.unrealized_conversion_cast %[[NUM_IDS]] : i64 to index
-// CHECK: %[[A8:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
-// CHECK: %[[A9:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
-// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[A9]])
+// CHECK: %[[A8:.*]] = builtin.unrealized_conversion_cast %[[CERTIFIED]] : i64 to index
+// CHECK: %[[A9:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
+// CHECK: %[[A10:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
+// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[A9]], %[[A10]])
 // CHECK: llvm.return
 // CHECK: func.func private @a_i32({{.*}}) attributes {llvm.linkage = #llvm.linkage<internal>}
 // CHECK-LABEL: llvm.func @trec_kernel_a_i64(
@@ -92,8 +95,8 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: llvm.mlir.global external constant @trec_tables(dense<{{\[\[}}13, 1000, 8, 16, 4], [17, -1, 16, 8, 2]]> : tensor<2x5xi64>)
 // Per parameter: name, entries, type, map, ids.
 // CHECK: llvm.mlir.global external constant @trec_parameters(dense<{{\[\[}}23, 20, 3, 0, 0], [29, 500, 1, 1, 2147483648], [36, -1, 1, 2, 70], [42, 9, 2, 3, 2147483648]]> : tensor<4x5xi64>)
-// Per bag, in the order of columns: kernel, table, feature, column, from 1 weights and remap, output, repeated.
-// CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 8, 1, 0, 0, 0], [0, 0, 1, 24, 1, 2, 0, 0]]> : tensor<3x8xi64>)
+// Per bag, in the order of columns: kernel, table, feature, column, from 1 weights and remap, output, repeated, certified.
+// CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0, 0, 0, 1], [0, 0, 0, 8, 1, 0, 0, 0, 0], [0, 0, 1, 24, 1, 2, 0, 0, 0]]> : tensor<3x9xi64>)
 // CHECK: llvm.mlir.global external constant @trec_outputs(dense<> : tensor<0x2xi64>)
 // CHECK: llvm.mlir.global external constant @trec_strings("ad\00user\00idle\00ads\00users\00decay\00pruned\00slots\00pairs\00")
 // CHECK: llvm.mlir.global external constant @trec_kernels() {{.*}} : !llvm.array<4 x ptr> {

@@ -23,14 +23,14 @@ trec.table @small_short : !trec.table<1000x32, int4, #layout>
 // Codes are looked up where the CPU permutes as many lanes.
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<32, int4
 // V2-SAME: prefetch_distance = 8, far_distance = 64, fma
-// V3-SAME: prefetch_distance = 8, far_distance = 64>
-// ARM-SAME: prefetch_distance = 8, far_distance = 64>
-// V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
+// V3-SAME: prefetch_distance = 8, far_distance = 64, certified
+// ARM-SAME: prefetch_distance = 8, far_distance = 64, certified
+// V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int2
 // V2-SAME: prefetch_distance = 8, far_distance = 64, fma
-// V3-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
-// ARM-SAME: prefetch_distance = 8, far_distance = 64>
-// V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup>
+// V3-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup, certified
+// ARM-SAME: prefetch_distance = 8, far_distance = 64, certified
+// V4-SAME: prefetch_distance = 8, far_distance = 64, unpack = lookup, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int8
 // CHECK-SAME: prefetch_distance = 8, far_distance = 64, far_group = 4
 // A table that the second level holds needs one step alone.

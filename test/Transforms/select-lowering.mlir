@@ -16,11 +16,11 @@ trec.table @t : !trec.table<1000x128, int8, #layout>
 // V2 has neither FMA nor F16C, every AArch64 has both; code for NEON needs more of its 32 registers for codes.
 // CHECK-LABEL: func.func @forward(
 // CHECK: trec.embedding_bag_group sum
-// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer>
-// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16> :
-// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16> :
-// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16> :
-// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16> :
+// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, certified = bias_once>
+// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, certified = bias_once> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once> :
+// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, certified = bias_once> :
+// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, certified = bias_once> :
 // What a test or a tuner wrote stays.
 // CHECK: trec.embedding_bag_group mean
 // CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, fma = library, half = integer> :

@@ -182,7 +182,10 @@ TEST_F(KernelABITest, apiHasItsFunctions) {
   EXPECT_SYMBOL(forward, "trec_runtime_forward");
   EXPECT_SYMBOL(counters, "trec_runtime_counters");
   EXPECT_SYMBOL(cpu_level, "trec_runtime_cpu_level");
+  EXPECT_SYMBOL(poll, "trec_runtime_poll");
   EXPECT_SYMBOL(weights_info, "trec_runtime_weights_info");
+  EXPECT_SYMBOL(check_exactness, "trec_runtime_check_exactness");
+  EXPECT_SYMBOL(certified_length, "trec_runtime_certified_length");
 #undef EXPECT_SYMBOL
 }
 
@@ -266,6 +269,7 @@ TEST_F(DescriptorsTest, bags) {
   EXPECT_EQ(bag[FIELD(trec_bag_desc, table)], 0);
   EXPECT_EQ(bag[FIELD(trec_bag_desc, feature)], 1);
   EXPECT_EQ(bag[FIELD(trec_bag_desc, column)], 0);
+  EXPECT_EQ(bag[FIELD(trec_bag_desc, certified)], 1);
 }
 
 TEST_F(DescriptorsTest, features) {

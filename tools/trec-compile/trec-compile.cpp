@@ -83,14 +83,18 @@ static cl::opt<WeightsPlace> weights(
                           "in the safetensors file (default)"),
                clEnumValN(WeightsPlace::embed, "embed",
                           "inside the shared library, for small models")));
-enum class Numerics { fbgemm, cpu };
-static cl::opt<Numerics> numerics(
-    "numerics", cl::desc("Whose numbers the kernels compute, bit for bit:"),
-    cl::cat(category), cl::init(Numerics::fbgemm),
-    cl::values(clEnumValN(Numerics::fbgemm, "fbgemm",
-                          "FBGEMM's on the same kind of device (default)"),
-               clEnumValN(Numerics::cpu, "cpu",
-                          "FBGEMM's on a CPU; for CPU code the same")));
+enum class NumericsOption { fbgemm, cpu, relaxed };
+static cl::opt<NumericsOption> numerics(
+    "numerics", cl::desc("Whose numbers the kernels compute:"),
+    cl::cat(category), cl::init(NumericsOption::fbgemm),
+    cl::values(clEnumValN(NumericsOption::fbgemm, "fbgemm",
+                          "FBGEMM's on the same kind of device, bit for bit "
+                          "(default)"),
+               clEnumValN(NumericsOption::cpu, "cpu",
+                          "FBGEMM's on a CPU; for CPU code the same"),
+               clEnumValN(NumericsOption::relaxed, "relaxed",
+                          "sums of INT8, INT4 and INT2 rows in whatever order "
+                          "is fastest, within a rounding error per row")));
 static cl::opt<std::string>
     symbol("symbol", cl::value_desc("name"), cl::init("trec_model_query"),
            cl::cat(category), cl::desc("Name of the one exported function"));
@@ -138,6 +142,8 @@ static CompileOptions getOptions(StringRef modelFile) {
   options.emit = emit;
   if (getStopAfter().getNumOccurrences())
     options.stopAfter = getStopAfter();
+  if (numerics == NumericsOption::relaxed)
+    options.numerics = Numerics::relaxed;
   options.symbol = symbol;
   if (weights == WeightsPlace::embed)
     options.embeddedWeights = getSibling(modelFile, "safetensors");

@@ -9,6 +9,7 @@
 #include "Call.h"
 #include "Commands.h"
 #include "Compare.h"
+#include "Magnitudes.h"
 #include "trec/Import/WeightsFile.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -35,9 +36,11 @@ struct CheckedWeights {
 
 class Checker {
 public:
-  Checker(const ModelIR &ir, const Model &model, const TableMap &tables,
-          int64_t stride)
-      : ir(ir), model(model), tables(tables), stride(stride) {}
+  Checker(const ModelIR &ir, const Model &model, const CheckedWeights &weights,
+          bool isRelaxed)
+      : ir(ir), model(model), tables(weights.getTables()),
+        stride(weights.random ? weights.random->getStride() : 1),
+        isRelaxed(isRelaxed) {}
 
   /// Compares one batch in all forms.
   Error check(const BatchShape &shape, uint64_t seed);
@@ -56,8 +59,10 @@ public:
   int64_t numElements = 0;
 
 private:
+  Error checkForms(ArrayRef<Batch> batches, const Outputs &expected,
+                   const Tolerance *tolerance);
   Error compareForm(ArrayRef<Batch> batches, const Outputs &expected,
-                    const CallForm &form);
+                    const Tolerance *tolerance, const CallForm &form);
   Error expectStatus(ArrayRef<Batch> batches, int32_t expected,
                      const Twine &what);
 
@@ -65,6 +70,7 @@ private:
   const Model &model;
   const TableMap &tables;
   int64_t stride;
+  bool isRelaxed; // may differ from the interpreter by a tolerance
 };
 
 } // namespace
@@ -103,7 +109,7 @@ static Error chooseWeights(const ModelLibrary &library, const ModelIR &ir,
 }
 
 Error Checker::compareForm(ArrayRef<Batch> batches, const Outputs &expected,
-                           const CallForm &form) {
+                           const Tolerance *tolerance, const CallForm &form) {
   std::string description = "batch size " +
                             std::to_string(batches.front().batchSize) + ", " +
                             form.describe();
@@ -120,8 +126,8 @@ Error Checker::compareForm(ArrayRef<Batch> batches, const Outputs &expected,
                              Twine(expected.badIds.size()) +
                              " bad ids counted, got " + Twine(badIds));
   numElements += countElements(ir.getOutputLayout(), call.getOutputs());
-  Error error =
-      compareOutputs(ir.getOutputLayout(), expected, call.getOutputs());
+  Error error = compareOutputs(ir.getOutputLayout(), expected,
+                               call.getOutputs(), tolerance);
   if (!error)
     return error;
   return createStringError("mismatch with " + description + ": " +
@@ -179,13 +185,29 @@ Error Checker::check(const BatchShape &shape, uint64_t seed) {
   Expected<Outputs> expected = interpret(ir.getModule(), batches, tables);
   if (!expected)
     return expected.takeError();
+  if (!isRelaxed)
+    return checkForms(batches, *expected, nullptr);
+  Magnitudes magnitudes(ir.getModule(), tables);
+  Expected<Outputs> sums = interpret(ir.getModule(), Magnitudes::of(batches),
+                                     magnitudes.getTables());
+  if (!sums)
+    return sums.takeError();
+  Tolerance tolerance{*sums,
+                      Magnitudes::getTolerance(
+                          ir.getOutputLayout().getElement(),
+                          std::max(shape.minBagLength, shape.maxBagLength))};
+  return checkForms(batches, *expected, &tolerance);
+}
+
+Error Checker::checkForms(ArrayRef<Batch> batches, const Outputs &expected,
+                          const Tolerance *tolerance) {
   for (const CallForm &form : listForms(batches))
-    if (Error error = compareForm(batches, *expected, form))
+    if (Error error = compareForm(batches, expected, tolerance, form))
       return error;
   std::vector<Batch> reordered;
   for (auto [type, batch] : llvm::zip_equal(ir.getBatchTypes(), batches))
     reordered.push_back(reorder(type, batch));
-  return compareForm(reordered, *expected, CallForm());
+  return compareForm(reordered, expected, tolerance, CallForm());
 }
 
 Error Checker::checkRefusal(uint64_t seed) {
@@ -282,14 +304,16 @@ Error mlir::trec::checkModel(const ModelLibrary &library,
   Expected<Model> model = Model::create(library, *ir, source, options);
   if (!model)
     return model.takeError();
-  Checker checker(*ir, *model, weights.getTables(),
-                  weights.random ? weights.random->getStride() : 1);
+  Checker checker(*ir, *model, weights, library.isRelaxed());
   if (Error error = checkBatches(checker, options))
     return createStringError(library.getPath() + ": " +
                              llvm::toString(std::move(error)));
   os << "check: " << checker.numCalls << " calls, " << checker.numElements
-     << " elements compared, 0 differ (level " << model->getLevel()
-     << ", weights " << (weights.random ? "random" : weights.file->getPath())
-     << ", seed " << options.seed << ")\n";
+     << " elements compared, 0 differ"
+     << (library.isRelaxed() ? " by more than the bound of relaxed numerics"
+                             : "")
+     << " (level " << model->getLevel() << ", weights "
+     << (weights.random ? "random" : weights.file->getPath()) << ", seed "
+     << options.seed << ")\n";
   return Error::success();
 }

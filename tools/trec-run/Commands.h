@@ -22,15 +22,16 @@ struct RunOptions : LoadOptions {
   bool json = false;
 };
 
-/// --info: prints what the library says of itself; where weights or their pages
-/// are chosen, also how they are held.
+/// --info: prints what the library says of itself; where weights are chosen, or
+/// what is done with them, also what the runtime finds out about them.
 llvm::Error printInfo(const ModelLibrary &library, const RunOptions &options,
                       raw_ostream &os);
 
 /// --inputs and --outputs: runs one batch from file to file.
 llvm::Error runFile(const ModelLibrary &library, const RunOptions &options);
 
-/// --check: compares random batches with the interpreter, bit by bit.
+/// --check: compares random batches with the interpreter, bit by bit, or of
+/// relaxed numerics within their bound.
 llvm::Error checkModel(const ModelLibrary &library, const RunOptions &options,
                        raw_ostream &os);
 

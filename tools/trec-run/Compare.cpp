@@ -83,18 +83,35 @@ int64_t mlir::trec::countElements(const OutputLayout &layout,
   return count;
 }
 
+/// Whether an element is off by no more than a part of its magnitude, or the
+/// least step of halves.
+static bool isNear(const OutputLayout &layout, Element expected, Element got,
+                   float magnitude, float part) {
+  float lowest = layout.getElement().isF16() ? 0x1p-24f : 0.0f;
+  return std::fabs(expected.value - got.value) <= part * magnitude + lowest;
+}
+
 static Difference findDifference(const OutputLayout &layout,
                                  const Outputs &expected,
-                                 const OutputBuffers &got) {
+                                 const OutputBuffers &got,
+                                 const Tolerance *tolerance) {
   Difference difference{};
   Type type = layout.getElement();
+  auto isRight = [&](size_t buffer, int64_t i, Element wanted, Element found) {
+    if (isSame(wanted, found) || !tolerance)
+      return isSame(wanted, found);
+    Element magnitude = readElement(
+        getExpected(layout, tolerance->magnitudes, buffer), type, i);
+    return isNear(layout, wanted, found, magnitude.value, tolerance->part);
+  };
   for (size_t buffer = 0; buffer < got.size(); ++buffer) {
     ArrayRef<uint8_t> wanted = getExpected(layout, expected, buffer);
     ArrayRef<uint8_t> found = got[buffer];
     if (wanted == found)
       continue;
     for (int64_t i = 0, e = ::countElements(layout, wanted); i < e; ++i)
-      if (!isSame(readElement(wanted, type, i), readElement(found, type, i)) &&
+      if (!isRight(buffer, i, readElement(wanted, type, i),
+                   readElement(found, type, i)) &&
           difference.differing++ == 0)
         difference = {buffer, i, 1};
   }
@@ -103,8 +120,9 @@ static Difference findDifference(const OutputLayout &layout,
 
 Error mlir::trec::compareOutputs(const OutputLayout &layout,
                                  const Outputs &expected,
-                                 const OutputBuffers &got) {
-  Difference difference = findDifference(layout, expected, got);
+                                 const OutputBuffers &got,
+                                 const Tolerance *tolerance) {
+  Difference difference = findDifference(layout, expected, got, tolerance);
   if (difference.differing == 0)
     return Error::success();
   std::string text;

@@ -8,7 +8,9 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-static llvm::Error printMemory(const ModelLibrary &library,
+/// How the weights are held, and for how long bags the sums over each table are
+/// known to be exact.
+static llvm::Error printLoaded(const ModelLibrary &library,
                                const RunOptions &options, raw_ostream &os) {
   llvm::Expected<ModelIR> ir = ModelIR::parse(library);
   if (!ir)
@@ -16,7 +18,11 @@ static llvm::Error printMemory(const ModelLibrary &library,
   llvm::Expected<Model> model = createWithAnyWeights(library, *ir, options);
   if (!model)
     return model.takeError();
-  os << "memory:   " << describe(model->getWeightsInfo()) << '\n';
+  os << "memory:   " << describe(model->getWeightsInfo()) << '\n'
+     << "exact:    sums over bags of up to so many ids, 0 for none\n";
+  for (auto [index, table] : llvm::enumerate(ir->getModule().getOps<TableOp>()))
+    os << "  " << table.getSymName() << ": "
+       << model->getCertifiedLength(int64_t(index)) << '\n';
   return llvm::Error::success();
 }
 
@@ -35,8 +41,9 @@ llvm::Error mlir::trec::printInfo(const ModelLibrary &library,
      << "ir:       " << api.ir_bytes << " bytes of bytecode\n"
      << "weights:  " << library.getSiblingWeights()
      << ", unless others are given or embedded\n";
-  if (!options.weights.empty() || options.pages != TREC_PAGES_MAP)
-    if (llvm::Error error = printMemory(library, options, os))
+  if (!options.weights.empty() || options.pages != TREC_PAGES_MAP ||
+      options.exactness != TREC_EXACTNESS_AUTO)
+    if (llvm::Error error = printLoaded(library, options, os))
       return error;
   os << "metadata: " << llvm::formatv("{0:2}", *metadata) << '\n';
   return llvm::Error::success();

@@ -7,6 +7,7 @@
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -67,6 +68,17 @@ std::string ModelLibrary::getSiblingWeights() const {
   llvm::SmallString<256> sibling(path);
   llvm::sys::path::replace_extension(sibling, "safetensors");
   return sibling.str().str();
+}
+
+bool ModelLibrary::isRelaxed() const {
+  auto metadata =
+      llvm::json::parse(StringRef(api->metadata, api->metadata_bytes));
+  if (!metadata) {
+    llvm::consumeError(metadata.takeError());
+    return false;
+  }
+  const llvm::json::Object *object = metadata->getAsObject();
+  return object && object->getString("numerics") == "relaxed";
 }
 
 Expected<ModelIR> ModelIR::parse(const ModelLibrary &library) {
@@ -167,6 +179,9 @@ Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
   options.parameters = parameters.empty() ? nullptr : parameters.data();
   options.num_parameters = int64_t(parameters.size());
   options.threads = load.threads;
+  options.exactness = load.exactness;
+  if (weights.tables && load.exactness == TREC_EXACTNESS_AUTO)
+    options.exactness = TREC_EXACTNESS_CHECK;
   options.warning = ignoreWarning;
   // Other weights are where they are.
   options.pages = weights.path.empty() ? TREC_PAGES_MAP : load.pages;

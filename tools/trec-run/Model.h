@@ -26,6 +26,8 @@ public:
 
   const trec_api &getAPI() const { return *api; }
   const std::string &getPath() const { return path; }
+  /// Whether its numerics are relaxed: not FBGEMM's to the last bit.
+  bool isRelaxed() const;
   /// Where the weights are by default: `<stem>.safetensors` beside the library.
   std::string getSiblingWeights() const;
 
@@ -66,6 +68,9 @@ struct LoadOptions {
   /// TREC_PAGES_*: how a weights file is held.
   int32_t pages = TREC_PAGES_MAP;
   int threads = 1;
+  /// TREC_EXACTNESS_*. Tables in memory are checked under AUTO too: nobody
+  /// changes them here.
+  int32_t exactness = TREC_EXACTNESS_AUTO;
 };
 
 /// Makes a call read these batches, which must outlive it.
@@ -86,6 +91,10 @@ public:
   /// Returns the status; `error` says more where it is not TREC_OK.
   int32_t forward(const trec_forward_args &args, trec_error &error) const;
   int64_t countBadIds() const;
+  /// The longest bag whose sum over a table is exact; 0: none is.
+  int64_t getCertifiedLength(int64_t table) const {
+    return api->certified_length(model, table);
+  }
   StringRef getLevel() const { return api->cpu_level(model); }
   trec_weights_info getWeightsInfo() const;
 

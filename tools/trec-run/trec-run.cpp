@@ -45,6 +45,13 @@ enum class HeldAs : int32_t {
   choice = TREC_PAGES_AUTO
 };
 
+/// TREC_EXACTNESS_*, as a type.
+enum class Exactness : int32_t {
+  automatic = TREC_EXACTNESS_AUTO,
+  check = TREC_EXACTNESS_CHECK,
+  off = TREC_EXACTNESS_OFF
+};
+
 struct Options : FreedNames {
   cl::OptionCategory commands{"Commands"};
   cl::OptionCategory settings{"Settings"};
@@ -90,6 +97,14 @@ struct Options : FreedNames {
                          cl::desc("of random batches and weights")};
   cl::opt<int> threads{"threads", cl::cat(settings), cl::init(1),
                        cl::desc("threads that one call may use")};
+  cl::opt<Exactness> exactness{
+      "exactness", cl::cat(settings), cl::init(Exactness::automatic),
+      cl::desc("look for tables whose sums are exact, which have the same bits "
+               "by faster arithmetic:"),
+      cl::values(clEnumValN(Exactness::automatic, "auto",
+                            "in files of at most 64 MiB"),
+                 clEnumValN(Exactness::check, "check", "always"),
+                 clEnumValN(Exactness::off, "off", "never"))};
   cl::opt<bool> json{"json", cl::cat(settings),
                      cl::desc("print the times as JSON")};
 
@@ -123,7 +138,8 @@ Error Options::run() const {
   Expected<ModelLibrary> model = ModelLibrary::open(library, symbol);
   if (!model)
     return model.takeError();
-  RunOptions options{{weights, int32_t(pages.getValue()), threads},
+  RunOptions options{{weights, int32_t(pages.getValue()), threads,
+                      int32_t(exactness.getValue())},
                      inputs,
                      outputs,
                      seed,

@@ -28,6 +28,12 @@ struct BagConfiguration {
   bool isWeighted() const { return weighting != Weighting::none; }
   /// Whether rows are given out as they are stored.
   bool isCopy() const { return outputElement.isInteger(8); }
+  /// Whether bags up to the certified length are added in another arithmetic
+  /// than longer ones.
+  bool isCertified() const {
+    return lowering.getCertified() != RowArithmetic::in_order &&
+           lowering.getNumerics() == Numerics::fbgemm;
+  }
 
   /// A name that says it all: "bag_sum_int8x128_align16_f32".
   std::string getName() const;

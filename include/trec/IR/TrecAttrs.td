@@ -192,7 +192,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
   let summary = "how a group of lookups will be run on a CPU";
   let description = [{
     Written by `trec-select-lowering`, by a test or by a tuner; obeyed by
-    `convert-trec-to-vector`. No value changes a bit of the output.
+    `convert-trec-to-vector`. No value changes a bit of the output, but for
+    `numerics = relaxed`.
 
     * `vector_width`: fp32 lanes of one accumulator, or of the vector by which
       stored rows are copied;
@@ -211,7 +212,17 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       codes then multiplies and adds, which is exact, and anything else calls
       `fmaf`;
     * `half`: `hardware` converts half floats with the CPU's instructions,
-      `integer` with integer arithmetic of the same result.
+      `integer` with integer arithmetic of the same result;
+    * `certified`: how the rows of integer codes of a bag are added whose sums
+      are exact in any order, up to the length that the runtime has certified
+      for its table. `in_order` knows no such bags. `bias_once` adds codes times
+      scale to the accumulators, and the sum of the biases at the end.
+      `row_pairs` does so for two rows of INT2 at a time: it makes a vector of
+      the 16 sums that a code of each can have, and adds a permutation of it by
+      the codes. Where the pieces of a row have fewer than 16 lanes, it is
+      `bias_once`;
+    * `numerics`: `fbgemm` gives FBGEMM's bits; `relaxed` adds the rows of every
+      bag as `certified` says, weighted ones too.
 
     ```mlir
     module attributes {trec.example = #trec.lowering_config<
@@ -224,6 +235,7 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     * C2: `accumulators` is from 1 to 64.
     * C3: `prefetch_distance` and `far_distance` are not negative.
     * C4: `far_group` is from 1 to 64.
+    * C5: `numerics` is `relaxed` only where `certified` is not `in_order`.
   }];
   let parameters = (ins "int64_t":$vector_width, "int64_t":$accumulators,
                         "int64_t":$prefetch_distance,
@@ -231,7 +243,9 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
                         DefaultValuedParameter<"int64_t", "1">:$far_group,
                         DefaultValuedParameter<"::mlir::trec::UnpackMode", "::mlir::trec::UnpackMode::convert">:$unpack,
                         DefaultValuedParameter<"::mlir::trec::FmaMode", "::mlir::trec::FmaMode::hardware">:$fma,
-                        DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half);
+                        DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half,
+                        DefaultValuedParameter<"::mlir::trec::RowArithmetic", "::mlir::trec::RowArithmetic::in_order">:$certified,
+                        DefaultValuedParameter<"::mlir::trec::Numerics", "::mlir::trec::Numerics::fbgemm">:$numerics);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
@@ -244,5 +258,12 @@ def Trec_FmaMode : Trec_Enum<"FmaMode", "where a fused multiply-add is computed"
 
 def Trec_HalfMode : Trec_Enum<"HalfMode", "how half floats are converted", [
   I32EnumAttrCase<"hardware", 0>, I32EnumAttrCase<"integer", 1>]>;
+
+def Trec_RowArithmetic : Trec_Enum<"RowArithmetic", "how rows of integer codes are added", [
+  I32EnumAttrCase<"in_order", 0>, I32EnumAttrCase<"bias_once", 1>,
+  I32EnumAttrCase<"row_pairs", 2>]>;
+
+def Trec_Numerics : Trec_Enum<"Numerics", "whose numbers a model computes", [
+  I32EnumAttrCase<"fbgemm", 0>, I32EnumAttrCase<"relaxed", 1>]>;
 
 #endif // TREC_IR_TRECATTRS_TD

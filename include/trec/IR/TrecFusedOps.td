@@ -144,6 +144,9 @@ def Trec_EmbeddingBagGroupOp : Trec_GroupLikeOp<"embedding_bag_group", [
     * C7: weights of bags name a `trec.parameter` of f32.
     * C8: the remaps of all bags are maps of one kind, or no bag has one.
     * C9: remaps of bags name a `trec.parameter` that maps ids.
+    * C10: `certified` of the lowering is `in_order` for rows of floats, and for
+      weighted rows unless `numerics` is `relaxed`; `row_pairs` is for rows of
+      INT2.
   }];
   // The type of the result is inferred from dest, the first operand.
   let arguments = (ins Trec_PoolingAttr:$pooling, Trec_DenseOutputType:$dest,
@@ -192,6 +195,7 @@ def Trec_EmbeddingGroupOp : Trec_GroupLikeOp<"embedding_group", [
     * C5: bags have no weights.
     * C6: the remaps of all bags are maps of one kind, or no bag has one.
     * C7: remaps of bags name a `trec.parameter` that maps ids.
+    * C8: `certified` of the lowering is `in_order`.
   }];
   let arguments = (ins Trec_KJTType:$kjt, Trec_JaggedDictType:$dest,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
@@ -210,7 +214,8 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
   let description = [{
     What is left of a group when its kernel has become functions, one per integer
     type of the ids. `trec-emit-kernel-entries` turns all dispatches of a model
-    into constant arrays of descriptors.
+    into constant arrays of descriptors. A `certified` one has kernels that ask
+    for the longest bags whose sums are exact in any order.
 
     ```mlir
     !kjt = !trec.kjt<["ad_id"]>
@@ -219,9 +224,9 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     !output = memref<?x16xf32, strided<[?, 1]>>
     trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
     func.func private @bag_i32(!rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !output,
-                               memref<2xi64>, memref<?xi32>, index, index, index)
+                               memref<2xi64>, memref<?xi32>, index, index, index, index)
     func.func private @bag_i64(!rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !output,
-                               memref<2xi64>, memref<?xi32>, index, index, index)
+                               memref<2xi64>, memref<?xi32>, index, index, index, index)
     func.func @f(%kjt: !kjt, %empty: !keyed) -> !keyed {
       %out = trec.dispatch @bag_i32, @bag_i64(%kjt) into %empty [#trec.bag<@ads, "ad_id", 0>]
           bounds warning : !kjt, !keyed
@@ -234,16 +239,16 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     * C2: each table symbol names a `trec.table`.
     * C3: the batch of each bag is one of the dispatch, and has its feature.
     * C4: both kernels name a `func.func` with the arguments of a kernel: memrefs
-      of rank 2, 1, 1, 1, 2, 1 and 1, then three indexes; and without results.
+      of rank 2, 1, 1, 1, 2, 1 and 1, then four indexes; and without results.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel_i32, FlatSymbolRefAttr:$kernel_i64,
                        Trec_OutputType:$dest, Variadic<Trec_KJTType>:$kjts,
                        TypedArrayAttrBase<Trec_BagAttr, "bags">:$bags,
-                       Trec_BoundsPolicyAttr:$policy);
+                       Trec_BoundsPolicyAttr:$policy, UnitAttr:$certified);
   let results = (outs Trec_OutputType:$result);
   let assemblyFormat = [{
     $kernel_i32 `,` $kernel_i64 `(` $kjts `)` `into` $dest $bags
-    `bounds` custom<BoundsKeyword>($policy) attr-dict
+    `bounds` custom<BoundsKeyword>($policy) (`certified` $certified^)? attr-dict
     `:` custom<GroupTypes>(type($kjts), type($dest))
   }];
   let hasVerifier = 1;

@@ -25,6 +25,10 @@ struct CPUPipelineOptions : public PassPipelineOptions<CPUPipelineOptions> {
       llvm::cl::desc("CPU level: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, "
                      "sve-256 or sve-512"),
       llvm::cl::init("x86-64-v3")};
+  Option<std::string> numerics{
+      *this, "numerics",
+      llvm::cl::desc("whose numbers to compute: fbgemm or relaxed"),
+      llvm::cl::init("fbgemm")};
   Option<std::string> suffix{
       *this, "suffix",
       llvm::cl::desc("appended to the names of kernels, so that the code of "

@@ -12,17 +12,18 @@
 
 /* What one kernel call works on: one feature pooled through one table into one block of output columns. */
 struct trec_bag_args {
-  const void *rows;       /* first row of the table */
-  int64_t num_rows;       /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
-  const void *indices;    /* the batch's whole array of ids, int32 or int64 as the kernel */
-  const int64_t *offsets; /* [B + 1] of this feature, into indices */
-  const float *weights;   /* per id, or per position in a bag, as the kernel; else not read */
-  void *output;           /* sample 0, first column of this feature; without pooling the row of its first id */
-  int64_t output_stride;  /* elements from one sample, or row, to the next */
-  int64_t *report;        /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
-  const void *remap;      /* a map from ids to rows, int32 or int64 as the kernel; else not read */
-  int64_t num_remap;      /* elements of the map; entry 0 can be read in any case, and a hash table counts it */
-  int64_t num_ids;        /* of an array or a hash table: ids in 0..num_ids are in bounds */
+  const void *rows;         /* first row of the table */
+  int64_t num_rows;         /* ids in 0..num_rows are in bounds; at least row 0 is always readable */
+  const void *indices;      /* the batch's whole array of ids, int32 or int64 as the kernel */
+  const int64_t *offsets;   /* [B + 1] of this feature, into indices */
+  const float *weights;     /* per id, or per position in a bag, as the kernel; else not read */
+  void *output;             /* sample 0, first column of this feature; without pooling the row of its first id */
+  int64_t output_stride;    /* elements from one sample, or row, to the next */
+  int64_t *report;          /* [0] += bad ids met, [1] = lowest position of one in indices (INT64_MAX before) */
+  const void *remap;        /* a map from ids to rows, int32 or int64 as the kernel; else not read */
+  int64_t num_remap;        /* elements of the map; entry 0 can be read in any case, and a hash table counts it */
+  int64_t num_ids;          /* of an array or a hash table: ids in 0..num_ids are in bounds */
+  int64_t certified_length; /* sums of bags of so many ids are exact in any order; read by certified kernels alone */
 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
@@ -88,11 +89,12 @@ struct trec_bag_desc {
   int64_t kernel;
   int64_t table;
   int64_t feature;
-  int64_t column;  /* the first; without pooling the index of its output */
-  int64_t weights; /* 1 + the parameter with its weights by position; 0: none */
-  int64_t remap;   /* 1 + the parameter that maps its ids to rows; 0: none */
-  int64_t output;  /* of a regroup: the tensor that column is in */
-  int64_t repeats; /* 1: a bag before it has the same ids and table, and counts the bad ones */
+  int64_t column;    /* the first; without pooling the index of its output */
+  int64_t weights;   /* 1 + the parameter with its weights by position; 0: none */
+  int64_t remap;     /* 1 + the parameter that maps its ids to rows; 0: none */
+  int64_t output;    /* of a regroup: the tensor that column is in */
+  int64_t repeats;   /* 1: a bag before it has the same ids and table, and counts the bad ones */
+  int64_t certified; /* 1: its kernels ask for the certified length of the table */
 };
 
 /* The kernels of one CPU level. `features` has bit i set where the code needs entry i of
@@ -151,13 +153,13 @@ TREC_FIELD_AT(trec_bag_args, weights, 4);
 TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
-TREC_FIELD_AT(trec_bag_args, num_ids, 10);
+TREC_FIELD_AT(trec_bag_args, certified_length, 11);
 TREC_FIELD_AT(trec_feature_desc, index, 2);
 TREC_FIELD_AT(trec_output_desc, dim, 1);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);
 TREC_FIELD_AT(trec_parameter_desc, ids, 4);
 TREC_FIELD_AT(trec_bag_desc, remap, 5);
-TREC_FIELD_AT(trec_bag_desc, repeats, 7);
+TREC_FIELD_AT(trec_bag_desc, certified, 8);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
 TREC_FIELD_AT(trec_image, unpooled, 23);
 TREC_FIELD_AT(trec_image, num_outputs, 26);

@@ -86,6 +86,17 @@ enum {
 };
 #define TREC_PAGES_AUTO_BYTES (64ll << 20)
 
+/* When a model looks for tables whose sums are exact in float32, in any order and up to some length of a bag: FBGEMM's
+ * bits then come out of faster arithmetic too. It reads the scale and bias of every row of INT8, INT4 and INT2, so that
+ * all pages of a mapped file are read. The lengths that are found hold until a row is changed. */
+enum {
+  TREC_EXACTNESS_AUTO = 0,  /* in create, of a file that is copied, or of tables in a file or embedded that have at most
+                             * TREC_EXACTNESS_BYTES */
+  TREC_EXACTNESS_CHECK = 1, /* in create; a caller that changes rows in place promises to call check_exactness then */
+  TREC_EXACTNESS_OFF = 2    /* never */
+};
+#define TREC_EXACTNESS_BYTES (64ll << 20)
+
 /* Where and why a call failed. Set `size` before the call; the library fills the rest, also on success (status 0 and
  * an empty message). Numbers that do not apply are -1. */
 typedef struct trec_error {
@@ -147,6 +158,8 @@ typedef struct trec_create_options {
   int32_t pages;           /* TREC_PAGES_*: of weights_path; TREC_PAGES_HUGE is an error with other weights */
   trec_progress progress;  /* NULL: none */
   void *progress_user;
+  int32_t exactness; /* TREC_EXACTNESS_* */
+  int32_t reserved;
 } trec_create_options;
 
 /* One more batch of a model that takes several. Its fields are those of trec_forward_args with the same names, and
@@ -247,6 +260,11 @@ typedef struct trec_api {
    * nothing, or not yet: to know of all calls, synchronize with their streams first. Never waits. */
   int32_t (*poll)(trec_model *model, trec_error *error);
   int32_t (*weights_info)(const trec_model *model, trec_weights_info *info);
+  /* Looks for exact sums again, in all tables as they now are, whatever the option of create was. To be called after
+   * rows were changed, as these between calls of forward. */
+  int32_t (*check_exactness)(trec_model *model, trec_error *error);
+  /* The longest bag whose sum over this table is known to be exact; 0: none is, -1: there is no such table. */
+  int64_t (*certified_length)(const trec_model *model, int64_t table);
 } trec_api;
 
 /* The type of the exported symbol. Returns NULL, with `error` naming both versions, where abi_version is not this

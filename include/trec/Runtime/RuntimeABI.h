@@ -37,6 +37,8 @@ TREC_HIDDEN int32_t trec_runtime_counters(const trec_model *model, trec_counters
 TREC_HIDDEN const char *trec_runtime_cpu_level(const trec_model *model);
 TREC_HIDDEN int32_t trec_runtime_poll(trec_model *model, trec_error *error);
 TREC_HIDDEN int32_t trec_runtime_weights_info(const trec_model *model, trec_weights_info *info);
+TREC_HIDDEN int32_t trec_runtime_check_exactness(trec_model *model, trec_error *error);
+TREC_HIDDEN int64_t trec_runtime_certified_length(const trec_model *model, int64_t table);
 
 /* The compiler writes trec_model_api as a constant, so its layout is asserted here, next to the fields' users. */
 #define TREC_API_AT(field, offset)                                                                                     \
@@ -56,7 +58,9 @@ TREC_API_AT(counters, 80);
 TREC_API_AT(cpu_level, 88);
 TREC_API_AT(poll, 96);
 TREC_API_AT(weights_info, 104);
-TREC_LAYOUT_ASSERT(sizeof(trec_api) == 112, "trec_api must be 112 bytes");
+TREC_API_AT(check_exactness, 112);
+TREC_API_AT(certified_length, 120);
+TREC_LAYOUT_ASSERT(sizeof(trec_api) == 128, "trec_api must be 128 bytes");
 
 #ifdef __cplusplus
 }

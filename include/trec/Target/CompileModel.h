@@ -12,6 +12,7 @@
 #ifndef TREC_TARGET_COMPILEMODEL_H
 #define TREC_TARGET_COMPILEMODEL_H
 
+#include "trec/IR/TrecDialect.h"
 #include "trec/Pipelines/CPUPipeline.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -38,6 +39,8 @@ struct CompileOptions {
   EmitKind emit = EmitKind::sharedLibrary;
   /// Stops after a stage and writes its IR, whatever `emit` says.
   std::optional<CPUStage> stopAfter;
+  /// Whose numbers to compute.
+  Numerics numerics = Numerics::fbgemm;
   /// Name of the exported function.
   std::string symbol = "trec_model_query";
   /// A safetensors file to embed; empty: the weights stay outside.

@@ -72,6 +72,7 @@ struct Manifest {
   int64_t totalDim;   // of a KeyedTensor; 0 for a dict
   bool isPooled;
   BoundsPolicy policy;
+  Numerics numerics; // relaxed where any kernel is
 
   /// The features of all batches, one batch after the other.
   std::vector<std::string> listFeatures() const;

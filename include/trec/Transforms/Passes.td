@@ -91,12 +91,16 @@ def GroupTablesPass : Pass<"trec-group-tables", "::mlir::ModuleOp"> {
 def SelectLoweringPass : Pass<"trec-select-lowering", "::mlir::ModuleOp"> {
   let summary = "choose how each group will be run";
   let description = [{
-    Writes a `#trec.lowering_config` on each group of lookups that has none, for the CPU level that `cpu` names. A group that has one keeps it: tests
-    and tuners override the choice so.
+    Writes a `#trec.lowering_config` on each group of lookups that has none, for
+    the CPU level that `cpu` names. A group that has one keeps it: tests and
+    tuners override the choice so. With `numerics=relaxed` rows of integer codes
+    are added by the arithmetic that is otherwise for certified bags alone.
   }];
   let options = [
     Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"",
-           "CPU level to choose for: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, sve-256 or sve-512">
+           "CPU level to choose for: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, sve-256 or sve-512">,
+    Option<"numerics", "numerics", "std::string", "\"fbgemm\"",
+           "whose numbers to compute: fbgemm or relaxed">
   ];
   let statistics = [
     Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,

@@ -12,9 +12,9 @@
 #include "RowCopy.h"
 #include "RowPieces.h"
 #include "RowPrefetch.h"
+#include "RowSums.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -24,12 +24,11 @@ using namespace mlir::trec;
 
 namespace {
 
-/// What a row contributes besides its codes: its scale and bias, or the weight
-/// of a row of floats. Null where there is none.
-struct RowFactors {
-  Value scale;
-  Value bias;
-  Value weight;
+/// What is at a position of a bag: a row, unless its id has none.
+struct FoundRow {
+  Value index;
+  Value isRow;
+  Value position;
 };
 
 class BagKernelBuilder {
@@ -48,17 +47,17 @@ private:
   void buildRows();
   void buildRow(Value position, Value outputRow);
   void copyRow(Value position, Value outputRow);
-  void buildPass(Value bag, ArrayRef<RowPiece> pieces, bool isFirstPass);
+  void buildPasses(Value bag, RowArithmetic arithmetic);
+  SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
   SmallVector<RowPiece> cutRow() {
     return trec::cutRow(row, c.lowering.getVectorWidth());
   }
-  SmallVector<Value> makeZeros(ArrayRef<RowPiece> pieces);
-  SmallVector<Value> addRow(Value position, ArrayRef<RowPiece> pieces,
-                            ValueRange accumulators, bool isFirstPass);
-  std::pair<Value, Value> findRow(Value position, bool isFirstPass);
-  RowFactors loadFactors(Value index, Value position);
-  Value accumulate(Value accumulator, Value element, const RowFactors &factors);
-  Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
+  FoundRow findRow(Value position, bool isFirstPass);
+  Value loadWeight(Value position);
+  SmallVector<Value> addIfRow(RowSums &sums, const FoundRow &found,
+                              ValueRange values);
+  SmallVector<Value> addPair(RowSums &sums, const FoundRow &first,
+                             const FoundRow &second, ValueRange values);
   void storePass(Value outputRow, ArrayRef<RowPiece> pieces,
                  ValueRange accumulators);
   Value getMeanFactor();
@@ -84,7 +83,8 @@ private:
   IntegerType idType;
   RowType row;
   HalfMode halfMode;
-  Value rows, ids, offsets, weights, output, report, remap, numIds, begin, end;
+  Value rows, ids, offsets, weights, output, report, remap, numIds;
+  Value certifiedLength, begin, end;
   std::optional<IdResolver> resolver;
   Value lastPosition; // of an id of bags begin to end
   Value bagBegin, bagEnd;
@@ -106,13 +106,15 @@ func::FuncOp BagKernelBuilder::createFunction() {
                   MemRefType::get({dynamic}, getMapElement()),
                   b.getIndexType(),
                   b.getIndexType(),
+                  b.getIndexType(),
                   b.getIndexType()};
   std::string name = c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
   auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
-  Value *arguments[] = {&rows,   &ids,   &offsets, &weights, &output,
-                        &report, &remap, &numIds,  &begin,   &end};
+  Value *arguments[] = {&rows,   &ids,   &offsets, &weights,         &output,
+                        &report, &remap, &numIds,  &certifiedLength, &begin,
+                        &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -161,12 +163,12 @@ void BagKernelBuilder::buildRows() {
 }
 
 void BagKernelBuilder::copyRow(Value position, Value outputRow) {
-  auto [index, isRow] = findRow(position, /*isFirstPass=*/true);
+  FoundRow found = findRow(position, /*isFirstPass=*/true);
   RowCopy copy(b, row, c.lowering.getVectorWidth());
-  auto live = scf::IfOp::create(b, isRow, /*withElseRegion=*/true);
+  auto live = scf::IfOp::create(b, found.isRow, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(live.thenBlock());
-  copy.copyRow(rows, index, output, outputRow);
+  copy.copyRow(rows, found.index, output, outputRow);
   b.setInsertionPointToStart(live.elseBlock());
   copy.fillWithZeros(output, outputRow);
 }
@@ -177,16 +179,32 @@ void BagKernelBuilder::buildRow(Value position, Value outputRow) {
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass :
        cutPasses(pieces, row, c.lowering.getAccumulators())) {
-    SmallVector<Value> sums =
-        addRow(position, pass, makeZeros(pass), isFirstPass);
-    storePass(outputRow, pass, sums);
+    RowSums sums(b, c, rows, RowArithmetic::in_order, pass);
+    FoundRow found = findRow(position, isFirstPass);
+    storePass(outputRow, pass, addIfRow(sums, found, sums.makeZeros()));
     isFirstPass = false;
   }
 }
 
+/// Bags up to the certified length have the same bits in any arithmetic.
 void BagKernelBuilder::buildBag(Value bag) {
   bagBegin = loadIndex(offsets, bag);
   bagEnd = loadIndex(offsets, arith::AddIOp::create(b, bag, index(1)));
+  RowArithmetic certified = c.lowering.getCertified();
+  if (!c.isCertified())
+    return buildPasses(bag, certified);
+  Value length = arith::SubIOp::create(b, bagEnd, bagBegin);
+  Value isCertified = arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
+                                            length, certifiedLength);
+  auto either = scf::IfOp::create(b, isCertified, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(either.thenBlock());
+  buildPasses(bag, certified);
+  b.setInsertionPointToStart(either.elseBlock());
+  buildPasses(bag, RowArithmetic::in_order);
+}
+
+void BagKernelBuilder::buildPasses(Value bag, RowArithmetic arithmetic) {
   SmallVector<RowPiece> pieces = cutRow();
   SmallVector<ArrayRef<RowPiece>> passes =
       cutPasses(pieces, row, c.lowering.getAccumulators());
@@ -195,113 +213,92 @@ void BagKernelBuilder::buildBag(Value bag) {
     resolver->begin(bagBegin, lastPosition);
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass : passes) {
-    buildPass(bag, pass, isFirstPass);
+    RowSums sums(b, c, rows, arithmetic, pass);
+    storePass(bag, pass, sums.finish(addRows(sums, isFirstPass)));
     isFirstPass = false;
   }
 }
 
-/// Sums start from +0, never from the first row: -0 must vanish.
-SmallVector<Value> BagKernelBuilder::makeZeros(ArrayRef<RowPiece> pieces) {
-  SmallVector<Value> zeros;
-  for (const RowPiece &piece : pieces) {
-    auto type = VectorType::get({piece.lanes}, b.getF32Type());
-    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-    zeros.append(getAccumulatorsPerPiece(row), zero);
+/// The rows of the bag, one or two at a time.
+SmallVector<Value> BagKernelBuilder::addRows(RowSums &sums, bool isFirstPass) {
+  SmallVector<Value> values = sums.makeZeros();
+  Value next = bagBegin;
+  OpBuilder::InsertionGuard guard(b);
+  if (sums.takesPairs()) {
+    Value length = arith::SubIOp::create(b, bagEnd, bagBegin);
+    Value rest = arith::AndIOp::create(b, length, index(1));
+    Value last = arith::SubIOp::create(b, bagEnd, rest);
+    auto pairs = scf::ForOp::create(b, next, last, index(2), values);
+    b.setInsertionPointToStart(pairs.getBody());
+    Value position = pairs.getInductionVar();
+    FoundRow first = findRow(position, isFirstPass);
+    Value after = arith::AddIOp::create(b, position, index(1));
+    FoundRow second = findRow(after, isFirstPass);
+    scf::YieldOp::create(
+        b, addPair(sums, first, second, pairs.getRegionIterArgs()));
+    b.setInsertionPointAfter(pairs);
+    next = last;
+    values.assign(pairs.result_begin(), pairs.result_end());
   }
-  return zeros;
+  auto singles = scf::ForOp::create(b, next, bagEnd, index(1), values);
+  b.setInsertionPointToStart(singles.getBody());
+  FoundRow found = findRow(singles.getInductionVar(), isFirstPass);
+  scf::YieldOp::create(b, addIfRow(sums, found, singles.getRegionIterArgs()));
+  return singles.getResults();
 }
 
-void BagKernelBuilder::buildPass(Value bag, ArrayRef<RowPiece> pieces,
-                                 bool isFirstPass) {
-  auto positions =
-      scf::ForOp::create(b, bagBegin, bagEnd, index(1), makeZeros(pieces));
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(positions.getBody());
-    scf::YieldOp::create(b, addRow(positions.getInductionVar(), pieces,
-                                   positions.getRegionIterArgs(), isFirstPass));
-  }
-  storePass(bag, pieces, positions.getResults());
-}
-
-/// The row of the id at `position` and whether there is one, as the resolver
-/// says; on the way the first pass fetches later ones.
-std::pair<Value, Value> BagKernelBuilder::findRow(Value position,
-                                                  bool isFirstPass) {
+/// What the resolver says is at `position`; on the way the first pass fetches
+/// later rows.
+FoundRow BagKernelBuilder::findRow(Value position, bool isFirstPass) {
   if (resolver->isOrdered())
     resolver->advance(position);
   if (isFirstPass)
     RowPrefetch(b, c, rows, *resolver).fetchAhead(position, lastPosition);
-  return resolver->resolve(position, isFirstPass);
+  auto [index, isRow] = resolver->resolve(position, isFirstPass);
+  return {index, isRow, position};
 }
 
-SmallVector<Value> BagKernelBuilder::addRow(Value position,
-                                            ArrayRef<RowPiece> pieces,
-                                            ValueRange accumulators,
-                                            bool isFirstPass) {
-  auto [index, isRow] = findRow(position, isFirstPass);
-  auto live = scf::IfOp::create(b, accumulators.getTypes(), isRow,
+/// The weight of the row at a position; null where rows have none.
+Value BagKernelBuilder::loadWeight(Value position) {
+  if (!c.isWeighted())
+    return {};
+  if (c.weighting == Weighting::position)
+    position = arith::SubIOp::create(b, position, bagBegin);
+  return memref::LoadOp::create(b, weights, position);
+}
+
+SmallVector<Value> BagKernelBuilder::addIfRow(RowSums &sums,
+                                              const FoundRow &found,
+                                              ValueRange values) {
+  auto live = scf::IfOp::create(b, values.getTypes(), found.isRow,
                                 /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(live.thenBlock());
-  RowFactors factors = loadFactors(index, position);
-  SmallVector<Value> sums;
-  for (const RowPiece &piece : pieces)
-    for (Value element : loadPiece(b, rows, index, piece, row, c.lowering))
-      sums.push_back(accumulate(accumulators[sums.size()], element, factors));
-  scf::YieldOp::create(b, sums);
+  scf::YieldOp::create(
+      b, sums.addRow({found.index, loadWeight(found.position)}, values));
   b.setInsertionPointToStart(live.elseBlock());
-  scf::YieldOp::create(b, accumulators);
+  scf::YieldOp::create(b, values);
   return live.getResults();
 }
 
-RowFactors BagKernelBuilder::loadFactors(Value index, Value position) {
-  RowFactors factors;
-  if (c.weighting == Weighting::sample)
-    factors.weight = memref::LoadOp::create(b, weights, position);
-  if (c.weighting == Weighting::position)
-    factors.weight = memref::LoadOp::create(
-        b, weights, Value(arith::SubIOp::create(b, position, bagBegin)));
-  if (!row.isQuantized())
-    return factors;
-  Value header =
-      vector::LoadOp::create(b, VectorType::get({4}, b.getI8Type()), rows,
-                             ValueRange{index, this->index(0)});
-  Value halves = vector::BitCastOp::create(
-      b, VectorType::get({2}, b.getF16Type()), header);
-  Value floats = widenHalf(b, halves, halfMode);
-  factors.scale = vector::ExtractOp::create(b, floats, 0);
-  factors.bias = vector::ExtractOp::create(b, floats, 1);
-  if (c.isWeighted()) {
-    factors.scale = arith::MulFOp::create(b, factors.scale, factors.weight);
-    factors.bias = arith::MulFOp::create(b, factors.bias, factors.weight);
-  }
-  return factors;
-}
-
-/// x * y + sum, rounded once. Where the product is exact, a CPU without the
-/// instruction multiplies and adds.
-Value BagKernelBuilder::multiplyAdd(Value x, Value y, Value sum,
-                                    bool productIsExact) {
-  if (c.lowering.getFma() == FmaMode::hardware || !productIsExact)
-    return math::FmaOp::create(b, x, y, sum);
-  return arith::AddFOp::create(b, arith::MulFOp::create(b, x, y), sum);
-}
-
-Value BagKernelBuilder::accumulate(Value accumulator, Value element,
-                                   const RowFactors &factors) {
-  Type type = accumulator.getType();
-  if (factors.scale) {
-    Value sum =
-        arith::AddFOp::create(b, accumulator, broadcast(factors.bias, type));
-    // A code has at most 8 bits and a half float 11: 19 fit into a float.
-    return multiplyAdd(element, broadcast(factors.scale, type), sum,
-                       /*productIsExact=*/!c.isWeighted());
-  }
-  if (factors.weight)
-    return multiplyAdd(broadcast(factors.weight, type), element, accumulator,
-                       /*productIsExact=*/false);
-  return arith::AddFOp::create(b, accumulator, element);
+/// Together where both are rows, which is nearly always so.
+SmallVector<Value> BagKernelBuilder::addPair(RowSums &sums,
+                                             const FoundRow &first,
+                                             const FoundRow &second,
+                                             ValueRange values) {
+  Value areRows = arith::AndIOp::create(b, first.isRow, second.isRow);
+  auto live = scf::IfOp::create(b, values.getTypes(), areRows,
+                                /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(live.thenBlock());
+  Value firstWeight = loadWeight(first.position);
+  Value secondWeight = loadWeight(second.position);
+  scf::YieldOp::create(b, sums.addPair({first.index, firstWeight},
+                                       {second.index, secondWeight}, values));
+  b.setInsertionPointToStart(live.elseBlock());
+  SmallVector<Value> one = addIfRow(sums, first, values);
+  scf::YieldOp::create(b, addIfRow(sums, second, one));
+  return live.getResults();
 }
 
 /// 1.0f / length of the bag, 0 for an empty one.

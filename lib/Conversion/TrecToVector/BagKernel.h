@@ -11,6 +11,7 @@
 //                     %report: memref<2xi64>,   // bad ids, lowest position
 //                     %remap: memref<?xi32>,    // ids to rows; or of i64
 //                     %numIds: index,           // of a map
+//                     %certifiedLength: index,  // of bags with exact sums
 //                     %begin: index, %end: index) // bags, or ids
 //
 // The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16;

@@ -51,10 +51,13 @@ static LogicalResult convertGroup(LookupGroupInterface group,
   FlatSymbolRefAttr kernel32 = makeKernel(group, 32, symbols);
   FlatSymbolRefAttr kernel64 = makeKernel(group, 64, symbols);
   OpBuilder builder(group);
+  UnitAttr certified = BagConfiguration::of(group).isCertified()
+                           ? builder.getUnitAttr()
+                           : UnitAttr();
   auto dispatch = DispatchOp::create(
       builder, group.getLoc(), group.getDest().getType(), kernel32, kernel64,
       group.getDest(), group.getBatches(), group.getBags(),
-      group.getPolicyAttr());
+      group.getPolicyAttr(), certified);
   group->replaceAllUsesWith(dispatch);
   group->erase();
   return success();

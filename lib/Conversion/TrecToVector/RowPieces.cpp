@@ -74,29 +74,30 @@ static Value loadFloats(ImplicitLocOpBuilder &builder, Value bytes,
   return widenHalf(builder, halves, mode);
 }
 
-/// Whether the CPU can permute so many lanes by indices of so many bits.
-static bool hasLookup(int64_t bits, int64_t lanes) {
+bool mlir::trec::hasLookup(int64_t bits, int64_t lanes) {
   return lanes == 16 ? bits <= 4 : lanes == 8 && bits == 2;
 }
 
-/// Floats of the low bits of each lane, by a permutation of 0.0, 1.0, 2.0 …
-/// that reads no other bits of its indices.
-static Value lookUpCodes(ImplicitLocOpBuilder &builder, Value packed,
-                         int64_t bits) {
-  auto type = cast<VectorType>(packed.getType());
-  int64_t lanes = type.getDimSize(0);
-  auto floatType = VectorType::get({lanes}, builder.getF32Type());
+Value mlir::trec::makeNumbers(ImplicitLocOpBuilder &builder, int64_t lanes,
+                              function_ref<int64_t(int64_t)> number) {
   SmallVector<float> numbers;
   for (int64_t lane = 0; lane < lanes; ++lane)
-    numbers.push_back(lane & ((1 << bits) - 1));
-  Value table = arith::ConstantOp::create(
-      builder, DenseElementsAttr::get(floatType, ArrayRef(numbers)));
+    numbers.push_back(number(lane));
+  auto type = VectorType::get({lanes}, builder.getF32Type());
+  return arith::ConstantOp::create(
+      builder, DenseElementsAttr::get(type, ArrayRef(numbers)));
+}
+
+Value mlir::trec::lookUp(ImplicitLocOpBuilder &builder, Value table,
+                         Value codes, int64_t bits) {
+  auto type = cast<VectorType>(table.getType());
+  int64_t lanes = type.getDimSize(0);
   StringRef name = lanes == 8  ? "llvm.x86.avx.vpermilvar.ps.256"
                    : bits == 2 ? "llvm.x86.avx512.vpermilvar.ps.512"
                                : "llvm.x86.avx512.permvar.sf.512";
-  return LLVM::CallIntrinsicOp::create(builder, floatType,
+  return LLVM::CallIntrinsicOp::create(builder, type,
                                        builder.getStringAttr(name),
-                                       ValueRange{table, packed})
+                                       ValueRange{table, codes})
       .getResult(0);
 }
 
@@ -112,32 +113,82 @@ static Value convertCodes(ImplicitLocOpBuilder &builder, Value packed,
   return arith::SIToFPOp::create(builder, floatType, packed);
 }
 
+static Value shiftRight(ImplicitLocOpBuilder &builder, Value codes,
+                        int64_t by) {
+  if (by == 0)
+    return codes;
+  return arith::ShRUIOp::create(
+      builder, codes, splat(builder, cast<VectorType>(codes.getType()), by));
+}
+
+/// A lane of 32 bits for each byte.
+static Value widenBytes(ImplicitLocOpBuilder &builder, Value bytes) {
+  auto type = VectorType::get(cast<VectorType>(bytes.getType()).getShape(),
+                              builder.getI32Type());
+  return arith::ExtUIOp::create(builder, type, bytes);
+}
+
+/// The bytes of a piece, each in a lane of 32 bits.
+static Value loadPacked(ImplicitLocOpBuilder &builder, Value rows, Value index,
+                        const RowPiece &piece) {
+  return widenBytes(
+      builder, loadBytes(builder, rows, index, piece.firstByte, piece.lanes));
+}
+
+SmallVector<Value> mlir::trec::loadCodePairs(ImplicitLocOpBuilder &builder,
+                                             Value rows, ValueRange indices,
+                                             const RowPiece &piece) {
+  // Shifts and masks work on words: there are none for bytes.
+  auto bytes = VectorType::get({piece.lanes}, builder.getI8Type());
+  auto words = VectorType::get({piece.lanes / 4}, builder.getI32Type());
+  auto load = [&](Value index) {
+    Value loaded =
+        loadBytes(builder, rows, index, piece.firstByte, piece.lanes);
+    return vector::BitCastOp::create(builder, words, loaded);
+  };
+  Value low = load(indices[0]), high = load(indices[1]);
+  // The first and third code of each byte of one row in the place of themselves
+  // or of the second and fourth, and those of the other row above them.
+  auto join = [&](Value first, Value second) -> Value {
+    first = arith::AndIOp::create(builder, first,
+                                  splat(builder, words, 0x33333333));
+    second = arith::AndIOp::create(builder, second,
+                                   splat(builder, words, int32_t(0xcccccccc)));
+    Value both = arith::OrIOp::create(builder, first, second);
+    return widenBytes(builder, vector::BitCastOp::create(builder, bytes, both));
+  };
+  Value raised = arith::ShLIOp::create(builder, high, splat(builder, words, 2));
+  Value even = join(low, raised);
+  Value odd = join(shiftRight(builder, low, 2), high);
+  return {even, odd, shiftRight(builder, even, 4), shiftRight(builder, odd, 4)};
+}
+
 SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
                                          Value rows, Value index,
                                          const RowPiece &piece, RowType row,
                                          LoweringConfigAttr lowering) {
-  int64_t laneBytes = row.isQuantized() ? 1 : row.getBits() / 8;
-  Value bytes =
-      loadBytes(builder, rows, index, piece.firstByte, piece.lanes * laneBytes);
-  if (!row.isQuantized())
-    return {loadFloats(builder, bytes, piece.lanes, row, lowering.getHalf())};
-
-  auto intType = VectorType::get({piece.lanes}, builder.getI32Type());
-  Value packed = arith::ExtUIOp::create(builder, intType, bytes);
   int64_t bits = row.getBits();
+  if (!row.isQuantized()) {
+    Value bytes = loadBytes(builder, rows, index, piece.firstByte,
+                            piece.lanes * (bits / 8));
+    return {loadFloats(builder, bytes, piece.lanes, row, lowering.getHalf())};
+  }
+  Value packed = loadPacked(builder, rows, index, piece);
   bool looksUp = lowering.getUnpack() == UnpackMode::lookup &&
                  hasLookup(bits, piece.lanes);
-  SmallVector<Value> codes;
+  Value numbers;
+  if (looksUp)
+    numbers = makeNumbers(builder, piece.lanes, [&](int64_t lane) {
+      return lane & ((1 << bits) - 1);
+    });
+  SmallVector<Value> floats;
   for (int64_t shift = 0; shift < 8; shift += bits) {
-    Value code = packed;
-    if (shift)
-      code =
-          arith::ShRUIOp::create(builder, code, splat(builder, intType, shift));
-    codes.push_back(looksUp ? lookUpCodes(builder, code, bits)
-                            : convertCodes(builder, code, bits,
-                                           /*isLast=*/shift + bits == 8));
+    Value code = shiftRight(builder, packed, shift);
+    floats.push_back(looksUp ? lookUp(builder, numbers, code, bits)
+                             : convertCodes(builder, code, bits,
+                                            /*isLast=*/shift + bits == 8));
   }
-  return codes;
+  return floats;
 }
 
 Value mlir::trec::interleavePiece(ImplicitLocOpBuilder &builder,

@@ -43,6 +43,24 @@ SmallVector<Value> loadPiece(ImplicitLocOpBuilder &builder, Value rows,
                              Value index, const RowPiece &piece, RowType row,
                              LoweringConfigAttr lowering);
 
+/// Loads the codes of a piece of two rows of INT2: one vector of i32 per
+/// accumulator. A code of the first row is in the two lowest bits, that of the
+/// second above it; the bits further up are other codes.
+SmallVector<Value> loadCodePairs(ImplicitLocOpBuilder &builder, Value rows,
+                                 ValueRange indices, const RowPiece &piece);
+
+/// Whether the CPU can permute so many lanes by indices of so many bits.
+bool hasLookup(int64_t bits, int64_t lanes);
+
+/// The constant vector whose lanes are what `number` gives for their index.
+Value makeNumbers(ImplicitLocOpBuilder &builder, int64_t lanes,
+                  function_ref<int64_t(int64_t)> number);
+
+/// For each lane the element of `table` that the low bits of its code name: 2
+/// or 4 of them, of which `hasLookup` is true. For 2 the table repeats.
+Value lookUp(ImplicitLocOpBuilder &builder, Value table, Value codes,
+             int64_t bits);
+
 /// Puts the accumulators of a piece in column order.
 Value interleavePiece(ImplicitLocOpBuilder &builder, ValueRange accumulators,
                       const RowPiece &piece);

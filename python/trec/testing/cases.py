@@ -71,8 +71,13 @@ def random_rows(random: np.random.Generator, config: Any, specials: bool) -> tup
     rows, dim, dtype = config.num_embeddings, config.embedding_dim, _DTYPES[config.data_type]
     if dtype.startswith("int"):
         codes = random.integers(0, 256, (rows, dim * BITS[dtype] // 8), dtype=np.uint8)
-        if random.random() < 0.5:
+        kind = random.random()
+        if kind < 0.3:
             header = random.standard_normal((rows, 2)).astype(np.float16).view(np.uint8)
+        elif kind < 0.6:
+            # Whole numbers of some bits: up to some length of a bag the sums are exact.
+            bits = random.integers(1, 12)
+            header = (random.integers(-(2**bits) + 1, 2**bits, (rows, 2)) / 256).astype(np.float16).view(np.uint8)
         else:
             header = _finite_halves(random, (rows, 2), specials).view(np.uint8)
         return torch.from_numpy(codes), torch.from_numpy(header)

@@ -72,23 +72,25 @@ def compile(
     bounds_check: Optional[str] = None,
     regroup: Optional[KTRegroupAsDict] = None,
     batches: Optional[Sequence[int]] = None,
+    numerics: str = "fbgemm",
 ) -> Any:
     """Compiles a quantized collection, or a float one with `dtype`, to a module with the same interface.
 
     A quantized module's rows are used where they are. Keys come in torchrec.quant's order. With `regroup` several
     collections and the KTRegroupAsDict behind them become one module, which takes a KeyedJaggedTensor for each
-    collection, or, with `batches`, that many-th for each, and returns the dict of tensors.
+    collection, or, with `batches`, that many-th for each, and returns the dict of tensors. `numerics="relaxed"` gives
+    up FBGEMM's last bits for faster sums, as `trec-compile --numerics=relaxed` does.
     """
-    options = CollectOptions(dtype, output_dtype, bounds_check)
+    options, target = CollectOptions(dtype, output_dtype, bounds_check), Target(cpu, gpu, numerics)
     if regroup is not None:
-        return _compile_regroup(collect_regroup(module, regroup, batches, options), Target(cpu, gpu))
+        return _compile_regroup(collect_regroup(module, regroup, batches, options), target)
     if batches is not None:
         raise refusals.BATCHES_ALONE.at_place("batches")
     if not is_collection(module):
         list(walk(module))
         raise refusals.NOT_A_COLLECTION.at("", type=type(module).__name__)
     list(walk(module))
-    return _compile(collect(module, "", options), Target(cpu, gpu))
+    return _compile(collect(module, "", options), target)
 
 
 def replace(
@@ -100,19 +102,20 @@ def replace(
     gpu: Optional[str] = None,
     bounds_check: Optional[str] = None,
     fuse_regroup: bool = False,
+    numerics: str = "fbgemm",
 ) -> torch.nn.Module:
     """Swaps every collection inside `model` for its compiled one, in place, and returns the model.
 
     Nothing is changed where any of them is refused. A float collection is left alone without `dtype`. With
     `fuse_regroup` the model is traced by torch.fx, each KTRegroupAsDict becomes one module with its collections, and
-    what comes back is a GraphModule.
+    what comes back is a GraphModule. `numerics` is that of `compile`.
     """
-    options = CollectOptions(dtype, output_dtype, bounds_check)
+    options, target = CollectOptions(dtype, output_dtype, bounds_check), Target(cpu, gpu, numerics)
     if fuse_regroup:
         model = fuse_regroups(
             model,
             lambda modules, regroup, batches: _compile_regroup(
-                collect_regroup(modules, regroup, batches, options), Target(cpu, gpu)
+                collect_regroup(modules, regroup, batches, options), target
             ),
         )
         if not any(dtype is not None or is_quantized(module) for _, module in walk(model)):
@@ -123,7 +126,7 @@ def replace(
     compiled: dict[int, Any] = {}
     for path, module in wanted.items():
         if id(module) not in compiled:
-            compiled[id(module)] = _compile(collect(module, path, options), Target(cpu, gpu))
+            compiled[id(module)] = _compile(collect(module, path, options), target)
     for path, module in wanted.items():
         if not path:
             return compiled[id(module)]

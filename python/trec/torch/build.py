@@ -51,13 +51,15 @@ _MARKS = (
 class Target:
     cpu: str = "native"
     gpu: Optional[str] = None
+    numerics: str = "fbgemm"
 
 
 def build(spec: Union[ModelSpec, RegroupSpec], target: Target) -> bytes:
     with tempfile.TemporaryDirectory(prefix="trec-") as directory:
         write_model(spec, None, directory)
         output = Path(directory, "model.so")
-        path = compile_directory(Path(directory, "model.mlir"), output, cpu=target.cpu, gpu=target.gpu)
+        options = {"cpu": target.cpu, "gpu": target.gpu, "numerics": target.numerics}
+        path = compile_directory(Path(directory, "model.mlir"), output, **options)
         return path.read_bytes()
 
 

@@ -73,6 +73,8 @@ class Served:
 
     _runtime: Any
     _output_dtype: torch.dtype
+    # Rows are the caller's to edit, so that nothing is certified before he asks for it.
+    _exactness = "auto"
 
     def output_dtype(self) -> torch.dtype:
         return self._output_dtype
@@ -90,6 +92,20 @@ class Served:
     def info(self) -> dict[str, Any]:
         """The compiled model's metadata."""
         return self._runtime.library.metadata
+
+    @property
+    def certified_lengths(self) -> dict[str, int]:
+        """By table the longest bag whose sum is exact in float32, which is added by faster arithmetic; 0: none."""
+        return next(iter(self._runtime.handles.values())).certified_lengths()
+
+    def check_exactness(self) -> None:
+        """Looks for exact sums in the rows as they now are.
+
+        A promise to call this again after rows were edited in place; `load_state_dict` does so by itself.
+        """
+        self._exactness = "check"
+        for handle in self._runtime.handles.values():
+            handle.check_exactness()
 
     def counters(self) -> dict[str, int]:
         """Calls and bad ids since the module was made or its rows moved; children count their own."""
@@ -172,6 +188,11 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         self._bind_parameters(self._parameters_to_bind())
         self._handle(_get_num_threads())
 
+    def check_exactness(self) -> None:
+        super().check_exactness()
+        # What else reads these rows has to look at them again too.
+        self._binding = object()
+
     def _unbind(self) -> None:
         self._runtime.handles.clear()
         # What else reads these rows tells by this that they have moved.
@@ -189,7 +210,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         names = [table["name"] for table in runtime.library.tables]
         tables = [(runtime.addresses[name], self._rows[name].shape[0]) for name in names]
         parameters = [(tensor.data_ptr(), tensor.shape[0]) for tensor in runtime.parameters]
-        options = Options(bounds_check=None, threads=threads)
+        options = Options(bounds_check=None, threads=threads, exactness=self._exactness)
         weights = Weights(tables=tables, parameters=parameters)
         return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
 
@@ -270,3 +291,5 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
 def _after_load_state_dict(module: CompiledCollection, incompatible_keys: Any) -> None:
     # Nothing else sees what assign=True has done.
     module._restore_buffers()
+    if module._exactness == "check":
+        module.check_exactness()

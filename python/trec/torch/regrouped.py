@@ -86,7 +86,14 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         tables = [self._place(table["name"]) for table in runtime.library.tables]
         parameters = [self._place(parameter["name"]) for parameter in runtime.library.parameters]
         weights = Weights(tables=tables, parameters=parameters)
-        return runtime.handles.setdefault(threads, Handle(runtime.library, weights, Options(None, threads)))
+        options = Options(None, threads, self._exactness)
+        return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
+
+    def check_exactness(self) -> None:
+        for child in self.collections:
+            child.check_exactness()
+        super().check_exactness()
+        self._bindings = [child._binding for child in self.collections]
 
     def _place(self, name: str) -> tuple[int, int]:
         index, own = self._names[name]

@@ -1,0 +1,168 @@
+//===- RowSums.cpp - Adding rows to the sums of a bag ---------------------===//
+
+#include "RowSums.h"
+#include "HalfFloat.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+/// Where a header has its scale, and where its bias.
+static constexpr int64_t kScale = 0, kBias = 1;
+
+/// Bits of an index into the sums of two codes of INT2.
+static constexpr int64_t kPairBits = 4;
+
+RowSums::RowSums(ImplicitLocOpBuilder &builder,
+                 const BagConfiguration &configuration, Value rows,
+                 RowArithmetic arithmetic, ArrayRef<RowPiece> pieces)
+    : b(builder), c(configuration), rows(rows), arithmetic(arithmetic),
+      pieces(pieces) {
+  if (takesPairs() && !hasLookup(kPairBits, getLanes()))
+    this->arithmetic = RowArithmetic::bias_once;
+}
+
+Value RowSums::broadcast(Value scalar, Type vector) {
+  return vector::BroadcastOp::create(b, vector, scalar);
+}
+
+Value RowSums::scaleOf(Value header, Type vector) {
+  return broadcast(vector::ExtractOp::create(b, header, kScale), vector);
+}
+
+/// Sums start from +0, never from the first row: -0 must vanish.
+SmallVector<Value> RowSums::makeZeros() {
+  auto zero = [&](int64_t lanes) -> Value {
+    auto type = VectorType::get({lanes}, b.getF32Type());
+    return arith::ConstantOp::create(b, b.getZeroAttr(type));
+  };
+  SmallVector<Value> zeros(pieces.size() * getAccumulatorsPerPiece(c.row),
+                           zero(getLanes()));
+  if (arithmetic != RowArithmetic::in_order)
+    zeros.push_back(zero(2)); // of headers
+  return zeros;
+}
+
+/// Scale and bias of a row, times its weight.
+Value RowSums::loadHeader(const WeightedRow &row) {
+  Value start = arith::ConstantIndexOp::create(b, 0);
+  Value bytes = vector::LoadOp::create(b, VectorType::get({4}, b.getI8Type()),
+                                       rows, ValueRange{row.index, start});
+  Value halves =
+      vector::BitCastOp::create(b, VectorType::get({2}, b.getF16Type()), bytes);
+  Value header = widenHalf(b, halves, c.lowering.getHalf());
+  if (!row.weight)
+    return header;
+  return arith::MulFOp::create(b, header,
+                               broadcast(row.weight, header.getType()));
+}
+
+/// x * y + sum, rounded once. Where the product is exact, or rounding it is
+/// allowed, a CPU without the instruction multiplies and adds.
+Value RowSums::multiplyAdd(Value x, Value y, Value sum, bool productIsExact) {
+  if (c.lowering.getFma() == FmaMode::hardware ||
+      (!productIsExact && c.lowering.getNumerics() == Numerics::fbgemm))
+    return math::FmaOp::create(b, x, y, sum);
+  return arith::AddFOp::create(b, arith::MulFOp::create(b, x, y), sum);
+}
+
+SmallVector<Value> RowSums::addRow(const WeightedRow &row, ValueRange sums) {
+  if (!c.row.isQuantized())
+    return addFloats(row, sums);
+  return arithmetic == RowArithmetic::in_order ? addInOrder(row, sums)
+                                               : addWithoutBias(row, sums);
+}
+
+SmallVector<Value> RowSums::addFloats(const WeightedRow &row, ValueRange sums) {
+  SmallVector<Value> result;
+  for (const RowPiece &piece : pieces)
+    for (Value element :
+         loadPiece(b, rows, row.index, piece, c.row, c.lowering)) {
+      Value sum = sums[result.size()];
+      result.push_back(row.weight
+                           ? multiplyAdd(broadcast(row.weight, sum.getType()),
+                                         element, sum, /*productIsExact=*/false)
+                           : arith::AddFOp::create(b, sum, element));
+    }
+  return result;
+}
+
+SmallVector<Value> RowSums::addInOrder(const WeightedRow &row,
+                                       ValueRange sums) {
+  Value header = loadHeader(row);
+  Value scale = vector::ExtractOp::create(b, header, kScale);
+  Value bias = vector::ExtractOp::create(b, header, kBias);
+  SmallVector<Value> result;
+  for (const RowPiece &piece : pieces)
+    for (Value element :
+         loadPiece(b, rows, row.index, piece, c.row, c.lowering)) {
+      Type type = element.getType();
+      Value sum =
+          arith::AddFOp::create(b, sums[result.size()], broadcast(bias, type));
+      // A code has at most 8 bits and a half float 11: 19 fit into a float.
+      result.push_back(multiplyAdd(element, broadcast(scale, type), sum,
+                                   /*productIsExact=*/!row.weight));
+    }
+  return result;
+}
+
+/// The last sum is that of the headers, of which the biases are wanted.
+SmallVector<Value> RowSums::addWithoutBias(const WeightedRow &row,
+                                           ValueRange sums) {
+  Value header = loadHeader(row);
+  SmallVector<Value> result;
+  for (const RowPiece &piece : pieces)
+    for (Value element :
+         loadPiece(b, rows, row.index, piece, c.row, c.lowering))
+      result.push_back(multiplyAdd(element, scaleOf(header, element.getType()),
+                                   sums[result.size()],
+                                   /*productIsExact=*/!row.weight));
+  result.push_back(arith::AddFOp::create(b, sums.back(), header));
+  return result;
+}
+
+/// All sums of a code times scale of one row and one of another.
+Value RowSums::makePairTable(Value firstHeader, Value secondHeader,
+                             bool isExact) {
+  Value firstCodes =
+      makeNumbers(b, getLanes(), [](int64_t lane) { return lane & 3; });
+  Value secondCodes =
+      makeNumbers(b, getLanes(), [](int64_t lane) { return lane >> 2; });
+  Type type = firstCodes.getType();
+  Value firstScale = scaleOf(firstHeader, type);
+  Value secondScale = scaleOf(secondHeader, type);
+  Value values = arith::MulFOp::create(b, firstCodes, firstScale);
+  return multiplyAdd(secondCodes, secondScale, values, isExact);
+}
+
+SmallVector<Value> RowSums::addPair(const WeightedRow &first,
+                                    const WeightedRow &second,
+                                    ValueRange sums) {
+  Value firstHeader = loadHeader(first);
+  Value secondHeader = loadHeader(second);
+  Value table = makePairTable(firstHeader, secondHeader, !first.weight);
+  SmallVector<Value> result;
+  for (const RowPiece &piece : pieces)
+    for (Value codes :
+         loadCodePairs(b, rows, {first.index, second.index}, piece)) {
+      Value value = lookUp(b, table, codes, kPairBits);
+      result.push_back(arith::AddFOp::create(b, sums[result.size()], value));
+    }
+  Value headers = arith::AddFOp::create(b, firstHeader, secondHeader);
+  result.push_back(arith::AddFOp::create(b, sums.back(), headers));
+  return result;
+}
+
+SmallVector<Value> RowSums::finish(ValueRange sums) {
+  if (arithmetic == RowArithmetic::in_order)
+    return llvm::to_vector(sums);
+  Value bias = vector::ExtractOp::create(b, sums.back(), kBias);
+  SmallVector<Value> result;
+  for (Value sum : sums.drop_back())
+    result.push_back(
+        arith::AddFOp::create(b, sum, broadcast(bias, sum.getType())));
+  return result;
+}
