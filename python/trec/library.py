@@ -215,6 +215,8 @@ class Handle:
         create.pages = abi.PAGES[options.pages]
         if create.pages and not self._has_weights_info:
             raise LoadError(f"pages='{options.pages}': the model was compiled by a trec that only maps weights")
+        if options.exactness == "check":
+            self._require_exactness()
         create.progress = abi.Progress(lambda _, done, total: options.progress(done, total))
         error = new_error()
         self.status = library.api.create(ctypes.byref(create), ctypes.byref(self.pointer), ctypes.byref(error))
@@ -248,8 +250,17 @@ class Handle:
         self.library.api.counters(self.pointer, ctypes.byref(result))
         return {"forwards": result.forwards, "bad_ids": result.bad_ids, "failed": result.failed}
 
+    @property
+    def _has_exactness(self) -> bool:
+        return self.library.api.size > abi.Api.certified_length.offset
+
+    def _require_exactness(self) -> None:
+        if not self._has_exactness:
+            raise LoadError("the model was compiled by a trec that does not look for exact sums")
+
     def check_exactness(self) -> None:
         """Looks for exact sums again, in all tables as they now are."""
+        self._require_exactness()
         error = new_error()
         status = self.library.api.check_exactness(self.pointer, ctypes.byref(error))
         if status != abi.OK:
@@ -257,8 +268,10 @@ class Handle:
 
     def certified_lengths(self) -> dict[str, int]:
         """By table the longest bag whose sum is known to be exact; 0 where none is."""
-        lengths = (self.library.api.certified_length(self.pointer, i) for i in range(len(self.library.tables)))
-        return {table["name"]: length for table, length in zip(self.library.tables, lengths)}
+        tables = [table["name"] for table in self.library.tables]
+        if not self._has_exactness:
+            return dict.fromkeys(tables, 0)
+        return {name: self.library.api.certified_length(self.pointer, i) for i, name in enumerate(tables)}
 
     def __del__(self) -> None:
         if getattr(self, "pointer", None):

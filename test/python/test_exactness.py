@@ -16,9 +16,9 @@ from torchrec.modules.regroup import KTRegroupAsDict
 
 import trec
 import trec.torch
-from trec.errors import InputError
+from trec.errors import InputError, LoadError
 from trec.exporter import write_model
-from trec.library import Options
+from trec.library import Handle, Options
 from trec.quantize import unpack_codes
 from trec.spec import BITS, HEADER_BYTES, ModelSpec, TableSpec, row_bytes
 from trec.testing import reference
@@ -165,6 +165,18 @@ def test_files_are_certified_by_default(tmp_path):
 def test_other_names_are_refused():
     with pytest.raises(InputError, match="unknown exactness 'maybe', expected one of 'auto', 'check', 'off'"):
         Options(exactness="maybe")
+
+
+def test_model_of_an_older_trec(built, monkeypatch):
+    spec, so = built("int8", cpu="native")
+    rows = {table.name: make_rows(np.random.default_rng(3), table, 9, np.ones) for table in spec.tables}
+    monkeypatch.setattr(Handle, "_has_exactness", False)
+    model = trec.load(so, rows)
+    assert set(model.certified_lengths.values()) == {0}
+    with pytest.raises(LoadError, match="compiled by a trec that does not look for exact sums"):
+        model.check_exactness()
+    with pytest.raises(LoadError, match="compiled by a trec that does not look for exact sums"):
+        trec.load(so, rows, exactness="check")
 
 
 def coarse_module(**arguments):
