@@ -201,6 +201,10 @@ TEST(Exactness, AutoLeavesLargeFilesAlone) {
   trec_create_options options = {};
   options.weights_path = file.path();
   EXPECT_EQ(trec_runtime_certified_length(Model(options, coded.image), 0), 0);
+  // But for those that it has to read anyway.
+  options.pages = TREC_PAGES_HUGE;
+  EXPECT_EQ(trec_runtime_certified_length(Model(options, coded.image), 0), coded.length());
+  options.pages = TREC_PAGES_MAP;
   options.exactness = TREC_EXACTNESS_CHECK;
   EXPECT_EQ(trec_runtime_certified_length(Model(options, coded.image), 0), coded.length());
 }

@@ -351,7 +351,7 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
     results.push_back(std::move(result));
   }
   if (options.json)
-    printJSON(os, results, bound->model.getLevel(), options.settings.threads);
+    printJSON(os, results, bound->model.getLevel(), options.threads);
   else
     print(os, results);
   return Error::success();
