@@ -1,6 +1,7 @@
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v2 | FileCheck %s --check-prefixes=CHECK,V2
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: trec-opt %s --trec-select-lowering=cpu=sve-512 | FileCheck %s --check-prefixes=CHECK,V2
 // RUN: trec-opt %s --trec-select-lowering="cpu=x86-64-v4 numerics=relaxed" | FileCheck %s --check-prefixes=RELAXED
 
 // Which arithmetic certified bags get: pairs of rows where the CPU permutes 16 lanes.

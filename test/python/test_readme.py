@@ -12,6 +12,7 @@ README = ROOT / "python" / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 CHECKS = [
     "assert type(model[0]) is trec.torch.CompiledEmbeddingBagCollection",
+    "assert compiled.certified_lengths['ads'] > 20",
     "assert type(model) is trec.torch.CompiledRegroupedCollections",
 ]
 

@@ -86,7 +86,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         tables = [self._place(table["name"]) for table in runtime.library.tables]
         parameters = [self._place(parameter["name"]) for parameter in runtime.library.parameters]
         weights = Weights(tables=tables, parameters=parameters)
-        options = Options(None, threads, self._exactness)
+        options = Options(None, threads, exactness=self._exactness)
         return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
 
     def check_exactness(self) -> None:

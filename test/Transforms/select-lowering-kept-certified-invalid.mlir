@@ -1,0 +1,17 @@
+// RUN: not trec-opt %s --trec-select-lowering=cpu=x86-64-v3 2>&1 | FileCheck %s --check-prefix=V3
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4
+// RUN: not trec-opt %s --trec-select-lowering=cpu=sve-512 2>&1 | FileCheck %s --check-prefix=SVE
+
+// Rows are added in pairs where the CPU has a permutation of 16 lanes.
+#layout = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int2, #layout>
+
+// V3: error: 'trec.embedding_bag_group' op expected certified = bias_once for vectors of 16 lanes, which x86-64-v3 does not permute, got row_pairs
+// SVE: error: 'trec.embedding_bag_group' op expected certified = bias_once for vectors of 16 lanes, which sve-512 does not permute, got row_pairs
+func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<128, int2, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 8, certified = row_pairs> : !kjt, !keyed
+  return %0 : !keyed
+}
