@@ -32,7 +32,8 @@ static void buildImportStage(OpPassManager &pm) {
 static void buildGroupStage(OpPassManager &pm,
                             const CPUPipelineOptions &options) {
   pm.addPass(createGroupTablesPass());
-  pm.addPass(createSelectLoweringPass({options.cpu, options.numerics}));
+  pm.addPass(createSelectLoweringPass(
+      {options.cpu, options.numerics, options.tuneCache}));
 }
 
 static void buildLLVMStage(OpPassManager &pm, StringRef suffix) {

@@ -58,11 +58,13 @@ static llvm::Error checkFiles(const CompileOptions &options) {
                         getCompanion(options, "manifest.json"));
   if (isBinary(options) && !options.report.empty())
     files.push_back(options.report);
+  if (!options.tuneCache.empty())
+    files.push_back(options.tuneCache);
   for (size_t i = 0; i < files.size(); ++i)
     if (llvm::is_contained(ArrayRef(files).drop_front(i + 1), files[i]))
       return llvm::createStringError(
-          "expected different names for the output, its header, its manifest "
-          "and the report, got '" +
+          "expected different names for the output, its header, its "
+          "manifest, the report and the tuning cache, got '" +
           files[i] + "' twice");
   return llvm::Error::success();
 }
@@ -113,6 +115,7 @@ public:
 
 private:
   void resolveLevels();
+  LogicalResult readTuningCache();
   LogicalResult createDumpFolder(const LevelKernels &level);
   LogicalResult lowerLevel(LevelKernels &level);
   LogicalResult runStage(ModuleOp module, CPUStage stage,
@@ -140,6 +143,7 @@ private:
   ModuleOp imported;
   const CompileOptions &options;
   std::optional<Manifest> manifest;
+  std::optional<TuningCache> cache;
   std::vector<LevelKernels> levels;
   GPUKernels gpu;
   OwningOpRef<ModuleOp> lowered; // of the level at hand
@@ -182,6 +186,26 @@ void ModelCompiler::resolveLevels() {
     level.suffix = "." + level.target.name;
 }
 
+/// What was measured on one kind of CPU says nothing of another that is named;
+/// of a level, every user of the cache has to know.
+LogicalResult ModelCompiler::readTuningCache() {
+  if (options.tuneCache.empty())
+    return success();
+  llvm::Expected<TuningCache> read =
+      TuningCache::read(options.tuneCache, imported.getContext());
+  if (!read)
+    return check(read.takeError());
+  cache = std::move(*read);
+  for (const LevelKernels &level : levels)
+    if (!findCPULevel(level.target.name) &&
+        level.target.name != cache->getMachine())
+      return imported.emitError()
+             << options.tuneCache << ": measured on '" << cache->getMachine()
+             << "', and cannot be used for '" << level.target.name
+             << "'; expected that CPU or one of " << listCPULevels();
+  return success();
+}
+
 /// Before passes dump into it: they would make no more than the last folder of
 /// a path, and go on where they cannot.
 LogicalResult ModelCompiler::createDumpFolder(const LevelKernels &level) {
@@ -212,6 +236,7 @@ LogicalResult ModelCompiler::runStage(ModuleOp module, CPUStage stage,
   CPUPipelineOptions pipeline;
   pipeline.cpu = level.target.level->name.str();
   pipeline.numerics = stringifyNumerics(options.numerics).str();
+  pipeline.tuneCache = options.tuneCache;
   pipeline.suffix = level.suffix;
   buildCPUStage(pm, stage, pipeline);
   return pm.run(module);
@@ -229,8 +254,8 @@ LogicalResult ModelCompiler::lowerLevel(LevelKernels &level) {
       FailureOr<Manifest> read = readManifest(*lowered);
       if (failed(read))
         return failure();
-      for (const ManifestKernel &kernel : read->kernels)
-        level.lowerings.push_back(kernel.lowering);
+      level.schedules = readSchedules(*lowered, *level.target.level,
+                                      cache ? &*cache : nullptr);
       if (!manifest)
         manifest = std::move(*read);
     }
@@ -425,7 +450,7 @@ LogicalResult ModelCompiler::run() {
   if (isOfGPUs(options))
     return GPUCompiler(imported, options).run();
   resolveLevels();
-  if (failed(compileLevels()))
+  if (failed(readTuningCache()) || failed(compileLevels()))
     return failure();
   if (!isBinary(options))
     return success();

@@ -26,8 +26,7 @@ static void readTables(ModuleOp module, Manifest &manifest,
 static void readGroup(LookupGroupInterface group, Manifest &manifest,
                       const llvm::StringMap<size_t> &tableIndex) {
   std::string kernel = BagConfiguration::of(group).getName();
-  manifest.kernels.push_back(
-      {kernel, group.getLoweringAttr(), int64_t(group.getBags().size())});
+  manifest.kernels.push_back({kernel, int64_t(group.getBags().size())});
   manifest.policy = group.getPolicyAttr().getValue();
   if (LoweringConfigAttr lowering = group.getLoweringAttr())
     manifest.numerics = std::max(manifest.numerics, lowering.getNumerics());

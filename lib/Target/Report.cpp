@@ -1,29 +1,65 @@
 //===- Report.cpp - What was compiled, as JSON ----------------------------===//
 
 #include "Report.h"
+#include "LookupCost.h"
 #include "trec/IR/RowUnits.h"
+#include "trec/Transforms/LoweringSpace.h"
 
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace mlir::trec;
 
-static constexpr int64_t kCacheLineBytes = 64;
-
-/// Cache lines that one lookup touches on average over all rows of a table: a
-/// row that starts within a line may straddle one more.
-static double averageLines(RowType row) {
-  int64_t used = row.getHeaderBytes() + row.getDataBytes();
-  int64_t stride = row.getRowBytes(), lines = 0;
-  // Starts repeat after as many rows as a line has bytes.
-  for (int64_t i = 0; i < kCacheLineBytes; ++i) {
-    int64_t begin = i * stride % kCacheLineBytes;
-    lines += (begin + used - 1) / kCacheLineBytes + 1;
-  }
-  return double(lines) / kCacheLineBytes;
+/// As many digits as a time or a percentage is worth.
+static void writeNumber(llvm::json::OStream &json, StringRef field,
+                        double number) {
+  json.attributeBegin(field);
+  json.rawValue(llvm::formatv("{0:F2}", number).str());
+  json.attributeEnd();
 }
 
-static void writeTable(llvm::json::OStream &json, const ManifestTable &table) {
+/// How a table is looked up by one kernel of one level. What was measured for a
+/// kernel is told of the tables of the size that it was measured for.
+static void writeLookup(llvm::json::OStream &json, const ManifestTable &table,
+                        Type outputElement, StringRef kernel,
+                        const KernelSchedule &schedule) {
+  SizeClass size = getSizeClass(getTableBytes(table.type));
+  json.attribute("kernel", kernel);
+  json.attribute("schedule", stringifyLowering(schedule.lowering));
+  json.attribute("chosen_by", schedule.measured ? "measurement" : "cost model");
+  json.attributeArray("why", [&] {
+    for (const std::string &reason : schedule.reasons)
+      json.value(reason);
+  });
+  json.attribute("table_size", stringifySizeClass(size));
+  writeNumber(json, "predicted_ns",
+              predictLookup(table.type.getRowType(), outputElement, size,
+                            schedule.lowering));
+  if (schedule.measured && size == schedule.size)
+    writeNumber(json, "measured_ns", schedule.measured->tunedNanoseconds);
+  else
+    json.attribute("measured_ns", nullptr);
+}
+
+static void writeLookups(llvm::json::OStream &json, const Manifest &manifest,
+                         const ManifestTable &table,
+                         ArrayRef<LevelKernels> levels) {
+  json.attributeArray("lookups", [&] {
+    for (const LevelKernels &level : levels)
+      for (auto [index, kernel] : llvm::enumerate(manifest.kernels))
+        if (llvm::is_contained(table.kernels, kernel.name))
+          json.object([&, index = index, &kernel = kernel] {
+            json.attribute("level", level.target.name);
+            writeLookup(json, table, manifest.outputElement, kernel.name,
+                        level.schedules[index]);
+          });
+  });
+}
+
+static void writeTable(llvm::json::OStream &json, const Manifest &manifest,
+                       const ManifestTable &table,
+                       ArrayRef<LevelKernels> levels) {
   RowType row = table.type.getRowType();
   json.object([&] {
     json.attribute("name", table.name);
@@ -39,6 +75,7 @@ static void writeTable(llvm::json::OStream &json, const ManifestTable &table) {
     json.attribute("bytes_per_lookup",
                    row.getHeaderBytes() + row.getDataBytes());
     json.attribute("lines_per_lookup", averageLines(row));
+    writeLookups(json, manifest, table, levels);
   });
 }
 
@@ -59,6 +96,21 @@ static void writeLowering(llvm::json::OStream &json,
   });
 }
 
+/// What the tuning cache says of a kernel; null where it says nothing.
+static void writeMeasured(llvm::json::OStream &json,
+                          const std::optional<TuningEntry> &measured) {
+  if (!measured)
+    return json.attribute("measured", nullptr);
+  json.attributeObject("measured", [&] {
+    writeNumber(json, "ns_per_lookup", measured->tunedNanoseconds);
+    json.attribute("cost_model", stringifyLowering(measured->model));
+    writeNumber(json, "cost_model_ns", measured->modelNanoseconds);
+    writeNumber(json, "noise_percent", measured->noise * 100);
+    json.attribute("load", measured->load);
+    json.attribute("date", measured->date);
+  });
+}
+
 static void writeLevel(llvm::json::OStream &json, const Manifest &manifest,
                        const LevelKernels &level) {
   json.object([&] {
@@ -68,7 +120,8 @@ static void writeLevel(llvm::json::OStream &json, const Manifest &manifest,
         json.object([&, index = index, &kernel = kernel] {
           json.attribute("name", kernel.name);
           json.attribute("bags", kernel.numBags);
-          writeLowering(json, level.lowerings[index]);
+          writeLowering(json, level.schedules[index].lowering);
+          writeMeasured(json, level.schedules[index].measured);
           // Units are in the order of kernels, ids of 32 bits first.
           json.attribute("code_bytes_i32", level.units[2 * index].codeBytes);
           json.attribute("code_bytes_i64",
@@ -139,7 +192,7 @@ std::string mlir::trec::renderReport(const Manifest &manifest,
     json.attribute("name", manifest.name);
     json.attributeArray("tables", [&] {
       for (const ManifestTable &table : manifest.tables)
-        writeTable(json, table);
+        writeTable(json, manifest, table, levels);
     });
     json.attribute("target",
                    getTripleName(levels.front().target.level->architecture));

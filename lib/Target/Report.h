@@ -1,13 +1,15 @@
 //===- Report.h - What was compiled, as JSON --------------------*- C++ -*-===//
 //
-// The file of `--report`: per table its kernel and what one lookup reads, per
-// kernel its schedule and its size, per chip what its kernels need.
+// The file of `--report`: per table what one lookup reads, and per level and
+// kernel how it is run, why, and how long it is predicted and was measured to
+// take; per kernel its schedule and its size; per chip what its kernels need.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef TREC_LIB_TARGET_REPORT_H
 #define TREC_LIB_TARGET_REPORT_H
 
+#include "KernelSchedule.h"
 #include "trec/Target/EmitObject.h"
 #include "trec/Target/Manifest.h"
 
@@ -18,7 +20,7 @@ struct LevelKernels {
   CPUTarget target;
   std::string suffix; // of the names of its kernels
   std::vector<KernelUnit> units;
-  std::vector<LoweringConfigAttr> lowerings; // per kernel of the manifest
+  std::vector<KernelSchedule> schedules; // per kernel of the manifest
 };
 
 /// The JSON text of the report.

@@ -12,9 +12,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "trec/IR/TrecDialect.h"
-#include "trec/Transforms/CPULevel.h"
+#include "trec/Transforms/SelectLowering.h"
+#include "trec/Transforms/LoweringSpace.h"
 #include "trec/Transforms/Passes.h"
+#include "trec/Transforms/TuningCache.h"
 
 namespace mlir::trec {
 #define GEN_PASS_DEF_SELECTLOWERINGPASS
@@ -40,22 +41,54 @@ struct Prefetch {
   int64_t distance = 0;
   int64_t farDistance = 0;
   int64_t farGroup = 1;
+  SmallVector<std::string> reasons = {};
 };
 
 } // namespace
 
-/// The bytes of the largest table of a group, as far as they are known.
-static int64_t getLargestTable(LookupGroupInterface group,
-                               const SymbolTable &symbols) {
-  int64_t largest = 0;
-  for (BagAttr bag : group.getBags().getAsRange<BagAttr>()) {
-    TableType table =
-        symbols.lookup<TableOp>(bag.getTable().getValue()).getType();
-    if (table.hasDynamicRows())
-      return std::numeric_limits<int64_t>::max();
-    largest =
-        std::max(largest, table.getRows() * table.getRowType().getRowBytes());
+/// Of the second and of the last level of the cache, as most CPUs have them.
+static constexpr int64_t kSecondLevelBytes = 1 << 19;
+static constexpr int64_t kLastLevelBytes = 1 << 25;
+
+ArrayRef<SizeClass> mlir::trec::getSizeClasses() {
+  static constexpr SizeClass sizes[] = {
+      SizeClass::secondLevel, SizeClass::lastLevel, SizeClass::memory};
+  return sizes;
+}
+
+StringRef mlir::trec::stringifySizeClass(SizeClass size) {
+  switch (size) {
+  case SizeClass::secondLevel:
+    return "level2";
+  case SizeClass::lastLevel:
+    return "level3";
+  case SizeClass::memory:
+    return "memory";
   }
+  llvm_unreachable("all classes are listed");
+}
+
+SizeClass mlir::trec::getSizeClass(int64_t tableBytes) {
+  if (tableBytes <= kSecondLevelBytes)
+    return SizeClass::secondLevel;
+  return tableBytes <= kLastLevelBytes ? SizeClass::lastLevel
+                                       : SizeClass::memory;
+}
+
+int64_t mlir::trec::getTableBytes(TableType table) {
+  return table.hasDynamicRows()
+             ? std::numeric_limits<int64_t>::max()
+             : table.getRows() * table.getRowType().getRowBytes();
+}
+
+int64_t mlir::trec::getLargestTable(LookupGroupInterface group,
+                                    const SymbolTable &symbols) {
+  int64_t largest = 0;
+  for (BagAttr bag : group.getBags().getAsRange<BagAttr>())
+    largest = std::max(
+        largest,
+        getTableBytes(
+            symbols.lookup<TableOp>(bag.getTable().getValue()).getType()));
   return largest;
 }
 
@@ -68,24 +101,41 @@ static int64_t getLargestTable(LookupGroupInterface group,
 /// id that is searched for costs a search for each fetch, and a sorted map
 /// knows the rows of few ids ahead.
 static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
-  constexpr int64_t secondLevelBytes = 1 << 19;
   constexpr int64_t twoLines = 128;
   std::optional<MapKind> map = group.getRemapKind();
   if (map == MapKind::sorted)
-    return {/*distance=*/8, /*farDistance=*/0, /*farGroup=*/1};
-  if (map == MapKind::hash_table || tableBytes <= secondLevelBytes)
-    return {/*distance=*/16, /*farDistance=*/0, /*farGroup=*/1};
-  int64_t rowBytes = group.getRowType().getRowBytes();
-  return {/*distance=*/16, /*farDistance=*/64,
-          /*farGroup=*/rowBytes > twoLines ? 4 : 1};
+    return {/*distance=*/8,
+            /*farDistance=*/0,
+            /*farGroup=*/1,
+            {"one step: a sorted map knows the rows of 8 ids ahead"}};
+  if (map == MapKind::hash_table)
+    return {/*distance=*/16,
+            /*farDistance=*/0,
+            /*farGroup=*/1,
+            {"one step: each fetch searches the hash table again"}};
+  if (tableBytes <= kSecondLevelBytes)
+    return {/*distance=*/16,
+            /*farDistance=*/0,
+            /*farGroup=*/1,
+            {"one step: the second level of the cache holds any table"}};
+  SmallVector<std::string> reasons = {
+      tableBytes == std::numeric_limits<int64_t>::max()
+          ? "two steps: a table of unknown rows may be above the second level"
+          : "two steps: the largest table is above the second level"};
+  bool isLong = group.getRowType().getRowBytes() > twoLines;
+  if (isLong)
+    reasons.push_back("rows of three lines or more leave in groups");
+  return {/*distance=*/16, /*farDistance=*/64, /*farGroup=*/isLong ? 4 : 1,
+          std::move(reasons)};
 }
 
 /// Where the CPU permutes as many lanes as the vectors have.
-static UnpackMode selectUnpack(RowType row, const CPULevel &level) {
-  bool isPacked = row.isQuantized() && row.getBits() < 8;
-  bool canPermute =
-      level.permutesLanes && (level.vectorBits == 512 || row.getBits() == 2);
-  return isPacked && canPermute ? UnpackMode::lookup : UnpackMode::convert;
+bool mlir::trec::canLookUpCodes(RowType row, int64_t lanes,
+                                const CPULevel &level) {
+  if (!row.isQuantized() || row.getBits() == 8 || !level.permutesLanes)
+    return false;
+  return (level.vectorBits == 512 && lanes == 16) ||
+         (lanes == 8 && row.getBits() == 2);
 }
 
 /// Vector operations for each vector of codes of one row, those that bring the
@@ -111,23 +161,30 @@ static RowArithmetic selectCertified(LookupGroupInterface group,
              : RowArithmetic::bias_once;
 }
 
-static LoweringConfigAttr selectLowering(LookupGroupInterface group,
-                                         const CPULevel &level,
-                                         const SymbolTable &symbols,
-                                         Numerics numerics) {
+LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
+                                          const CPULevel &level,
+                                          const SymbolTable &symbols,
+                                          Numerics numerics) {
   RowType row = group.getRowType();
+  int64_t lanes = level.vectorBits / 32;
   int64_t accumulators = std::max<int64_t>(
       level.vectorRegisters - countScratchRegisters(level), 4);
   Prefetch prefetch = selectPrefetch(group, getLargestTable(group, symbols));
   RowArithmetic certified = selectCertified(group, level, numerics);
   if (certified == RowArithmetic::in_order)
     numerics = Numerics::fbgemm;
-  return LoweringConfigAttr::get(
-      row.getContext(), level.vectorBits / 32, accumulators, prefetch.distance,
-      prefetch.farDistance, prefetch.farGroup, selectUnpack(row, level),
-      level.hasFMA ? FmaMode::hardware : FmaMode::library,
-      level.convertsHalves ? HalfMode::hardware : HalfMode::integer, certified,
-      numerics);
+  bool looksUp = canLookUpCodes(row, lanes, level);
+  if (looksUp)
+    prefetch.reasons.push_back("codes are looked up: the level permutes " +
+                               std::to_string(lanes) + " lanes");
+  return {LoweringConfigAttr::get(
+              row.getContext(), lanes, accumulators, prefetch.distance,
+              prefetch.farDistance, prefetch.farGroup,
+              looksUp ? UnpackMode::lookup : UnpackMode::convert,
+              level.hasFMA ? FmaMode::hardware : FmaMode::library,
+              level.convertsHalves ? HalfMode::hardware : HalfMode::integer,
+              certified, numerics),
+          std::move(prefetch.reasons)};
 }
 
 /// A lowering that was written by hand must be one that code of the level can
@@ -160,32 +217,82 @@ struct SelectLoweringPass
     : public trec::impl::SelectLoweringPassBase<SelectLoweringPass> {
   using SelectLoweringPassBase::SelectLoweringPassBase;
 
-  void runOnOperation() override {
-    const CPULevel *level = findCPULevel(cpu);
-    if (!level) {
-      getOperation().emitError() << "expected a CPU level of "
-                                 << listCPULevels() << ", got '" << cpu << "'";
-      return signalPassFailure();
-    }
-    std::optional<Numerics> whose = symbolizeNumerics(numerics);
-    if (!whose) {
-      getOperation().emitError()
-          << "expected numerics of fbgemm or relaxed, got '" << numerics << "'";
-      return signalPassFailure();
-    }
-    SymbolTable symbols(getOperation());
-    WalkResult result = getOperation().walk([&](LookupGroupInterface group) {
-      if (group.getLoweringAttr()) {
-        ++numKept;
-        return WalkResult(checkLowering(group, *level));
-      }
-      group.setLoweringAttr(selectLowering(group, *level, symbols, *whose));
-      ++numSelected;
-      return WalkResult::advance();
-    });
-    if (result.wasInterrupted())
-      signalPassFailure();
-  }
+  void runOnOperation() override;
+  FailureOr<LoweringConfigAttr> choose(LookupGroupInterface group,
+                                       const CPULevel &level,
+                                       const TuningCache *cache,
+                                       const SymbolTable &symbols);
+  FailureOr<std::optional<TuningCache>> readCache();
 };
 
 } // namespace
+
+/// Nothing where no file is named.
+FailureOr<std::optional<TuningCache>> SelectLoweringPass::readCache() {
+  if (tuneCache.empty())
+    return std::optional<TuningCache>();
+  llvm::Expected<TuningCache> read =
+      TuningCache::read(tuneCache, &getContext());
+  if (!read)
+    return getOperation().emitError() << llvm::toString(read.takeError());
+  return std::optional(std::move(*read));
+}
+
+/// The cost model's lowering, with the schedule that was measured where there
+/// is one, and a word where there is none.
+FailureOr<LoweringConfigAttr>
+SelectLoweringPass::choose(LookupGroupInterface group, const CPULevel &level,
+                           const TuningCache *cache,
+                           const SymbolTable &symbols) {
+  LoweringConfigAttr model =
+      selectLowering(group, level, symbols, *symbolizeNumerics(numerics))
+          .lowering;
+  if (!cache)
+    return model;
+  TuningKey key = TuningKey::of(group, level, symbols);
+  const TuningEntry *entry = cache->find(key);
+  if (!entry) {
+    group->emitWarning() << tuneCache << " has no entry for " << key.describe()
+                         << ": the cost model chooses";
+    return model;
+  }
+  if (std::optional<std::string> misfit =
+          findMisfit(entry->lowering, group.getRowType(), level))
+    return group->emitError() << tuneCache << ": the lowering for "
+                              << key.describe() << " does not fit: " << *misfit;
+  ++numTuned;
+  return takeSchedule(entry->lowering, model);
+}
+
+void SelectLoweringPass::runOnOperation() {
+  const CPULevel *level = findCPULevel(cpu);
+  if (!level) {
+    getOperation().emitError() << "expected a CPU level of " << listCPULevels()
+                               << ", got '" << cpu << "'";
+    return signalPassFailure();
+  }
+  if (!symbolizeNumerics(numerics)) {
+    getOperation().emitError()
+        << "expected numerics of fbgemm or relaxed, got '" << numerics << "'";
+    return signalPassFailure();
+  }
+  FailureOr<std::optional<TuningCache>> cache = readCache();
+  if (failed(cache))
+    return signalPassFailure();
+  SymbolTable symbols(getOperation());
+  WalkResult result = getOperation().walk([&](LookupGroupInterface group) {
+    if (group.getLoweringAttr()) {
+      ++numKept;
+      return WalkResult(checkLowering(group, *level));
+    }
+    FailureOr<LoweringConfigAttr> lowering =
+        choose(group, *level, *cache ? &**cache : nullptr, symbols);
+    if (failed(lowering))
+      return WalkResult::interrupt();
+    group.setLoweringAttr(*lowering);
+    ++numSelected;
+    return WalkResult::advance();
+  });
+  if (result.wasInterrupted())
+    signalPassFailure();
+}

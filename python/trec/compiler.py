@@ -43,7 +43,13 @@ def _options(cpu: Optional[str], gpu: Optional[str], weights: str, extra: dict[s
     options = [f"--cpu={cpu}", f"--weights={weights}"]
     if gpu is not None:
         options.append(f"--gpu={native_chip() if gpu == 'native' else gpu}")
-    return options + [f"--{name.replace('_', '-')}={value}" for name, value in extra.items() if value is not None]
+    for name, value in extra.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            options.append(flag)
+        elif value is not None and value is not False:
+            options.append(f"{flag}={value}")
+    return options
 
 
 def _temporary_directory() -> Path:
@@ -92,7 +98,9 @@ def compile(
     A module's weights are written beside the `.so`. With `gpu`, such as "sm_90" or "sm_80,sm_90", or "native" for the
     chip of this machine, it has code for GPUs beside that for CPUs. `dtype`, `output_dtype`, `bounds_check`, `dynamic_rows`, `regroup`
     and `batches` are those of `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is
-    `--report=r.json`).
+    `--report=r.json`). With `tune=True`, or `tune=` a benchmark case or a recorded batch, lowerings are measured on this
+    machine; what was gained is in the cache, `<stem>.tune.json` beside the `.so` or the file of `tune_cache=`, which
+    later compiles take by `tune_cache=` alone.
     """
     options = _options(cpu, gpu, weights, tool_options)
     export = {

@@ -1,6 +1,6 @@
 //===- BenchBatchTest.cpp - What trec-run --bench looks up ----------------===//
 
-#include "BenchBatch.h"
+#include "trec/Bench/BenchBatch.h"
 #include "ReferenceSupport.h"
 
 #include "llvm/ADT/STLExtras.h"

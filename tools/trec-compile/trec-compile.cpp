@@ -8,6 +8,7 @@
 #include "CudaFolders.h"
 #include "trec/IR/TrecDialect.h"
 #include "trec/Target/CompileModel.h"
+#include "trec/Tune/TuneModel.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -128,13 +129,26 @@ static cl::opt<std::string>
                cl::desc("Write the IR after each pass that changed it"));
 static cl::opt<std::string>
     report("report", cl::value_desc("file.json"), cl::cat(category),
-           cl::desc("Write what was chosen for each table and kernel"));
+           cl::desc("Write how each table is looked up and why, what a lookup "
+                    "reads, and its predicted and measured time"));
+static cl::opt<std::string>
+    tune("tune", cl::ValueOptional, cl::value_desc("load"), cl::cat(category),
+         cl::desc("Measure on this machine which lowerings are fastest and "
+                  "compile with them. The load is a benchmark case (.json) or "
+                  "a recorded batch as trec-run --inputs takes it "
+                  "(.safetensors); default: 256 bags of 20 ids"));
+static cl::opt<std::string> tuneCache(
+    "tune-cache", cl::value_desc("file.json"), cl::cat(category),
+    cl::desc("Measured lowerings to compile with; the same file gives the same "
+             "bytes. With --tune the file that is written, x.tune.json by "
+             "default"));
 
 static constexpr char kOverview[] =
     "trec ahead-of-time compiler\n\n"
     "  Compiles a model of quantized embedding tables to a shared library.\n\n"
     "  Example: trec-compile model --cpu=x86-64-v3 -o model.so\n"
-    "           trec-compile model --gpu=sm_80,sm_90 -o model.so\n";
+    "           trec-compile model --gpu=sm_80,sm_90 -o model.so\n"
+    "           trec-compile model -o model.so --tune --report=model.json\n";
 
 /// The model's files: `model.mlir` of a folder, or the file and what is beside
 /// it.
@@ -196,9 +210,23 @@ static CompileOptions getOptions(StringRef modelFile, const char *program) {
     options.embeddedWeights = getSibling(modelFile, "safetensors");
   options.dumpFolder = dumpFolder;
   options.report = report;
+  options.tuneCache = tuneCache;
+  if (tune.getNumOccurrences() && tuneCache.empty())
+    options.tuneCache = getSibling(options.output, "tune.json");
   if (llvm::sys::Process::StandardErrIsDisplayed())
     options.onProgress = showProgress;
   return options;
+}
+
+/// Measures, where that is asked for, before it compiles with what was found.
+static LogicalResult tuneAndCompile(ModuleOp module,
+                                    const CompileOptions &options) {
+  TuneOptions tuning{options.target, options.cpus, tune, options.tuneCache,
+                     options.onProgress};
+  if (tune.getNumOccurrences() &&
+      failed(tuneModel(module, tuning, llvm::outs())))
+    return failure();
+  return compileModel(module, options);
 }
 
 static LogicalResult compile(StringRef modelFile,
@@ -217,7 +245,7 @@ static LogicalResult compile(StringRef modelFile,
   SourceMgrDiagnosticHandler handler(sources, &context);
   OwningOpRef<ModuleOp> module =
       parseSourceFile<ModuleOp>(modelFile, sources, &context);
-  LogicalResult result = module ? compileModel(*module, options) : failure();
+  LogicalResult result = module ? tuneAndCompile(*module, options) : failure();
   if (options.onProgress)
     llvm::errs() << "\r\x1b[K";
   return result;

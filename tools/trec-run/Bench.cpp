@@ -8,9 +8,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "BenchBatch.h"
 #include "Call.h"
 #include "Commands.h"
+#include "trec/Bench/BenchBatch.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"

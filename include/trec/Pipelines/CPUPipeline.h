@@ -29,6 +29,11 @@ struct CPUPipelineOptions : public PassPipelineOptions<CPUPipelineOptions> {
       *this, "numerics",
       llvm::cl::desc("whose numbers to compute: fbgemm or relaxed"),
       llvm::cl::init("fbgemm")};
+  Option<std::string> tuneCache{
+      *this, "tune-cache",
+      llvm::cl::desc("file of measured lowerings, as trec-compile --tune "
+                     "writes it"),
+      llvm::cl::init("")};
   Option<std::string> suffix{
       *this, "suffix",
       llvm::cl::desc("appended to the names of kernels, so that the code of "

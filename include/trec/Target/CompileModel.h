@@ -58,6 +58,9 @@ struct CompileOptions {
   std::string embeddedWeights;
   /// Folder for the IR after each pass that changed it; empty: none.
   std::string dumpFolder;
+  /// File of measured lowerings, as `tuneModel` makes it; empty: the cost model
+  /// chooses all.
+  std::string tuneCache;
   /// JSON file for the report; empty: none.
   std::string report;
   /// Told what is being done and how much of it, from any thread; may be empty.

@@ -53,10 +53,9 @@ struct ManifestGroup {
   int64_t dim;
 };
 
-/// A kernel and how it is run.
+/// A kernel and how many lookups it runs.
 struct ManifestKernel {
   std::string name; // without the type of id
-  LoweringConfigAttr lowering;
   int64_t numBags;
 };
 

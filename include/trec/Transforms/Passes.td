@@ -95,16 +95,26 @@ def SelectLoweringPass : Pass<"trec-select-lowering", "::mlir::ModuleOp"> {
     the CPU level that `cpu` names. A group that has one keeps it: tests and
     tuners override the choice so. With `numerics=relaxed` rows of integer codes
     are added by the arithmetic that is otherwise for certified bags alone.
+    With `tune-cache` a schedule that was measured takes the place of the cost
+    model's, and a warning names what was not measured.
+
+    Constraints:
+    * C1: the file of `tune-cache` is one that `trec-compile --tune` writes, of
+      the version that this compiler reads.
+    * C2: a measured schedule has vectors and permutations that the level has.
   }];
   let options = [
     Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"",
            "CPU level to choose for: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a, sve-256 or sve-512">,
     Option<"numerics", "numerics", "std::string", "\"fbgemm\"",
-           "whose numbers to compute: fbgemm or relaxed">
+           "whose numbers to compute: fbgemm or relaxed">,
+    Option<"tuneCache", "tune-cache", "std::string", "\"\"",
+           "file of measured lowerings, as `trec-compile --tune` writes it">
   ];
   let statistics = [
     Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,
-    Statistic<"numKept", "num-kept", "Number of groups that had one">
+    Statistic<"numKept", "num-kept", "Number of groups that had one">,
+    Statistic<"numTuned", "num-tuned", "Number of groups given a measured schedule">
   ];
   let dependentDialects = ["::mlir::trec::TrecDialect"];
 }

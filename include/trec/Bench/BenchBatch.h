@@ -6,10 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_TOOLS_TREC_RUN_BENCHBATCH_H
-#define TREC_TOOLS_TREC_RUN_BENCHBATCH_H
+#ifndef TREC_BENCH_BENCHBATCH_H
+#define TREC_BENCH_BENCHBATCH_H
 
-#include "BenchCase.h"
+#include "trec/Bench/BenchCase.h"
 
 #include <map>
 
@@ -55,4 +55,4 @@ private:
 
 } // namespace mlir::trec
 
-#endif // TREC_TOOLS_TREC_RUN_BENCHBATCH_H
+#endif // TREC_BENCH_BENCHBATCH_H

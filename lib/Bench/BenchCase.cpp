@@ -1,6 +1,6 @@
 //===- BenchCase.cpp - What a benchmark looks up, and for how long --------===//
 
-#include "BenchCase.h"
+#include "trec/Bench/BenchCase.h"
 
 #include "trec/Import/JsonFields.h"
 

@@ -1,5 +1,4 @@
-//===- BenchCase.h - What a benchmark looks up, and for how long -*- C++
-//-*-===//
+//===- BenchCase.h - What is looked up, and for how long --------*- C++ -*-===//
 //
 // The batches of a benchmark, from a case file of python/benchmarks or from the
 // command line. Of a case file everything but its model and its peers is used:
@@ -7,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_TOOLS_TREC_RUN_BENCHCASE_H
-#define TREC_TOOLS_TREC_RUN_BENCHCASE_H
+#ifndef TREC_BENCH_BENCHCASE_H
+#define TREC_BENCH_BENCHCASE_H
 
 #include "trec/Reference/RandomInputs.h"
 #include "trec/Runtime/ModelABI.h"
@@ -60,4 +59,4 @@ llvm::Expected<std::vector<BenchLoad>> readCaseFile(StringRef path);
 
 } // namespace mlir::trec
 
-#endif // TREC_TOOLS_TREC_RUN_BENCHCASE_H
+#endif // TREC_BENCH_BENCHCASE_H

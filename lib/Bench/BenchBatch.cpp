@@ -1,6 +1,6 @@
 //===- BenchBatch.cpp - Batches to time a model with ----------------------===//
 
-#include "BenchBatch.h"
+#include "trec/Bench/BenchBatch.h"
 
 #include "llvm/ADT/STLExtras.h"
 

@@ -1,0 +1,156 @@
+//===- TuningCache.cpp - Lowerings that were measured ---------------------===//
+
+#include "trec/Transforms/TuningCache.h"
+
+#include "trec/Conversion/BagConfiguration.h"
+#include "trec/Import/AtomicFile.h"
+#include "trec/Import/JsonFields.h"
+#include "trec/Transforms/LoweringSpace.h"
+
+#include "mlir/AsmParser/AsmParser.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+namespace json = llvm::json;
+
+/// Version of tuning caches. Another meaning of a field or of a lowering is
+/// another version.
+static constexpr int64_t kVersion = 1;
+
+TuningKey TuningKey::of(LookupGroupInterface group, const CPULevel &level,
+                        const SymbolTable &symbols) {
+  return {level.name.str(), BagConfiguration::of(group).getName(),
+          getSizeClass(getLargestTable(group, symbols))};
+}
+
+std::string TuningKey::describe() const {
+  return configuration + " (" + stringifySizeClass(size).str() + ") on " +
+         level;
+}
+
+const TuningEntry *TuningCache::find(const TuningKey &key) const {
+  auto found = entries.find(key);
+  return found == entries.end() ? nullptr : &found->second;
+}
+
+/// What the parser complains of becomes the message.
+static LoweringConfigAttr readLowering(JsonFields &fields, StringRef field,
+                                       FirstError &error,
+                                       MLIRContext *context) {
+  std::string text = fields.readString(field), complaint;
+  ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
+    if (complaint.empty())
+      complaint = diagnostic.str();
+    return success();
+  });
+  Attribute attribute = parseAttribute(text, context);
+  auto lowering = dyn_cast_or_null<LoweringConfigAttr>(attribute);
+  if (!lowering)
+    error.report(fields.at(field),
+                 "expected a #trec.lowering_config, got " + quote(text) +
+                     (complaint.empty() ? "" : ": " + complaint));
+  return lowering;
+}
+
+static SizeClass readSizeClass(JsonFields &fields) {
+  SmallVector<StringRef> names =
+      llvm::map_to_vector(getSizeClasses(), stringifySizeClass);
+  return getSizeClasses()[fields.readChoice("tables", names)];
+}
+
+static std::pair<TuningKey, TuningEntry>
+readEntry(JsonFields fields, FirstError &error, MLIRContext *context) {
+  fields.refuseUnknown({"level", "configuration", "tables", "lowering",
+                        "ns_per_lookup", "cost_model", "cost_model_ns", "noise",
+                        "load", "date"});
+  TuningKey key{fields.readString("level"), fields.readString("configuration"),
+                readSizeClass(fields)};
+  TuningEntry entry;
+  entry.lowering = readLowering(fields, "lowering", error, context);
+  entry.model = readLowering(fields, "cost_model", error, context);
+  entry.tunedNanoseconds = fields.readNonNegative("ns_per_lookup");
+  entry.modelNanoseconds = fields.readNonNegative("cost_model_ns");
+  entry.noise = fields.readNonNegative("noise");
+  entry.load = fields.readString("load");
+  entry.date = fields.readString("date");
+  return {std::move(key), std::move(entry)};
+}
+
+static TuningCache readDocument(const json::Value &document, FirstError &error,
+                                MLIRContext *context) {
+  JsonFields fields(document, "", error);
+  // First, for another version may have other fields.
+  fields.readInteger("trec_tune", {kVersion, kVersion});
+  fields.refuseUnknown({"trec_tune", "machine", "entries"});
+  TuningCache cache(fields.readString("machine"));
+  const json::Array *entries = fields.readArray("entries");
+  if (!entries)
+    return cache;
+  for (auto [index, value] : llvm::enumerate(*entries)) {
+    std::string place = "entries[" + std::to_string(index) + "]";
+    auto [key, entry] =
+        readEntry(JsonFields(value, place, error), error, context);
+    if (cache.find(key))
+      error.report(place, "expected one entry for " + key.describe() +
+                              ", got a second one");
+    cache.set(key, std::move(entry));
+  }
+  return cache;
+}
+
+Expected<TuningCache> TuningCache::read(StringRef path, MLIRContext *context) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!buffer)
+    return createStringError(path + ": " + buffer.getError().message());
+  Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
+  if (!parsed)
+    return createStringError(path + ": " + llvm::toString(parsed.takeError()));
+  FirstError error;
+  TuningCache cache = readDocument(*parsed, error, context);
+  if (error)
+    return createStringError(path + ": " + llvm::toString(error.take()));
+  return cache;
+}
+
+/// As many digits as a measurement is worth, and a person reads.
+static void writeNumber(json::OStream &json, StringRef field, double number) {
+  json.attributeBegin(field);
+  json.rawValue(llvm::formatv("{0:F4}", number).str());
+  json.attributeEnd();
+}
+
+static void writeEntry(json::OStream &json, const TuningKey &key,
+                       const TuningEntry &entry) {
+  json.object([&] {
+    json.attribute("level", key.level);
+    json.attribute("configuration", key.configuration);
+    json.attribute("tables", stringifySizeClass(key.size));
+    json.attribute("lowering", stringifyLowering(entry.lowering));
+    writeNumber(json, "ns_per_lookup", entry.tunedNanoseconds);
+    json.attribute("cost_model", stringifyLowering(entry.model));
+    writeNumber(json, "cost_model_ns", entry.modelNanoseconds);
+    writeNumber(json, "noise", entry.noise);
+    json.attribute("load", entry.load);
+    json.attribute("date", entry.date);
+  });
+}
+
+Error TuningCache::write(StringRef path) const {
+  return writeFileAtomically(path, [&](raw_ostream &os) {
+    json::OStream json(os, /*IndentSize=*/1);
+    json.object([&] {
+      json.attribute("trec_tune", kVersion);
+      json.attribute("machine", machine);
+      json.attributeArray("entries", [&] {
+        for (const auto &[key, entry] : entries)
+          writeEntry(json, key, entry);
+      });
+    });
+    os << '\n';
+  });
+}

@@ -1,0 +1,202 @@
+//===- LoweringSpaceTest.cpp - What a tuner may choose --------------------===//
+
+#include "trec/Transforms/LoweringSpace.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+namespace {
+
+class LoweringSpaceTest : public ::testing::Test {
+protected:
+  LoweringSpaceTest() : context(MLIRContext::Threading::DISABLED) {
+    context.loadDialect<TrecDialect>();
+  }
+
+  LoweringSubject makeSubject(WeightsType weights, int64_t dim,
+                              SizeClass size = SizeClass::memory,
+                              StringRef level = "x86-64-v4") {
+    bool isFloat = weights == WeightsType::fp32 || weights == WeightsType::fp16;
+    auto layout = RowLayoutAttr::get(
+        &context, isFloat ? HeaderType::none : HeaderType::f16, 16);
+    return {RowType::get(&context, dim, weights, layout), std::nullopt, size,
+            findCPULevel(level)};
+  }
+  LoweringConfigAttr makeLowering(int64_t width, int64_t accumulators,
+                                  int64_t far = 64) {
+    return LoweringConfigAttr::get(&context, width, accumulators, 8, far,
+                                   far ? 4 : 1, UnpackMode::convert,
+                                   FmaMode::hardware, HalfMode::hardware,
+                                   RowArithmetic::in_order, Numerics::fbgemm);
+  }
+  std::vector<int64_t> list(const LoweringSubject &subject, LoweringField field,
+                            LoweringConfigAttr lowering) {
+    std::vector<int64_t> values;
+    for (LoweringConfigAttr other :
+         listAlternatives(subject, field, lowering)) {
+      EXPECT_NE(other, lowering);
+      values.push_back(get(other, field));
+      EXPECT_EQ(withField(lowering, field, values.back()), other);
+    }
+    return values;
+  }
+  static int64_t get(LoweringConfigAttr lowering, LoweringField field) {
+    switch (field) {
+    case LoweringField::farDistance:
+      return lowering.getFarDistance();
+    case LoweringField::farGroup:
+      return lowering.getFarGroup();
+    case LoweringField::prefetchDistance:
+      return lowering.getPrefetchDistance();
+    case LoweringField::unpack:
+      return int64_t(lowering.getUnpack());
+    case LoweringField::accumulators:
+      return lowering.getAccumulators();
+    case LoweringField::vectorWidth:
+      return lowering.getVectorWidth();
+    }
+    return -1;
+  }
+
+  MLIRContext context;
+};
+
+} // namespace
+
+TEST_F(LoweringSpaceTest, rowsFromMemoryAreFetchedFarAhead) {
+  LoweringSubject subject = makeSubject(WeightsType::int8, 128);
+  LoweringConfigAttr lowering = makeLowering(16, 24);
+  EXPECT_THAT(list(subject, LoweringField::farDistance, lowering),
+              ElementsAre(0, 32, 128));
+  EXPECT_THAT(list(subject, LoweringField::farGroup, lowering),
+              ElementsAre(1, 2, 8));
+  EXPECT_THAT(list(subject, LoweringField::prefetchDistance, lowering),
+              ElementsAre(0, 4, 16, 32));
+  // Without the far step the near one is needed, and nothing is in groups.
+  EXPECT_THAT(list(subject, LoweringField::farGroup, makeLowering(16, 24, 0)),
+              IsEmpty());
+  EXPECT_THAT(
+      list(subject, LoweringField::prefetchDistance, makeLowering(16, 24, 0)),
+      ElementsAre(4, 16, 32));
+}
+
+TEST_F(LoweringSpaceTest, cachedTablesAreFetchedInOneStepOrNone) {
+  LoweringSubject subject =
+      makeSubject(WeightsType::int8, 128, SizeClass::secondLevel);
+  LoweringConfigAttr lowering = makeLowering(16, 24, 0);
+  EXPECT_THAT(list(subject, LoweringField::farDistance, lowering), IsEmpty());
+  EXPECT_THAT(list(subject, LoweringField::prefetchDistance, lowering),
+              ElementsAre(0, 4, 16, 32));
+}
+
+TEST_F(LoweringSpaceTest, idsThatAreSearchedForAreKnownLate) {
+  LoweringSubject subject = makeSubject(WeightsType::int8, 128);
+  subject.remap = MapKind::sorted;
+  LoweringConfigAttr lowering = makeLowering(16, 24, 0);
+  EXPECT_THAT(list(subject, LoweringField::farDistance, lowering), IsEmpty());
+  EXPECT_THAT(list(subject, LoweringField::prefetchDistance, lowering),
+              ElementsAre(4));
+  subject.remap = MapKind::hash_table;
+  EXPECT_THAT(list(subject, LoweringField::farDistance, lowering), IsEmpty());
+  subject.remap = MapKind::array;
+  EXPECT_THAT(list(subject, LoweringField::farDistance, lowering),
+              ElementsAre(32, 64, 128));
+}
+
+TEST_F(LoweringSpaceTest, codesAreLookedUpWhereTheLevelCan) {
+  LoweringConfigAttr wide = makeLowering(16, 24), narrow = makeLowering(8, 8);
+  EXPECT_THAT(
+      list(makeSubject(WeightsType::int4, 64), LoweringField::unpack, wide),
+      ElementsAre(int64_t(UnpackMode::lookup)));
+  EXPECT_THAT(
+      list(makeSubject(WeightsType::int8, 64), LoweringField::unpack, wide),
+      IsEmpty());
+  for (auto weights : {WeightsType::int4, WeightsType::int2}) {
+    LoweringSubject subject =
+        makeSubject(weights, 64, SizeClass::memory, "x86-64-v3");
+    EXPECT_EQ(list(subject, LoweringField::unpack, narrow).size(),
+              weights == WeightsType::int2 ? 1u : 0u);
+  }
+  // A row of few bytes has few lanes.
+  EXPECT_THAT(
+      list(makeSubject(WeightsType::int4, 8), LoweringField::unpack, wide),
+      IsEmpty());
+}
+
+TEST_F(LoweringSpaceTest, accumulatorsAreThoseOfSomePasses) {
+  // 32 vectors: all at once, or 16, 11 or 8 in a pass.
+  EXPECT_THAT(list(makeSubject(WeightsType::int8, 512),
+                   LoweringField::accumulators, makeLowering(16, 24)),
+              ElementsAre(32, 16, 11, 8));
+  // Eight vectors fit at once, whatever there is beyond them.
+  EXPECT_THAT(list(makeSubject(WeightsType::int8, 128),
+                   LoweringField::accumulators, makeLowering(16, 24)),
+              ElementsAre(4));
+  // Pieces of INT2 have four accumulators each.
+  EXPECT_THAT(list(makeSubject(WeightsType::int2, 512),
+                   LoweringField::accumulators, makeLowering(16, 24)),
+              ElementsAre(32, 16, 12, 8));
+  EXPECT_THAT(list(makeSubject(WeightsType::int8, 16),
+                   LoweringField::accumulators, makeLowering(16, 24)),
+              IsEmpty());
+}
+
+TEST_F(LoweringSpaceTest, vectorsAreTheLevelsOrHalfOfThem) {
+  EXPECT_THAT(list(makeSubject(WeightsType::fp16, 64),
+                   LoweringField::vectorWidth, makeLowering(16, 24)),
+              ElementsAre(8));
+  EXPECT_THAT(list(makeSubject(WeightsType::fp16, 8),
+                   LoweringField::vectorWidth, makeLowering(16, 24)),
+              IsEmpty());
+}
+
+TEST_F(LoweringSpaceTest, rowsThatAreCopiedHaveNoArithmetic) {
+  LoweringSubject subject = makeSubject(WeightsType::int4, 512);
+  subject.copiesRows = true;
+  LoweringConfigAttr lowering = makeLowering(16, 24);
+  EXPECT_THAT(list(subject, LoweringField::unpack, lowering), IsEmpty());
+  EXPECT_THAT(list(subject, LoweringField::accumulators, lowering), IsEmpty());
+  EXPECT_THAT(list(subject, LoweringField::farDistance, lowering),
+              ElementsAre(0, 32, 128));
+}
+
+TEST_F(LoweringSpaceTest, misfitsAreNamed) {
+  RowType row = makeSubject(WeightsType::int4, 64).row;
+  const CPULevel &level = *findCPULevel("x86-64-v3");
+  EXPECT_EQ(findMisfit(makeLowering(4, 16, 0), row, level), std::nullopt);
+  EXPECT_EQ(findMisfit(makeLowering(16, 16), row, level),
+            "its vectors are wider than the 8 lanes of x86-64-v3");
+  EXPECT_EQ(findMisfit(withField(makeLowering(8, 8), LoweringField::unpack,
+                                 int64_t(UnpackMode::lookup)),
+                       row, level),
+            "x86-64-v3 cannot look up codes of this type");
+}
+
+TEST_F(LoweringSpaceTest, aScheduleBringsNoArithmetic) {
+  auto model = LoweringConfigAttr::get(
+      &context, 8, 8, 8, 64, 4, UnpackMode::convert, FmaMode::library,
+      HalfMode::integer, RowArithmetic::bias_once, Numerics::relaxed);
+  LoweringConfigAttr taken = takeSchedule(makeLowering(4, 16, 0), model);
+  EXPECT_EQ(taken, LoweringConfigAttr::get(
+                       &context, 4, 16, 8, 0, 1, UnpackMode::convert,
+                       FmaMode::library, HalfMode::integer,
+                       RowArithmetic::bias_once, Numerics::relaxed));
+}
+
+TEST_F(LoweringSpaceTest, sizesAreTheCaches) {
+  EXPECT_EQ(getSizeClass(0), SizeClass::secondLevel);
+  EXPECT_EQ(getSizeClass(1 << 19), SizeClass::secondLevel);
+  EXPECT_EQ(getSizeClass((1 << 19) + 1), SizeClass::lastLevel);
+  EXPECT_EQ(getSizeClass(1 << 25), SizeClass::lastLevel);
+  EXPECT_EQ(getSizeClass((1 << 25) + 1), SizeClass::memory);
+  TableType unknown =
+      TableType::get(&context, ShapedType::kDynamic, 16, WeightsType::int8,
+                     RowLayoutAttr::get(&context, HeaderType::f16, 16));
+  EXPECT_EQ(getSizeClass(getTableBytes(unknown)), SizeClass::memory);
+}
