@@ -64,7 +64,8 @@ Value DeviceReport::isSettled(const ReportPlace &place) {
   return b.both(isConsistent, isHigher);
 }
 
-/// Takes the lock if it still has the even value `free`.
+/// Takes the lock if it still has the even value `free`. Threads of this device
+/// alone compete for it, and a wider scope is not allowed on host memory.
 Value DeviceReport::tryLock(Value free) {
   Value isEven = b.compare(Predicate::eq, b.both(free, 1), 0);
   return b
@@ -75,7 +76,7 @@ Value DeviceReport::tryLock(Value free) {
             Value taken = b.add(free, 1);
             Value pair = LLVM::AtomicCmpXchgOp::create(
                 b, b.pointer(lock), free, taken, LLVM::AtomicOrdering::acq_rel,
-                LLVM::AtomicOrdering::monotonic);
+                LLVM::AtomicOrdering::monotonic, "device");
             Value found = LLVM::ExtractValueOp::create(b, pair, 0);
             return SmallVector<Value>{b.compare(Predicate::eq, found, free)};
           },
