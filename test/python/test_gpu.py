@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from trec.testing.cuda import contract
 from trec.testing.cuda.models import KINDS, make_batches, make_case, make_tensors
+from trec.testing.cuda.modules import check_modules
 from trec.testing.cuda.prepare import prepare, prepared
-from trec.testing.cuda.run import arguments, load
+from trec.testing.cuda.run import Tally, arguments, load
 from trec.testing.reference import different_elements
 
 import trec
@@ -69,6 +70,24 @@ def test_the_contract_is_the_one_of_cpus_for_float_rows(tmp_path, seed):
             got = model(**given[0])
         for key, want in contract.expected(case, tensors, batches).items():
             assert different_elements(np.ascontiguousarray(got[key]), want) == 0
+
+
+def test_the_check_of_modules_on_a_cpu(tmp_path):
+    from trec.testing.cuda.prepare import _compile
+
+    cases = [with_float_rows(seed) for seed in range(len(KINDS))]
+    for case in cases:
+        _compile(case, tmp_path, ["--cpu=native"])
+    tally = Tally()
+    check_modules(tmp_path, cases, tally, device="cpu")
+    assert tally.by_peer["checks"] == 4 and tally.by_peer["contract"] > 1000 and not tally.wrong
+    off_by_one = Tally()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trec.testing.cuda.modules.expected", lambda case, tensors, batches: {
+            key: value + 1 for key, value in contract.expected(case, tensors, batches).items()
+        })  # fmt: skip
+        check_modules(tmp_path, cases, off_by_one, device="cpu")
+    assert off_by_one.wrong
 
 
 def test_codes_are_rounded_to_half_once():

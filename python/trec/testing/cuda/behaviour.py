@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 import trec
-from trec.spec import BAGS, ModelSpec
+from trec.spec import ModelSpec
 from trec.testing.cuda.contract import expected
-from trec.testing.cuda.models import Batch, Case, Tensors, make_batches, make_tensors
+from trec.testing.cuda.models import Batch, Case, make_tensors
+from trec.testing.cuda.modules import check_modules
 from trec.testing.cuda.run import Tally, arguments, call, load, on_gpu
 
 
@@ -236,4 +237,5 @@ CHECKS: dict[str, Callable[[Path, list[Case], Tally], None]] = {
     "graph": check_graph,
     "streams": check_streams,
     "arrays": check_arrays,
+    "modules": check_modules,
 }

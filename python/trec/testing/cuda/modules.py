@@ -1,0 +1,84 @@
+"""Compiled torch modules on a GPU, loaded from prepared libraries, on torch's current stream."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trec.spec import SEQUENCE
+from trec.testing.cuda.contract import expected
+from trec.testing.cuda.models import Batch, Case, Tensors, make_batches, make_tensors
+from trec.testing.cuda.prepare import library_of
+from trec.testing.cuda.run import Tally
+from trec.weights_file import Parameter, TableRows, array_chunks, write_weights
+
+_CALLS = 4
+
+
+def check_modules(folder: Path, cases: list[Case], tally: Tally, device: str = "cuda") -> None:
+    """`trec.torch.load` of bags, weighted ones, sequences and weights by position, against the contract."""
+    try:
+        import trec.torch
+    except ImportError as error:
+        print(f"NOT TESTED: trec.torch on a GPU: {error}", flush=True)
+        return
+    for case in _torch_cases(cases):
+        tensors = make_tensors(case)
+        with tempfile.TemporaryDirectory(prefix="trec-") as directory:
+            weights = Path(directory, "model.safetensors")
+            _write(weights, tensors)
+            module = trec.torch.load(library_of(folder, case), weights, device=device)
+        tally.expect(case.name, module.device.type == device, f"the module is on {module.device}")
+        for number, (batch,) in enumerate(make_batches(case, _CALLS)):
+            what = f"{case.name}, module, call {number}"
+            with _other_stream(device, number):
+                got = _embeddings(module(_kjt(batch, device)), case)
+            tally.compare(what, "contract", got, expected(case, tensors, [batch]))
+
+
+def _torch_cases(cases: list[Case]) -> Iterator[Case]:
+    """The first of each kind that torch modules have, in either numerics."""
+    found = set()
+    for case in cases:
+        kind = case.name.split("-")[1]
+        if kind in ("bags", "weighted", "sequence", "positions") and kind not in found:
+            found.add(kind)
+            yield case
+
+
+def _other_stream(device: str, number: int) -> Any:
+    """Every second call is on a stream of its own."""
+    return torch.cuda.stream(torch.cuda.Stream() if device == "cuda" and number % 2 else None)
+
+
+def _write(path: Path, tensors: Tensors) -> None:
+    tables = [
+        TableRows(name, rows.shape[0], rows.shape[1], lambda rows=rows: array_chunks(np.ascontiguousarray(rows)))
+        for name, rows in tensors.rows.items()
+    ]  # fmt: skip
+    write_weights(path, [*tables, *(Parameter(name, array) for name, array in tensors.parameters.items())])
+
+
+def _kjt(batch: Batch, device: str) -> Any:
+    from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+    def there(array: Any) -> Any:
+        return None if array is None else torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    bounds = {name: there(array) for name, array in batch.bounds().items()}
+    return KeyedJaggedTensor(batch.keys, there(batch.values), weights=there(batch.weights), stride=batch.size, **bounds)
+
+
+def _embeddings(result: Any, case: Case) -> dict[str, np.ndarray]:
+    """By output key; bfloat16 as bits, for numpy has none."""
+    is_sequence = case.spec.kind == SEQUENCE
+    by_key = {key: item.values() for key, item in result.items()} if is_sequence else result.to_dict()
+    return {key: _host(tensor) for key, tensor in by_key.items()}
+
+
+def _host(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach().contiguous().cpu()
+    return tensor.view(torch.uint16).numpy() if tensor.dtype is torch.bfloat16 else tensor.numpy()
