@@ -56,6 +56,39 @@ Value DeviceBuilder::load(Value address, Type type, int64_t alignment) {
                               /*isNonTemporal=*/false, /*isInvariant=*/true);
 }
 
+SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
+                                         Value otherwise, int64_t count) {
+  Type type = otherwise.getType();
+  int64_t bits = type.getIntOrFloatBitWidth();
+  std::string output = bits == 64 ? "=l" : "=r", outputs, list, ties;
+  for (int64_t i = 0; i < count; ++i) {
+    outputs += output + ",";
+    list += (i ? ", $" : "$") + std::to_string(i);
+    ties += "," + std::to_string(i);
+  }
+  std::string vector = count == 1 ? "" : ".v" + std::to_string(count);
+  std::string text = "@$" + std::to_string(count + 1) + " ld.global.nc" +
+                     vector + ".b" + std::to_string(bits) + " " +
+                     (count == 1 ? list : "{" + list + "}") + ", [$" +
+                     std::to_string(count) + "];";
+  SmallVector<Value> operands = {address, condition};
+  operands.append(count, otherwise);
+  Type result = type;
+  if (count > 1)
+    result = LLVM::LLVMStructType::getLiteral(getContext(),
+                                              SmallVector<Type>(count, type));
+  auto load = LLVM::InlineAsmOp::create(
+      *this, TypeRange{result}, operands, text, outputs + "l,b" + ties,
+      /*has_side_effects=*/false, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+  if (count == 1)
+    return {load.getResult(0)};
+  SmallVector<Value> loaded;
+  for (int64_t i = 0; i < count; ++i)
+    loaded.push_back(LLVM::ExtractValueOp::create(*this, load.getResult(0), i));
+  return loaded;
+}
+
 Value DeviceBuilder::loadVolatile(Value address, Type type) {
   return LLVM::LoadOp::create(*this, type, pointer(address), /*alignment=*/8,
                               /*isVolatile=*/true);

@@ -88,6 +88,12 @@ public:
   }
   /// From memory that nothing writes while a kernel runs.
   Value load(Value address, Type type, int64_t alignment);
+  /// Where the condition holds, as many integers of the type of `otherwise` as
+  /// `count` says, from memory that nothing writes; else `otherwise` for each.
+  /// A predicated instruction: a branch for each row in flight would have the
+  /// lanes of a warp meet again behind each.
+  SmallVector<Value> loadIf(Value condition, Value address, Value otherwise,
+                            int64_t count = 1);
   /// From memory that others may write at any time.
   Value loadVolatile(Value address, Type type);
   void storeVolatile(Value address, Value value);

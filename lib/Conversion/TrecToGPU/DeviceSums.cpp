@@ -18,28 +18,13 @@ SmallVector<Value> DeviceSums::makeZeros() {
   return SmallVector<Value>(unitsPerLane * units.columns, b.f32(0.0f));
 }
 
-SmallVector<Value> DeviceSums::loadUnit(Value address) {
-  if (units.getWords() == 1)
-    return {b.load(address, b.getI32Type())};
-  auto type = VectorType::get({units.getWords()}, b.getI32Type());
-  Value loaded = b.load(address, type, units.bytes);
-  SmallVector<Value> words;
-  for (int64_t i = 0; i < units.getWords(); ++i)
-    words.push_back(vector::ExtractOp::create(b, loaded, i));
-  return words;
-}
-
 SmallVector<Value> DeviceSums::load(Value address, int64_t stepBytes,
                                     ArrayRef<Value> isThere) {
-  SmallVector<Type> types(units.getWords(), b.getI32Type());
+  Value nothing = b.i32(0);
   SmallVector<Value> words;
   for (auto [unit, exists] : llvm::enumerate(isThere)) {
     Value at = b.add(address, int64_t(unit) * stepBytes);
-    llvm::append_range(
-        words,
-        b.branch(
-            exists, types, [&, at = at] { return loadUnit(at); },
-            [&] { return SmallVector<Value>(units.getWords(), b.i32(0)); }));
+    llvm::append_range(words, b.loadIf(exists, at, nothing, units.getWords()));
   }
   return words;
 }

@@ -52,7 +52,6 @@ public:
   SmallVector<Value> widen(Value word, Value scaleAndBias);
 
 private:
-  SmallVector<Value> loadUnit(Value address);
   SmallVector<Value> widenCodes(Value word, Value scaleAndBias);
   SmallVector<Value> convertCodes(Value word);
   SmallVector<Value> widenHalves(Value word);

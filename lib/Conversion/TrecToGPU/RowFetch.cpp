@@ -49,19 +49,13 @@ Value RowFetch::isThere(Value position, const IdRange &range, int64_t slot) {
 }
 
 SmallVector<Value> RowFetch::loadIds(Value position, const IdRange &range) {
+  Value none = b.constant(idType, -1);
   SmallVector<Value> loaded;
   for (int64_t slot = 0; slot < idsPerLane; ++slot) {
     Value at = getPosition(position, slot);
-    llvm::append_range(
-        loaded,
-        b.branch(
-            isThere(at, range, slot), idType,
-            [&] {
-              Value address =
-                  b.addressOf(lookup.values, at, idType.getWidth() / 8);
-              return SmallVector<Value>{b.load(address, idType)};
-            },
-            [&] { return SmallVector<Value>{b.constant(idType, -1)}; }));
+    Value address = b.addressOf(lookup.values, at, idType.getWidth() / 8);
+    Value exists = isThere(at, range, slot);
+    llvm::append_range(loaded, b.loadIf(exists, address, none));
   }
   return loaded;
 }
@@ -73,21 +67,13 @@ Value RowFetch::loadWeight(Value position, const IdRange &range, Value row,
   Value index = c.weighting == Weighting::position
                     ? b.subtract(position, range.begin)
                     : position;
-  bool isFbgemm = c.gpuLowering.getNumerics() == GPUNumerics::fbgemm;
-  return b
-      .branch(
-          isRow(row), b.getF32Type(),
-          [&] {
-            Value address = b.addressOf(weights, index, 4);
-            return SmallVector<Value>{b.load(address, b.getF32Type())};
-          },
-          [&] {
-            Value nothing = b.f32(-0.0f);
-            if (!isFbgemm)
-              return SmallVector<Value>{nothing};
-            return SmallVector<Value>{b.select(isThere, b.f32(0.0f), nothing)};
-          })
-      .front();
+  Value address = b.addressOf(weights, index, 4);
+  constexpr int64_t minusZero = std::numeric_limits<int32_t>::min();
+  Value nothing = b.i32(minusZero);
+  if (c.gpuLowering.getNumerics() == GPUNumerics::fbgemm)
+    nothing = b.select(isThere, b.i32(0), nothing);
+  Value bits = b.loadIf(isRow(row), address, nothing).front();
+  return b.bits(b.getF32Type(), bits);
 }
 
 IdChunk RowFetch::resolve(ValueRange loaded, Value position,
@@ -121,9 +107,11 @@ SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdChunk &chunk,
     hasUnit.push_back(b.compare(
         Predicate::slt, b.add(firstUnit, unit * numLanes), units.count));
   bool isWhole = units.count % (numLanes * unitsPerLane) == 0;
+  SmallVector<Value> handedOut;
+  for (int64_t i = 0; i < rowsInFlight; ++i)
+    handedOut.push_back(handOut(chunk.rows, i));
   SmallVector<SmallVector<Value>> rows;
-  for (int64_t i = 0; i < rowsInFlight; ++i) {
-    Value row = handOut(chunk.rows, i);
+  for (Value row : handedOut) {
     Value exists = isRow(row);
     SmallVector<Value> isThere(unitsPerLane, exists);
     if (!isWhole)
@@ -139,16 +127,11 @@ SmallVector<Value> RowFetch::loadHeaders(const IdChunk &chunk) {
   SmallVector<Value> headers;
   if (!c.row.isQuantized())
     return headers;
-  for (Value row : chunk.rows)
-    llvm::append_range(
-        headers,
-        b.branch(
-            isRow(row), b.getI32Type(),
-            [&] {
-              Value address = b.addressOf(lookup.rows, row, deviceRowBytes);
-              return SmallVector<Value>{b.load(address, b.getI32Type())};
-            },
-            [&] { return SmallVector<Value>{b.i32(0)}; }));
+  Value nothing = b.i32(0);
+  for (Value row : chunk.rows) {
+    Value address = b.addressOf(lookup.rows, row, deviceRowBytes);
+    llvm::append_range(headers, b.loadIf(isRow(row), address, nothing));
+  }
   return headers;
 }
 
