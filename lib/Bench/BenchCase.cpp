@@ -6,7 +6,6 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cmath>
@@ -237,12 +236,9 @@ std::vector<json::Value> Multiplication::apply(const json::Value &value,
 }
 
 Expected<std::vector<BenchLoad>> mlir::trec::readCaseFile(StringRef path) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
-  if (!buffer)
-    return createStringError(path + ": " + buffer.getError().message());
-  Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
+  Expected<json::Value> parsed = readJsonFile(path);
   if (!parsed)
-    return createStringError(path + ": " + llvm::toString(parsed.takeError()));
+    return parsed.takeError();
   json::Array documents;
   if (const json::Array *array = parsed->getAsArray())
     documents = *array;

@@ -83,6 +83,10 @@ LogicalResult verifyPositionWeights(Operation *op, FlatSymbolRefAttr weights,
 LogicalResult verifyRemap(Operation *op, FlatSymbolRefAttr map,
                           SymbolTableCollection &symbolTable);
 
+/// The stored rows that an op is given, or an error where they are not.
+FailureOr<RowType> inferStoredRow(std::optional<Location> loc,
+                                  ValueRange operands);
+
 /// C1 of ops that read a key of a batch.
 LogicalResult verifyBatchHasKey(Operation *op, KJTType kjt, StringRef key);
 

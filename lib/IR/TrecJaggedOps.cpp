@@ -62,14 +62,12 @@ LogicalResult StoredBytesOp::inferReturnTypes(MLIRContext *context,
                                               DictionaryAttr, OpaqueProperties,
                                               RegionRange,
                                               SmallVectorImpl<Type> &types) {
-  auto rows = dyn_cast<JaggedType>(operands.front().getType());
-  auto row = rows ? dyn_cast<RowType>(rows.getElement()) : RowType();
-  if (!row)
-    return emitOptionalError(loc, "expected jagged stored rows, got ",
-                             operands.front().getType());
+  FailureOr<RowType> row = inferStoredRow(loc, operands);
+  if (failed(row))
+    return failure();
   Type byte = IntegerType::get(context, 8);
   types.push_back(JaggedType::get(
-      context, VectorType::get({row.getOutputDim(byte)}, byte)));
+      context, VectorType::get({row->getOutputDim(byte)}, byte)));
   return success();
 }
 

@@ -90,18 +90,26 @@ LogicalResult LookupOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return success();
 }
 
+FailureOr<RowType> mlir::trec::inferStoredRow(std::optional<Location> loc,
+                                              ValueRange operands) {
+  auto rows = dyn_cast<JaggedType>(operands.front().getType());
+  auto row = rows ? dyn_cast<RowType>(rows.getElement()) : RowType();
+  if (!row)
+    return emitOptionalError(loc, "expected jagged stored rows, got ",
+                             operands.front().getType());
+  return row;
+}
+
 LogicalResult DequantizeOp::inferReturnTypes(MLIRContext *context,
                                              std::optional<Location> loc,
                                              ValueRange operands,
                                              DictionaryAttr, OpaqueProperties,
                                              RegionRange,
                                              SmallVectorImpl<Type> &types) {
-  auto rows = dyn_cast<JaggedType>(operands.front().getType());
-  auto row = rows ? dyn_cast<RowType>(rows.getElement()) : RowType();
-  if (!row)
-    return emitOptionalError(loc, "expected jagged stored rows, got ",
-                             operands.front().getType());
+  FailureOr<RowType> row = inferStoredRow(loc, operands);
+  if (failed(row))
+    return failure();
   types.push_back(
-      JaggedType::get(context, DequantizedType::get(context, row.getDim())));
+      JaggedType::get(context, DequantizedType::get(context, row->getDim())));
   return success();
 }

@@ -5,6 +5,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 using namespace llvm;
 using namespace mlir::trec;
@@ -23,6 +24,16 @@ std::string mlir::trec::quote(StringRef name) {
 
 std::string mlir::trec::quoteAll(ArrayRef<StringRef> names) {
   return join(map_range(names, quote), ", ");
+}
+
+Expected<json::Value> mlir::trec::readJsonFile(StringRef path) {
+  auto buffer = MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!buffer)
+    return createStringError(path + ": " + buffer.getError().message());
+  Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
+  if (!parsed)
+    return createStringError(path + ": " + toString(parsed.takeError()));
+  return parsed;
 }
 
 /// What is said after "got".

@@ -15,6 +15,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "trec/IR/EraseModel.h"
 #include "trec/IR/TrecDialect.h"
 #include "trec/Runtime/ModelABI.h"
 #include "trec/Transforms/Passes.h"
@@ -360,19 +361,6 @@ static void emitDescriptors(ModuleOp module, Descriptors &descriptors,
   emitKernelTable(b, "trec_kernels" + suffix, descriptors.kernels);
 }
 
-/// Erases what the descriptors now say: functions over batches, and tables.
-static void eraseModel(ModuleOp module, ArrayRef<DispatchOp> dispatches) {
-  llvm::SmallSetVector<Operation *, 1> functions;
-  for (DispatchOp dispatch : dispatches)
-    functions.insert(dispatch->getParentOfType<func::FuncOp>());
-  for (Operation *function : functions)
-    function->erase();
-  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-    if (isa<TableOp, ParameterOp>(op))
-      op.erase();
-  module->removeAttr(TrecDialect::kContractAttrName);
-}
-
 void EmitKernelEntriesPass::runOnOperation() {
   ModuleOp module = getOperation();
   SmallVector<DispatchOp> dispatches;
@@ -391,6 +379,6 @@ void EmitKernelEntriesPass::runOnOperation() {
     emitEntries(dispatch, descriptors);
     describeBags(dispatch, kernel, indices, descriptors);
   }
-  eraseModel(module, dispatches);
+  eraseModel(module);
   emitDescriptors(module, descriptors, suffix);
 }

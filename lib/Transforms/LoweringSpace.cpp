@@ -67,7 +67,7 @@ LoweringConfigAttr mlir::trec::withField(LoweringConfigAttr lowering,
       lowering.getNumerics());
 }
 
-static int64_t getField(LoweringConfigAttr lowering, LoweringField field) {
+int64_t mlir::trec::getField(LoweringConfigAttr lowering, LoweringField field) {
   switch (field) {
   case LoweringField::farDistance:
     return lowering.getFarDistance();

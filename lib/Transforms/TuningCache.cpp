@@ -9,7 +9,6 @@
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -104,12 +103,9 @@ static TuningCache readDocument(const json::Value &document, FirstError &error,
 }
 
 Expected<TuningCache> TuningCache::read(StringRef path, MLIRContext *context) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
-  if (!buffer)
-    return createStringError(path + ": " + buffer.getError().message());
-  Expected<json::Value> parsed = json::parse((*buffer)->getBuffer());
+  Expected<json::Value> parsed = readJsonFile(path);
   if (!parsed)
-    return createStringError(path + ": " + llvm::toString(parsed.takeError()));
+    return parsed.takeError();
   FirstError error;
   TuningCache cache = readDocument(*parsed, error, context);
   if (error)

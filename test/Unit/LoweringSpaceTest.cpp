@@ -41,27 +41,10 @@ protected:
     for (LoweringConfigAttr other :
          listAlternatives(subject, field, lowering)) {
       EXPECT_NE(other, lowering);
-      values.push_back(get(other, field));
+      values.push_back(getField(other, field));
       EXPECT_EQ(withField(lowering, field, values.back()), other);
     }
     return values;
-  }
-  static int64_t get(LoweringConfigAttr lowering, LoweringField field) {
-    switch (field) {
-    case LoweringField::farDistance:
-      return lowering.getFarDistance();
-    case LoweringField::farGroup:
-      return lowering.getFarGroup();
-    case LoweringField::prefetchDistance:
-      return lowering.getPrefetchDistance();
-    case LoweringField::unpack:
-      return int64_t(lowering.getUnpack());
-    case LoweringField::accumulators:
-      return lowering.getAccumulators();
-    case LoweringField::vectorWidth:
-      return lowering.getVectorWidth();
-    }
-    return -1;
   }
 
   MLIRContext context;

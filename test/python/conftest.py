@@ -138,6 +138,10 @@ def sequence_configs(**changes):
 SEQUENCE_KEYS = ["ad", "shared", "page", "user"]
 
 
+def sequence_kjt(keys=SEQUENCE_KEYS, **arguments):
+    return make_kjt(keys, **arguments)
+
+
 def make_sequence(tables=None, **arguments):
     tables = tables if tables is not None else sequence_configs()
     weights = {table.name: rows_for(table) for table in tables}

@@ -12,11 +12,11 @@ from conftest import (
     SEQUENCE_KEYS,
     assert_same_bits,
     assert_same_dicts,
-    make_kjt,
     make_sequence,
     rows_for,
     sequence_configs,
 )
+from conftest import sequence_kjt as kjt
 from test_managed import collection_of
 from test_managed import configs_of as managed_configs
 from test_managed import random_kjt as managed_kjt
@@ -44,10 +44,6 @@ def int8_configs(**changes):
 
 def make_stored(tables=None, output_dtype=torch.qint8, **arguments):
     return make_sequence(int8_configs() if tables is None else tables, output_dtype=output_dtype, **arguments)
-
-
-def kjt(**arguments):
-    return make_kjt(SEQUENCE_KEYS, **arguments)
 
 
 @pytest.mark.parametrize("row_alignment", [1, 4, 16])

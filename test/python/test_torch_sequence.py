@@ -12,11 +12,11 @@ from conftest import (
     SEQUENCE_KEYS,
     assert_same_bits,
     assert_same_dicts,
-    make_kjt,
     make_sequence,
     rows_for,
     sequence_configs,
 )
+from conftest import sequence_kjt as kjt
 from torchrec.inference.modules import quantize_inference_model
 from torchrec.modules.embedding_configs import DataType, EmbeddingConfig
 from torchrec.modules.embedding_modules import EmbeddingCollection as FloatSequence
@@ -38,10 +38,6 @@ def module():
 @pytest.fixture(scope="module")
 def compiled(module):
     return trec.torch.compile(module)
-
-
-def kjt(keys=SEQUENCE_KEYS, **arguments):
-    return make_kjt(keys, **arguments)
 
 
 @pytest.mark.parametrize("batch", [1, 5, 300])

@@ -47,6 +47,9 @@ std::string quote(llvm::StringRef name);
 /// `a`, `b` and `c` in quotes, with commas.
 std::string quoteAll(llvm::ArrayRef<llvm::StringRef> names);
 
+/// The JSON in a file. Errors begin with its path.
+llvm::Expected<llvm::json::Value> readJsonFile(llvm::StringRef path);
+
 /// The smallest and the largest integer that a field may be.
 struct IntegerRange {
   int64_t min;

@@ -38,6 +38,9 @@ StringRef stringifyLoweringField(LoweringField field);
 /// A whole lowering as it is written in IR and in a tuning cache.
 std::string stringifyLowering(LoweringConfigAttr lowering);
 
+/// The value of one field.
+int64_t getField(LoweringConfigAttr lowering, LoweringField field);
+
 /// `lowering` with another value of one field.
 LoweringConfigAttr withField(LoweringConfigAttr lowering, LoweringField field,
                              int64_t value);

@@ -17,6 +17,7 @@
 #include "ScanKernel.h"
 #include "trec/Conversion/KernelGeometry.h"
 #include "trec/Conversion/Passes.h"
+#include "trec/IR/EraseModel.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -73,19 +74,6 @@ struct ConvertTrecToGPUPass
 
 } // namespace
 
-/// Erases what the descriptors say.
-static void eraseModel(ModuleOp module, ArrayRef<LookupGroupInterface> groups) {
-  llvm::SmallSetVector<Operation *, 1> functions;
-  for (LookupGroupInterface group : groups)
-    functions.insert(group->getParentOfType<func::FuncOp>());
-  for (Operation *function : functions)
-    function->erase();
-  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-    if (isa<TableOp, ParameterOp>(op))
-      op.erase();
-  module->removeAttr(TrecDialect::kContractAttrName);
-}
-
 void ConvertTrecToGPUPass::runOnOperation() {
   ModuleOp module = getOperation();
   SmallVector<LookupGroupInterface> groups;
@@ -109,7 +97,7 @@ void ConvertTrecToGPUPass::runOnOperation() {
     buildForwardKernel(builder, loc, configurations,
                        builder.getIntegerType(bits));
   buildScanKernel(builder, loc);
-  eraseModel(module, groups);
+  eraseModel(module);
   module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
                   builder.getUnitAttr());
 }
