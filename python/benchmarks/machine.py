@@ -76,7 +76,7 @@ def _git(*arguments: str) -> str:
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
-def _version(package: str) -> Optional[str]:
+def package_version(package: str) -> Optional[str]:
     try:
         return version(package)
     except PackageNotFoundError:
@@ -90,12 +90,19 @@ def fbgemm_state() -> dict[str, Any]:
     return {"path": "scalar" if scalar else "vector", "state": "repaired" if preloaded else "as installed"}
 
 
-def describe(threads: int, clock: str) -> dict[str, Any]:
+def revision() -> dict[str, Any]:
+    """Of the checkout."""
     commit = _git("rev-parse", "HEAD")
     return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit,
         "uncommitted_changes": bool(commit and _git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def describe(threads: int, clock: str) -> dict[str, Any]:
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **revision(),
         "command": sys.argv,
         "machine": {
             "cpu": _cpu_model(),
@@ -110,7 +117,7 @@ def describe(threads: int, clock: str) -> dict[str, Any]:
         },
         "versions": {
             "python": platform.python_version(),
-            **{name: found for name in _PACKAGES if (found := _version(name))},
+            **{name: found for name in _PACKAGES if (found := package_version(name))},
         },
         "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SWITCHES)},
         "fbgemm": fbgemm_state(),

@@ -6,7 +6,10 @@ from typing import Any
 from benchmarks.timing import LIMIT
 from trec.errors import ToolError
 
-_COLORS = {"fbgemm": "tab:orange", "trec": "tab:blue", "trec_module": "tab:cyan", "torchrec": "tab:red", "aten": "gray"}
+_COLORS = {
+    "fbgemm": "tab:orange", "fbgemm+check": "tab:brown", "trec": "tab:blue", "trec_module": "tab:cyan",
+    "torchrec": "tab:red", "aten": "gray",
+}  # fmt: skip
 
 
 def _pyplot() -> Any:
@@ -26,11 +29,7 @@ def write_plot(path: Path, document: dict[str, Any]) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(15, 6.5), layout="constrained")
     _draw_times(left, document["records"])
     _draw_ratios(right, document["records"])
-    machine, fbgemm = document["machine"], document["fbgemm"]
-    figure.suptitle(
-        f"{machine['cpu']}, {document['threads']} thread(s), {document['date'][:10]}, {document['commit'][:12]}; "
-        f"FBGEMM {fbgemm['state']}, {fbgemm['path']} path"
-    )
+    figure.suptitle(document["title"])
     try:
         figure.savefig(path)
     except ValueError as error:
@@ -100,4 +99,5 @@ def _draw_ratios(axes: Any, records: list[dict[str, Any]]) -> None:
         axes.axvline(members[0] - 0.5, color="lightgray", lw=0.8)
     axes.set(yscale="log", ylabel="times as fast (median of rounds, quartiles)")
     _plain_numbers(axes.yaxis)
-    axes.legend()
+    if shown:
+        axes.legend()

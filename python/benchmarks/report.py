@@ -16,8 +16,11 @@ _SCALAR = "FBGEMM runs its scalar path here: the ratios to it and to TorchRec ar
 def as_document(about: dict[str, Any], results: list[Result]) -> dict[str, Any]:
     """One record for each case and peer; `cases` says what belongs to all records of a case."""
     records = [record for result in results for record in result.records]
+    machine, fbgemm = about["machine"], about["fbgemm"]
     return {
         "trec_bench_result": VERSION,
+        "title": f"{machine['cpu']}, {about['threads']} thread(s), {about['date'][:10]}, {about['commit'][:12]}; "
+        f"FBGEMM {fbgemm['state']}, {fbgemm['path']} path",
         **about,
         "ratios_are_claims": about["fbgemm"]["path"] == "vector",
         "cases": [

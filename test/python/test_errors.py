@@ -144,6 +144,12 @@ def test_wrong_weights(directory, tmp_path):
     trec.export(make_quantized(configs(ads={"embedding_dim": 64})), tmp_path / "other")
     with pytest.raises(trec.WeightsError, match=r"table 'ads': expected rows of 32 bytes, got \[40, 80\]"):
         trec.torch.load(so, tmp_path / "other" / "model.safetensors")
+    tensors = {name: torch.from_numpy(table) for name, table in rows.items()}
+    gaps = torch.zeros(40, 48, dtype=torch.uint8)[:, :32]
+    with pytest.raises(trec.WeightsError, match=r"rows of bytes without gaps, got uint8\[40, 32\] with strides \[48, 1\]"):
+        trec.torch.load(so, {**tensors, "ads": gaps})
+    with pytest.raises(trec.WeightsError, match=r"'ads': expected rows of bytes without gaps, got int8"):
+        trec.torch.load(so, {**tensors, "ads": tensors["ads"].view(torch.int8)})
 
 
 def test_load_options(directory):

@@ -16,6 +16,7 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
 import trec
 import trec.torch
+from trec.weights_file import read_weights
 
 
 @pytest.fixture
@@ -333,3 +334,15 @@ def test_load_from_directory_and_library(module, tmp_path):
                 assert getattr(got, name) == getattr(expected, name)
         loaded.embedding_bags.ads.weight.zero_()
         assert not loaded(make_kjt())["ad"].any()
+
+
+def test_load_of_tensors(module, tmp_path):
+    """They are used where they lie."""
+    trec.export(module, tmp_path)
+    so = trec.compile(tmp_path, tmp_path / "model.so")
+    rows = {name: torch.from_numpy(table) for name, table in read_weights(tmp_path / "model.safetensors").items()}
+    loaded = trec.torch.load(so, rows)
+    assert_same(loaded(make_kjt()), module(make_kjt()))
+    for table in rows.values():
+        table.zero_()
+    assert not loaded(make_kjt()).values().any()

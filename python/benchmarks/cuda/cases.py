@@ -1,7 +1,8 @@
 """The cases, as data: shapes that serve large models, and what is looked up in them."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from trec.spec import BAGS, SEQUENCE, ModelSpec, TableSpec, row_bytes
 
@@ -11,11 +12,22 @@ _DLRM_ROWS = (
 )  # fmt: skip
 _DLRM_LENGTHS = (3, 2, 1, 2, 6, 1, 1, 1, 1, 7, 3, 8, 1, 6, 9, 5, 1, 1, 1, 12, 100, 27, 10, 3, 1, 1)
 _MILLION = 1_000_000
+FAMILIES = {
+    "A": "64 tables of 1,000,000 rows, 2,048 samples, bags of 20",
+    "B": "DLRM-DCNv2: 26 tables of 204 million rows, D=128, 214 lookups a sample in bags of 1 to 100",
+    "C": "200 tables of 500,000 rows, D=8 to 256, INT8, INT4 and FP16, 512 samples, bags of 0 to 120",
+    "D": "10 tables of 1,000,000 rows, D=64, INT8, bags of 10: what a call costs",
+    "E": "16 tables of 1,000,000 rows, D=128, without pooling, 20 ids a sample",
+}
 
 
 @dataclass(frozen=True)
 class Case:
-    """`tables` are (rows, dim, dtype), with a feature each; `lengths` the ids of a bag of each, or their mean."""
+    """`tables` are (rows, dim, dtype), with a feature each; `lengths` the ids of a bag of each, or their mean.
+
+    Cases of one `model` share a compiled library. `is_called` ones are also timed as a user calls them: a torch
+    module or the operator, and a wait for the GPU.
+    """
 
     name: str
     model: str
@@ -26,9 +38,16 @@ class Case:
     is_jagged: bool = False
     is_pooled: bool = True
     is_weighted: bool = False
+    is_called: bool = False
     pooling: str = "sum"
     distribution: str = "uniform"
+    ids: str = "int32"
+    output: str = "float16"
     rounds: int = 24
+
+    @property
+    def family(self) -> str:
+        return self.name[0]
 
     def spec(self) -> ModelSpec:
         tables = [
@@ -36,49 +55,90 @@ class Case:
             for index, (rows, dim, dtype) in enumerate(self.tables)
         ]
         kind = BAGS if self.is_pooled else SEQUENCE
-        return ModelSpec(tables, weighted=self.is_weighted, output_dtype="float16", kind=kind)
+        return ModelSpec(tables, weighted=self.is_weighted, output_dtype=self.output, kind=kind)
 
     def strides(self) -> list[int]:
         return [row_bytes(dim, dtype, 16) for _, dim, dtype in self.tables]
 
 
-def _uniform(dtype: str, dim: int, **options: object) -> list[Case]:
-    suffix = "".join(f"-{name}" for name in options.pop("suffix", ()))  # type: ignore[attr-defined]
-    model = f"A-{dtype}-D{dim}{suffix}"
+def small(case: Case) -> Case:
+    """The same shape for a CPU: to see that all of it runs, not to time it."""
+    count = min(len(case.tables), 12)
+    return replace(
+        case, tables=tuple((min(rows, 1000), dim, dtype) for rows, dim, dtype in case.tables[:count]),
+        lengths=case.lengths[:count], batch=min(case.batch, 32), sets=4, rounds=3,
+    )  # fmt: skip
+
+
+def _uniform(dtype: str, dim: int, suffix: str = "", **options: Any) -> list[Case]:
+    name = f"A-{dtype}-D{dim}{suffix}"
+    model = f"A-{dtype}-D{dim}" if options.keys() <= {"ids"} else name
     tables, lengths = ((_MILLION, dim, dtype),) * 64, (20,) * 64
     return [
-        Case(f"{model}-{name}", model, tables, lengths, 2048, 8, distribution=name, **options)  # type: ignore[arg-type]
-        for name in ("uniform", "zipf")
+        Case(f"{name}-{drawn}", model, tables, lengths, 2048, 8, distribution=drawn, **options)
+        for drawn in ("uniform", "zipf")
     ]
 
 
-def _mixed() -> Case:
+def _dlrm(dtype: str) -> list[Case]:
+    tables = tuple((rows, 128, dtype) for rows in _DLRM_ROWS)
+    return [
+        Case(f"B-{dtype}-B{batch}", f"B-{dtype}", tables, _DLRM_LENGTHS, batch, sets, rounds=24 if batch > 512 else 60)
+        for batch, sets in ((1, 512), (64, 256), (512, 64), (2048, 16), (8192, 8))
+    ]
+
+
+def _mixed() -> list[Case]:
     draw = random.Random(20251)
     drawn = [
         (draw.choice([8, 16, 32, 64, 96, 128, 192, 256]), draw.choice(["int8", "int4", "fp16"]), draw.randint(1, 60))
         for _ in range(200)
     ]
     tables = tuple((500_000, dim, dtype) for dim, dtype, _ in drawn)
-    return Case("C", "C", tables, tuple(length for _, _, length in drawn), 512, 6, is_jagged=True)
+    first = Case("C", "C", tables, tuple(length for _, _, length in drawn), 512, 6, is_jagged=True)
+    return [
+        first, replace(first, name="C-int64", ids="int64"),
+        replace(first, name="C-fp32", model="C-fp32", output="float32"),
+    ]  # fmt: skip
+
+
+def _calls() -> list[Case]:
+    tables, lengths = ((_MILLION, 64, "int8"),) * 10, (10,) * 10
+    return [Case(f"D-B{batch}", "D", tables, lengths, batch, 256, rounds=60, is_called=True) for batch in (1, 16)]
+
+
+def _sequences() -> list[Case]:
+    def case(dtype: str, suffix: str = "", **options: Any) -> Case:
+        tables, output = ((_MILLION, 128, dtype),) * 16, options.get("output", "float16")
+        model = f"E-{dtype}" + ("-fp32" if output == "float32" else "")
+        given = {"batch": 2048, "sets": 8, **options}
+        return Case(f"E-{dtype}{suffix}", model, tables, (20,) * 16, is_pooled=False, **given)
+
+    return [
+        case("int8", is_called=True), case("int4"), case("int8", "-int64", ids="int64"),
+        case("int8", "-fp32", output="float32"), case("int8", "-B16", batch=16, sets=64, rounds=60, is_called=True),
+    ]  # fmt: skip
 
 
 CASES = [
     *(case for dtype in ("int8", "int4", "fp16") for dim in (32, 64, 128, 256) for case in _uniform(dtype, dim)),
     *_uniform("int2", 128),
-    *_uniform("int8", 128, is_weighted=True, suffix=("weighted",)),
-    *_uniform("int8", 128, pooling="mean", suffix=("mean",)),
-    *(
-        Case(
-            f"B-{dtype}-B{batch}", f"B-{dtype}", tuple((rows, 128, dtype) for rows in _DLRM_ROWS), _DLRM_LENGTHS, batch,
-            sets, rounds=24 if batch > 512 else 60,
-        )
-        for dtype in ("int8", "int4")
-        for batch, sets in ((1, 512), (64, 256), (512, 64), (2048, 16), (8192, 8))
-    ),
-    _mixed(),
-    *(Case(f"D-B{batch}", "D", ((_MILLION, 64, "int8"),) * 10, (10,) * 10, batch, 256, rounds=60) for batch in (1, 16)),
-    *(
-        Case(f"E-{dtype}", f"E-{dtype}", ((_MILLION, 128, dtype),) * 16, (20,) * 16, 2048, 8, is_pooled=False)
-        for dtype in ("int8", "int4")
-    ),
-]  # fmt: skip
+    *_uniform("int8", 128, "-weighted", is_weighted=True),
+    *_uniform("int8", 128, "-mean", pooling="mean"),
+    *(case for dtype in ("int8", "int4", "fp16") for case in _uniform(dtype, 128, "-int64", ids="int64")),
+    *(case for dtype in ("int8", "int4", "fp16") for case in _uniform(dtype, 128, "-fp32", output="float32")),
+    *_dlrm("int8"),
+    *_dlrm("int4"),
+    *_mixed(),
+    *_calls(),
+    *_sequences(),
+]
+
+
+def find_cases(texts: list[str]) -> list[Case]:
+    """Those with one of the texts in their name; a text that ends with $ must be the end of it. Without texts all."""
+
+    def fits(name: str, text: str) -> bool:
+        return name.endswith(text[:-1]) if text.endswith("$") else text in name
+
+    return [case for case in CASES if not texts or any(fits(case.name, text) for text in texts)]

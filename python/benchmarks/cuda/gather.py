@@ -4,6 +4,7 @@ Each thread reads 16 bytes of several rows at once. The fastest of some ways cou
 which comes with torch.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,13 +36,18 @@ extern "C" __global__ void gather(const uint4 *rows, const unsigned *first, long
 _UNROLLS, _BLOCKS_PER_PROCESSOR = (2, 4, 8), (8, 16, 32)
 
 
+@functools.cache
+def _kernel(unroll: int) -> Any:
+    return torch.cuda._compile_kernel(_SOURCE.replace("UNROLL", str(unroll)), "gather")
+
+
 def ways(buffer: torch.Tensor, parts: list[tuple[torch.Tensor, int]]) -> dict[str, Callable[[], Any]]:
     """`parts`: the places of rows of one size, in pieces of 16 bytes, and how many pieces a row has."""
     sink = torch.zeros(1, dtype=torch.int32, device="cuda")
     processors = torch.cuda.get_device_properties(0).multi_processor_count
     result = {}
     for unroll in _UNROLLS:
-        kernel = torch.cuda._compile_kernel(_SOURCE.replace("UNROLL", str(unroll)), "gather")
+        kernel = _kernel(unroll)
         for blocks in _BLOCKS_PER_PROCESSOR:
 
             def call(kernel: Any = kernel, grid: int = blocks * processors) -> None:

@@ -1,4 +1,5 @@
-"""How calls are timed on a GPU: by pairs of events while the card is kept behind the CPU, and in graphs of calls."""
+"""How calls are timed on a GPU: by pairs of events while the card is kept behind the CPU, in graphs of calls, and by
+the host's clock with a wait for the card."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,19 +7,17 @@ from typing import Any
 
 import torch
 
+# By peer a ring of calls: call i takes index set i.
 Calls = dict[str, list[Callable[[], Any]]]
+# By peer, in microseconds.
+Times = dict[str, list[float]]
 _CYCLES_PER_SECOND = 1.9e9
 _CHUNK = 32
 
 
-def summary(times: list[float]) -> dict[str, float]:
-    """In microseconds."""
-    ordered = sorted(times)
-    at = {name: ordered[min(len(ordered) - 1, int(part * len(ordered)))] for name, part in _PARTS.items()}
-    return {name: round(value, 2) for name, value in at.items()}
-
-
-_PARTS = {"median": 0.5, "p25": 0.25, "p75": 0.75, "min": 0.0}
+def wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def _turns(calls: Calls) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -32,18 +31,18 @@ def _turns(calls: Calls) -> Iterator[tuple[str, Callable[[], Any]]]:
         number += 1
 
 
-def by_events(calls: Calls, rounds: int) -> dict[str, list[float]]:
+def by_events(calls: Calls, rounds: int) -> Times:
     """The time between two events around each call. A spin kernel lets the CPU run ahead, so its time is not in it."""
     turns, width = _turns(calls), len(calls)
     for _ in range(2 * width):
         next(turns)[1]()
-    torch.cuda.synchronize()
+    wait()
     started = time.perf_counter()
     for _ in range(width):
         next(turns)[1]()
     each = (time.perf_counter() - started) / width
-    torch.cuda.synchronize()
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    wait()
+    times: Times = {name: [] for name in calls}
     while rounds > 0:
         number = min(rounds, max(1, _CHUNK // width)) * width
         rounds -= number // width
@@ -57,33 +56,53 @@ def by_events(calls: Calls, rounds: int) -> dict[str, list[float]]:
             call()
             last.record()
             pairs.append((name, first, last))
-        torch.cuda.synchronize()
+        wait()
         for name, first, last in pairs:
             times[name].append(first.elapsed_time(last) * 1e3)
     return times
 
 
-def in_graphs(calls: Calls, replays: int = 9, most: int = 128) -> dict[str, list[float]]:
+def capture(calls: list[Callable[[], Any]]) -> Any:
+    """A graph of the calls, one after the other."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        calls[0]()
+    wait()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for call in calls:
+            call()
+    return graph
+
+
+def in_graphs(calls: Calls, replays: int = 9, most: int = 128) -> Times:
     """The time of a call in a graph of many calls in a row: neither events nor the CPU are in it."""
-    graphs = {}
-    for name, ring in calls.items():
-        side = torch.cuda.Stream()
-        with torch.cuda.stream(side):
-            ring[0]()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            for call in ring[:most]:
-                call()
-        graphs[name] = (graph, len(ring[:most]))
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    graphs = {name: (capture(ring[:most]), len(ring[:most])) for name, ring in calls.items()}
+    times: Times = {name: [] for name in calls}
     for number in range(replays + 2):
         for name, (graph, count) in graphs.items():
             first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             first.record()
             graph.replay()
             last.record()
-            torch.cuda.synchronize()
+            wait()
             if number >= 2:
                 times[name].append(first.elapsed_time(last) * 1e3 / count)
+    return times
+
+
+def on_the_clock(calls: Calls, rounds: int, warm: int = 10) -> Times:
+    """Of the host: a call and the wait for what it has put on the GPU."""
+    turns, width = _turns(calls), len(calls)
+    for _ in range(min(warm, rounds) * width):
+        next(turns)[1]()
+    wait()
+    times: Times = {name: [] for name in calls}
+    for _ in range(rounds * width):
+        name, call = next(turns)
+        started = time.perf_counter_ns()
+        call()
+        wait()
+        times[name].append((time.perf_counter_ns() - started) / 1e3)
     return times

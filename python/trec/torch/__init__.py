@@ -2,10 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import numpy as np
 import torch
 from torchrec.modules.regroup import KTRegroupAsDict
 
@@ -148,7 +149,7 @@ def replace(
 
 def load(
     path: Union[str, "os.PathLike[str]"],
-    weights: Union[None, str, "os.PathLike[str]"] = None,
+    weights: Union[None, str, "os.PathLike[str]", Mapping[str, Any]] = None,
     *,
     cpu: str = "native",
     gpu: Optional[str] = None,
@@ -156,20 +157,27 @@ def load(
 ) -> Any:
     """A module from a `.so` or an exported directory and its weights file, which is mapped, not read.
 
-    Edits in place stay in memory.
+    Edits in place stay in memory. `weights` may also be a mapping: tensors `uint8[rows, row_bytes]` by table, which are
+    used where they lie, and arrays by parameter.
     """
     path, place = Path(path), Place(device_index(device))
     if path.is_dir():
         target = Target(cpu, gpu, place=place)
-        source = Path(weights or path / "model.safetensors")
+        beside = path / "model.safetensors"
         with tempfile.TemporaryDirectory(prefix="trec-") as directory:
             so = compile_directory(path / "model.mlir", Path(directory, "model.so"), cpu=cpu, gpu=target.gpu).read_bytes()
             metadata = open_library(Path(directory, "model.so")).metadata
     else:
-        source = Path(weights or path.with_suffix(".safetensors"))
+        beside = path.with_suffix(".safetensors")
         metadata = open_library(path).metadata
         so = path.read_bytes()
-    if not source.exists():
-        raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
-    parts = parts_of_files(so, metadata, read_weights(source), place)
+    if isinstance(weights, Mapping):
+        tables = {table["name"] for table in metadata["tables"]}
+        arrays = {name: value if name in tables else np.asarray(value) for name, value in weights.items()}
+    else:
+        source = Path(weights or beside)
+        if not source.exists():
+            raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
+        arrays = read_weights(source)
+    parts = parts_of_files(so, metadata, arrays, place)
     return class_for(parts).of_parts(parts)

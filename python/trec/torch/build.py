@@ -160,7 +160,7 @@ def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any], 
         reason = "a model that regroups does not say which collections it was"
         raise LoadError(f"{reason}; use trec.load, or trec.torch.compile")
     spec = _spec_of_metadata(metadata, arrays)
-    rows = {table.name: place.put_rows(torch.from_numpy(arrays[table.name])) for table in spec.tables}
+    rows = {table.name: place.put_rows(torch.as_tensor(arrays[table.name])) for table in spec.tables}
     configs = [_config_of_table(table, spec.kind) for table in spec.tables]
     interface = Interface(spec, configs, row_alignment=spec.tables[0].row_alignment)
     names = [table.remap.name for table in spec.tables if table.remap]
@@ -200,6 +200,11 @@ def _remaps_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> dic
     return remaps
 
 
+def _is_stored(rows: torch.Tensor) -> bool:
+    """Gaps between rows are for GPUs alone."""
+    return rows.dtype is torch.uint8 and rows.stride(1) == 1 and (rows.is_cuda or rows.is_contiguous())
+
+
 def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> ModelSpec:
     keys = metadata["output"]["keys"]
     outputs = [OutputSpec(key["key"], key["table"], key["feature"]) for key in keys]
@@ -212,6 +217,9 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
         if rows is None or rows.ndim != 2 or rows.shape[1] != expected:
             got = "none" if rows is None else str(list(rows.shape))
             raise WeightsError(f"table '{table['name']}': expected rows of {expected} bytes, got {got}")
+        if isinstance(rows, torch.Tensor) and not _is_stored(rows):
+            got = f"{str(rows.dtype).removeprefix('torch.')}{list(rows.shape)} with strides {list(rows.stride())}"
+            raise WeightsError(f"table '{table['name']}': expected rows of bytes without gaps, got {got}")
         features = [output.feature for output in outputs if output.table == table["name"]]
         tables.append(
             TableSpec(
