@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "OpMeanings.h"
+#include "trec/Runtime/KernelABI.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/Sequence.h"
@@ -19,20 +20,10 @@ static constexpr int64_t noRow = -1;
 /// In place of the id of an empty slot.
 static constexpr int64_t emptySlot = -1;
 
-uint32_t mlir::trec::hashId(int64_t id) {
-  auto hash = uint32_t(id);
-  hash ^= hash >> 16;
-  hash *= 0x85ebca6b;
-  hash ^= hash >> 13;
-  hash *= 0xc2b2ae35;
-  hash ^= hash >> 16;
-  return hash;
-}
-
 static int64_t searchHashTable(const BoundMap &map, int64_t id) {
   int64_t slots = map.getNumEntries();
   for (int64_t i = 0; i < slots; ++i) {
-    int64_t slot = (hashId(id) + i) % slots;
+    int64_t slot = (trec_hash_id(uint32_t(id)) + i) % slots;
     int64_t stored = map.elements[2 * slot];
     if (stored == id)
       return map.elements[2 * slot + 1];

@@ -47,8 +47,6 @@ llvm::Expected<Weights> weightByPosition(const Ids &ids,
 llvm::Expected<Ids> checkBounds(const Ids &ids, BoundsPolicy policy,
                                 const BoundTable &table,
                                 std::vector<BadId> &badIds);
-/// The finaliser of 32-bit MurmurHash3: where a hash table looks first.
-uint32_t hashId(int64_t id);
 llvm::Expected<Ids> remapIds(const Ids &ids, const BoundMap &map);
 
 // Rows.

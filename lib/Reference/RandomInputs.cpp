@@ -2,8 +2,8 @@
 
 #include "trec/Reference/RandomInputs.h"
 
-#include "OpMeanings.h"
 #include "trec/Reference/Numerics.h"
+#include "trec/Runtime/KernelABI.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
@@ -114,7 +114,7 @@ static void fillHashTable(MapAttr map, MutableArrayRef<int32_t> elements,
   int64_t slots = elements.size() / 2;
   int64_t ids = std::min(map.getIds(), slots / 2);
   for (int64_t id = 0; id < ids; ++id) {
-    int64_t slot = hashId(id) % slots;
+    int64_t slot = trec_hash_id(uint32_t(id)) % slots;
     while (elements[2 * slot] != -1)
       slot = (slot + 1) % slots;
     elements[2 * slot] = int32_t(id);

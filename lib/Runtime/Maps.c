@@ -33,18 +33,9 @@ static int is_empty_slot(const struct map *map, int64_t entry) {
   return map->desc->map == TREC_MAP_HASH_TABLE && entry_id(map, entry) == -1;
 }
 
-/* The finaliser of 32-bit MurmurHash3. */
-static uint32_t hash(uint32_t h) {
-  h ^= h >> 16;
-  h *= 0x85ebca6b;
-  h ^= h >> 13;
-  h *= 0xc2b2ae35;
-  return h ^ h >> 16;
-}
-
 /* Where the search for an id ends, in a table that has an empty slot. */
 static int64_t search(const struct map *map, int64_t id) {
-  int64_t slot = hash((uint32_t)id) % map->count;
+  int64_t slot = trec_hash_id((uint32_t)id) % map->count;
   while (entry_id(map, slot) != id && !is_empty_slot(map, slot))
     slot = slot + 1 < map->count ? slot + 1 : 0;
   return slot;

@@ -25,6 +25,7 @@ BATCH_ATTRIBUTES = (
     "embedding_specs", "feature_table_map", "weights_physical_offsets", "weights_host", "weights_dev", "host_size",
     "pooling_mode", "output_dtype", "bounds_check_mode_int", "row_alignment", "scale_bias_size_in_bytes",
     "index_remappings_array", "index_remapping_hash_table", "index_remapping_hash_table_cpu",
+    "index_remappings_array_offsets", "index_remapping_hash_table_offsets", "original_rows_per_table",
 )  # fmt: skip
 
 
@@ -47,6 +48,40 @@ def save_fakes(path, changes):
 def fp8_specs(batch):
     return [(*spec[:3], type(spec[3]).FP8, spec[4]) for spec in batch.embedding_specs]
 
+
+def remapped(what, expected, rows=(9, 5), array=14, places=(0, 9, 14)):
+    """An array of so many entries, for tables of so many ids; the first has two features."""
+    return {what: ({
+        "original_rows_per_table": lambda b: torch.tensor([rows[0], *rows]),
+        "index_remappings_array": lambda b: array if isinstance(array, torch.Tensor) else torch.zeros(array).int(),
+        "index_remappings_array_offsets": lambda b: torch.tensor(places),
+    }, expected)}  # fmt: skip
+
+
+def hashed(what, expected, table):
+    return {what: ({
+        "original_rows_per_table": lambda b: torch.tensor([9, 9, 5]),
+        "index_remapping_hash_table": lambda b: table,
+        "index_remapping_hash_table_offsets": lambda b: torch.tensor([0, 9, 14]),
+    }, expected)}  # fmt: skip
+
+
+REMAPPINGS = {
+    **remapped("too few rows", "expected maps of 2 tables, one after the other in 13 entries, got other", array=13),
+    **remapped("falling", "expected maps of 2 tables, one after the other in 14", places=(0, 15, 14)),
+    **remapped("a table", "expected maps of 2 tables, one after the other in 14", places=(0, 14)),
+    **remapped("ids", "expected a row for each of the 8 ids of table 0, got 9", rows=(8, 5)),
+    **remapped("wide", "remapping of ids: expected integers of 32 bits, got larger", array=torch.full((14,), 2**31)),
+    **remapped("fractions", "remapping of ids: expected a tensor of integers, got Float", array=torch.zeros(14)),
+    **remapped("pairs", "expected ids that are remapped by a vector of rows", array=torch.zeros(14, 2).int()),
+    **hashed("rows", "expected ids that are remapped by pairs of an id and a row", torch.zeros(14).int()),
+    "features": ({"index_remappings_array": lambda b: torch.zeros(4).int(),
+                  "original_rows_per_table": lambda b: torch.tensor([4])},
+                 "expected numbers of ids before pruning of 3 features, got 1"),
+    "object": ({"index_remapping_hash_table_cpu": lambda b: 3,
+                "original_rows_per_table": lambda b: torch.tensor([4, 4, 4])},
+               "expected ids that are remapped by FBGEMM's PrunedMapCPU, got something else"),
+}  # fmt: skip
 
 BATCH_CHANGES = {
     "type": ({"embedding_specs": lambda b: [(*s[:3], type(s[3]).NFP8, s[4]) for s in b.embedding_specs]},
@@ -73,8 +108,7 @@ BATCH_CHANGES = {
     "offsets": ({"weights_physical_offsets": lambda b: [0]}, "expected embedding_specs for 1 tables"),
     "specs": ({"embedding_specs": lambda b: [s[:3] for s in b.embedding_specs]},
               "expected embedding_specs of name, rows, dim, type and location"),
-    "remapping": ({"index_remappings_array": lambda b: torch.zeros(4, dtype=torch.int64)},
-                  "got pruned ids that are remapped"),
+    **REMAPPINGS,
     "weights": ({"weights_host": lambda b: b.weights_host.repeat(2)[::2]}, "expected a contiguous tensor"),
     "floats": ({"weights_host": lambda b: b.weights_host.float()}, "expected bytes of weights"),
     "no tensor": ({"weights_host": lambda b: 3}, "expected attribute 'weights_host' to be a tensor"),

@@ -103,6 +103,18 @@ def sequence(**options):
     )
 
 
+def processed(**options):
+    tables = [BAG_TABLES[0], BAG_TABLES[1]]
+    processor = PositionWeightedModuleCollection({"a": 6, "b": 6})
+    with torch.no_grad():
+        for parameter in processor.parameters():
+            parameter.copy_(torch.linspace(-1, 2, len(parameter)))
+    return FeatureProcessedEmbeddingBagCollection(
+        tables, is_weighted=True, feature_processor=processor, device=CPU,
+        table_name_to_quantized_weights=random_weights(tables), **options,
+    )  # fmt: skip
+
+
 def random_kjt(seed=0, kind=torch.int32, weighted=False, bad=False, lowest=0):
     random = np.random.default_rng(seed)
     lengths = {key: random.integers(0, 6, 5) for key in IDS}
@@ -302,16 +314,8 @@ def test_an_empty_batch(by):
 
 
 def test_weights_by_position_and_maps():
-    tables = [BAG_TABLES[0], BAG_TABLES[1]]
-    processor = PositionWeightedModuleCollection({"a": 6, "b": 6})
-    with torch.no_grad():
-        for parameter in processor.parameters():
-            parameter.copy_(torch.linspace(-1, 2, len(parameter)))
-    module = FeatureProcessedEmbeddingBagCollection(
-        tables, is_weighted=True, feature_processor=processor, device=CPU,
-        table_name_to_quantized_weights=random_weights(tables),
-    )  # fmt: skip
-    set_maps(module, MAPS, "array")
+    module = set_maps(processed(), MAPS, "array")
+    processor = module.feature_processor
     compiled = trec.torch.compile(module)
     assert compiled.is_fused
     expect_same(compiled(random_kjt(1)), module(random_kjt(1)))

@@ -74,30 +74,28 @@ static size_t checkKind(PyTorchStreamReader &reader) {
 
 namespace {
 
-/// The file, mapped: tables larger than memory are paged in as they are
-/// written out.
-class MappedFile : public caffe2::serialize::ReadAdapterInterface {
+/// The bytes of an archive, and what keeps them.
+class ArchiveBytes : public caffe2::serialize::ReadAdapterInterface {
 public:
-  explicit MappedFile(const std::string &path)
-      : mapping(at::MapAllocator::makeDataPtr(
-            path, /*flags=*/0, std::filesystem::file_size(path), nullptr)),
-        bytes(std::filesystem::file_size(path)) {}
+  ArchiveBytes(std::shared_ptr<void> owner, const char *begin, size_t bytes)
+      : owner(std::move(owner)), begin(begin), bytes(bytes) {}
 
   size_t size() const override { return bytes; }
   size_t read(uint64_t pos, void *buffer, size_t count,
               const char *what) const override;
-  const char *data() const { return static_cast<const char *>(mapping.get()); }
+  const char *data() const { return begin; }
 
 private:
-  at::DataPtr mapping;
+  std::shared_ptr<void> owner;
+  const char *begin;
   size_t bytes;
 };
 
 class Loader {
 public:
-  explicit Loader(const std::string &path)
+  explicit Loader(std::shared_ptr<ArchiveBytes> bytes)
       : unit(std::make_shared<torch::jit::CompilationUnit>()),
-        file(std::make_shared<MappedFile>(path)), reader(file),
+        file(std::move(bytes)), reader(file),
         importer(
             unit, &constants,
             [this](const std::string &name) { return readSource(name); },
@@ -116,7 +114,7 @@ private:
                        const std::string &path) const;
 
   std::shared_ptr<torch::jit::CompilationUnit> unit;
-  std::shared_ptr<MappedFile> file;
+  std::shared_ptr<ArchiveBytes> file;
   PyTorchStreamReader reader;
   std::vector<c10::IValue> constants;
   SourceImporter importer;
@@ -139,11 +137,21 @@ Loader::readSource(const std::string &name) {
       std::string(static_cast<const char *>(data.get()), size), path, 1);
 }
 
-/// An object of the archive with its attributes set as they were stored.
+/// Classes that are written in C++. LibTorch makes them from their state.
+static bool isCustomClass(const c10::ClassType &type) {
+  return type.name()->qualifiedName().rfind("__torch__.torch.classes.", 0) == 0;
+}
+
+/// An object of the archive with its attributes set as they were stored. One of
+/// a class in C++ has its state instead.
 static c10::intrusive_ptr<c10::ivalue::Object>
 makeObject(const c10::StrongTypePtr &type, const c10::IValue &state) {
   auto cls = type.type_->expect<c10::ClassType>();
   auto object = c10::ivalue::Object::create(type, cls->numAttributes());
+  if (isCustomClass(*cls)) {
+    object->setSlot(0, state);
+    return object;
+  }
   // Its state is an argument for code that is not to run.
   if (cls->findMethod("__setstate__") || !state.isGenericDict())
     return object;
@@ -153,8 +161,8 @@ makeObject(const c10::StrongTypePtr &type, const c10::IValue &state) {
   return object;
 }
 
-size_t MappedFile::read(uint64_t pos, void *buffer, size_t count,
-                        const char *) const {
+size_t ArchiveBytes::read(uint64_t pos, void *buffer, size_t count,
+                          const char *) const {
   count = pos > bytes ? 0 : std::min<size_t>(count, bytes - pos);
   std::memcpy(buffer, data() + pos, count);
   return count;
@@ -168,7 +176,8 @@ bool Loader::canMap(const std::string &name) {
   file->read(reader.getRecordHeaderOffset(name) + 8, &method, sizeof method,
              "method");
   size_t offset = reader.getRecordOffset(name);
-  return method == 0 && offset % alignof(std::max_align_t) == 0 &&
+  auto address = reinterpret_cast<uintptr_t>(file->data()) + offset;
+  return method == 0 && address % alignof(std::max_align_t) == 0 &&
          offset <= file->size() &&
          reader.getRecordSize(name) <= file->size() - offset;
 }
@@ -180,13 +189,13 @@ at::DataPtr Loader::readTensorRecord(const std::string &name) {
     return std::move(data);
   }
   // The tensor keeps the file open.
-  auto *owner = new std::shared_ptr<MappedFile>(file);
+  auto *owner = new std::shared_ptr<ArchiveBytes>(file);
   void *data = const_cast<char *>(file->data()) + reader.getRecordOffset(name);
   recordSizes[data] = reader.getRecordSize(name);
   return at::DataPtr(
       data, owner,
       [](void *context) {
-        delete static_cast<std::shared_ptr<MappedFile> *>(context);
+        delete static_cast<std::shared_ptr<ArchiveBytes> *>(context);
       },
       c10::kCPU);
 }
@@ -300,10 +309,20 @@ Archive Loader::load() {
   return {unit, module};
 }
 
-Archive mlir::trec::loadArchive(const std::string &path) {
-  checkMagic(path);
+/// The file, mapped: tables larger than memory are paged in as they are
+/// written out.
+static std::shared_ptr<ArchiveBytes> mapFile(const std::string &path) {
+  size_t bytes = std::filesystem::file_size(path);
+  auto mapping = std::make_shared<at::DataPtr>(
+      at::MapAllocator::makeDataPtr(path, /*flags=*/0, bytes, nullptr));
+  const char *begin = static_cast<const char *>(mapping->get());
+  return std::make_shared<ArchiveBytes>(std::move(mapping), begin, bytes);
+}
+
+static Archive
+load(const std::function<std::shared_ptr<ArchiveBytes>()> &open) {
   try {
-    return Loader(path).load();
+    return Loader(open()).load();
   } catch (const ReadError &) {
     throw;
   } catch (const torch::jit::ErrorReport &error) {
@@ -320,4 +339,16 @@ Archive mlir::trec::loadArchive(const std::string &path) {
     throw ReadError("cannot be loaded, for it is damaged: " +
                     firstLine(error.what()));
   }
+}
+
+Archive mlir::trec::loadArchive(const std::string &path) {
+  checkMagic(path);
+  return load([&] { return mapFile(path); });
+}
+
+Archive mlir::trec::loadStoredArchive(const std::string &bytes) {
+  return load([&] {
+    auto owner = std::make_shared<std::string>(bytes);
+    return std::make_shared<ArchiveBytes>(owner, owner->data(), owner->size());
+  });
 }

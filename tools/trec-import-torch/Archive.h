@@ -2,7 +2,7 @@
 //
 // `torch::jit::load` runs `__setstate__` of every class that has one, so it
 // runs code of the archive. This loader parses the same files and leaves such
-// objects empty instead:
+// objects empty instead, or, where their class is one of C++, with the state:
 //
 //   Archive archive = loadArchive("model.pt"); // throws ReadError
 //   inspect(archive.module);
@@ -40,6 +40,9 @@ void walkModules(const torch::jit::Module &module, const std::string &path,
 
 /// Tensors of any device come to the CPU.
 Archive loadArchive(const std::string &path);
+
+/// An archive that is the state of an object of another one.
+Archive loadStoredArchive(const std::string &bytes);
 
 } // namespace mlir::trec
 

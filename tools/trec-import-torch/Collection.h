@@ -15,10 +15,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace mlir::trec {
+
+/// A map from ids to the rows of a table, in int32 as the weights file has it.
+struct StoredMap {
+  /// The spec's names: "array", or "hash_table" of pairs.
+  std::string kind;
+  int64_t entries = 0;
+  /// Of a hash table: ids below it are good.
+  std::optional<int64_t> numIds;
+  const uint8_t *data = nullptr;
+  int64_t bytes = 0;
+  /// Keeps `data` alive.
+  std::shared_ptr<void> owner;
+};
 
 /// One table with its rows as FBGEMM stores them.
 struct StoredTable {
@@ -32,6 +46,8 @@ struct StoredTable {
   std::string pooling;
   int64_t rowAlignment = 0;
   std::vector<std::string> features;
+  /// Nothing where ids are rows.
+  std::optional<StoredMap> map;
   /// The first row, and how many bytes the archive has from there on; only
   /// whoever knows the size of a row can tell whether they suffice.
   const uint8_t *data = nullptr;

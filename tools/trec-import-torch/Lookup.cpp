@@ -2,6 +2,7 @@
 
 #include "Lookup.h"
 
+#include "Remapping.h"
 #include "StoredValues.h"
 
 #include <algorithm>
@@ -13,6 +14,8 @@ using torch::jit::Value;
 static const char lookupOp[] =
     "fbgemm::int_nbit_split_embedding_codegen_lookup_function";
 static const char boundsOp[] = "fbgemm::bounds_check_indices";
+static const char arrayOp[] = "fbgemm::pruned_array_lookup";
+static const char hashTableOp[] = "fbgemm::pruned_hashmap_lookup";
 /// Bytes of scale and bias in a row; others exist for accelerators only.
 static constexpr int64_t headerBytes = 4;
 
@@ -64,7 +67,8 @@ private:
   int64_t readInteger(Node *call, const char *name) const;
   at::Tensor readTensor(Node *call, const char *name) const;
   std::vector<int64_t> readTensorIntegers(Node *call, const char *name) const;
-  Node *findBoundsCheck() const;
+  Node *findBoundsCheck(Value *indices) const;
+  Remapping readRemapping(Value *&indices) const;
   void readTables(Lookup &lookup, const std::vector<int64_t> &rows) const;
 
   const Place &place;
@@ -80,7 +84,7 @@ public:
   Lookup read();
 
 private:
-  void refuseRemapping() const;
+  Remapping readRemapping() const;
   StoredTable readTable(const c10::IValue &spec) const;
   void readTables(Lookup &lookup) const;
 
@@ -121,10 +125,9 @@ int64_t OperatorReader::readInteger(Node *call, const char *name) const {
   return value->toInt();
 }
 
-/// The check of the ids that the lookup reads. It alone knows the number of
-/// rows: the weights are padded.
-Node *OperatorReader::findBoundsCheck() const {
-  Value *indices = getArgument(node, "indices", where);
+/// The check of the ids that the lookup reads, or of those before pruning. It
+/// alone knows the number of rows: the weights are padded.
+Node *OperatorReader::findBoundsCheck(Value *indices) const {
   Node *found = nullptr;
   for (const torch::jit::Use &use : indices->uses())
     if (use.user->kind() == c10::Symbol::fromQualString(boundsOp) &&
@@ -183,6 +186,34 @@ void OperatorReader::readTables(Lookup &lookup,
   }
 }
 
+/// Goes back from ids that are rows to those that were mapped to them.
+Remapping OperatorReader::readRemapping(Value *&indices) const {
+  Remapping remapping;
+  Node *call = indices->node();
+  auto bindTensor = [&](const char *entries, const char *places) {
+    remapping.stored = readTensor(call, entries);
+    remapping.places = readTensorIntegers(call, places);
+    indices = getArgument(call, "indices", where);
+  };
+  if (call->kind() == c10::Symbol::fromQualString(arrayOp)) {
+    remapping.kind = Remapping::Kind::array;
+    bindTensor("index_remappings", "index_remappings_offsets");
+  } else if (call->kind() == c10::Symbol::fromQualString(hashTableOp)) {
+    remapping.kind = Remapping::Kind::hashTable;
+    bindTensor("hash_table", "hash_table_offsets");
+  } else if (findMethodCall(indices, prunedMapClass, "lookup")) {
+    remapping.kind = Remapping::Kind::object;
+    remapping.stored =
+        evaluate(place.module, call->input(0)).value_or(c10::IValue());
+    indices = call->input(1);
+  } else {
+    return remapping;
+  }
+  remapping.numIds =
+      readTensorIntegers(findBoundsCheck(indices), "rows_per_table");
+  return remapping;
+}
+
 Lookup OperatorReader::read() {
   Lookup lookup;
   lookup.node = node;
@@ -190,10 +221,11 @@ Lookup OperatorReader::read() {
   lookup.offsets = getArgument(node, "offsets", where);
   lookup.weights = getArgument(node, "indice_weights", where);
   lookup.outputType = outputTypeName(readInteger(node, "output_dtype"), where);
-  Node *check = findBoundsCheck();
+  Node *check = findBoundsCheck(lookup.indices);
   lookup.boundsCheck =
       boundsCheckName(readInteger(check, "bounds_check_mode"), where);
   readTables(lookup, readTensorIntegers(check, "rows_per_table"));
+  bindMaps(lookup, readRemapping(lookup.indices), where);
   auto path = attributePath(getArgument(node, "dev_weights", where));
   // Traced through, a registered table batch leaves its name in those of its
   // tensors.
@@ -237,16 +269,29 @@ BatchReader::BatchReader(const Place &place, Node *node)
     : node(node), where(describeLookup(place, node)),
       batch(findBatch(place, node), where) {}
 
-void BatchReader::refuseRemapping() const {
-  bool isRemapped = !batch.get("index_remapping_hash_table_cpu").isNone();
-  for (const char *name :
-       {"index_remapping_hash_table", "index_remappings_array"})
-    isRemapped |= batch.has(name) && batch.getTensor(name).numel() != 0;
-  if (isRemapped)
-    throw ReadError(where +
-                    ": expected ids that go to rows as they are, got pruned "
-                    "ids that are remapped; prune by truncation, or remap the "
-                    "ids before");
+/// The first of the three that has anything, as FBGEMM's own forward chooses.
+Remapping BatchReader::readRemapping() const {
+  Remapping remapping;
+  auto getIntegers = [&](const std::string &name) {
+    return readIntegers(batch.getTensor(name.c_str()),
+                        where + ": '" + name + "'");
+  };
+  auto tryTensor = [&](Remapping::Kind kind, const std::string &name) {
+    if (remapping.kind != Remapping::Kind::none || !batch.has(name.c_str()) ||
+        batch.getTensor(name.c_str()).numel() == 0)
+      return;
+    remapping.kind = kind;
+    remapping.stored = batch.getTensor(name.c_str());
+    remapping.places = getIntegers(name + "_offsets");
+  };
+  remapping.stored = batch.get("index_remapping_hash_table_cpu");
+  if (!remapping.stored.isNone())
+    remapping.kind = Remapping::Kind::object;
+  tryTensor(Remapping::Kind::hashTable, "index_remapping_hash_table");
+  tryTensor(Remapping::Kind::array, "index_remappings_array");
+  if (remapping.kind != Remapping::Kind::none)
+    remapping.numIds = getIntegers("original_rows_per_table");
+  return remapping;
 }
 
 StoredTable BatchReader::readTable(const c10::IValue &spec) const {
@@ -300,7 +345,6 @@ void BatchReader::readTables(Lookup &lookup) const {
 }
 
 Lookup BatchReader::read() {
-  refuseRemapping();
   if (batch.has("scale_bias_size_in_bytes") &&
       batch.getInteger("scale_bias_size_in_bytes") != headerBytes)
     throw ReadError(
@@ -317,6 +361,7 @@ Lookup BatchReader::read() {
   lookup.isPooled =
       poolingName(batch.getInteger("pooling_mode"), where) != "none";
   readTables(lookup);
+  bindMaps(lookup, readRemapping(), where);
   return lookup;
 }
 

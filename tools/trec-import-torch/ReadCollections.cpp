@@ -237,9 +237,18 @@ static void refuseUnclaimed(const Archive &archive,
   }
 }
 
+static bool isSame(const std::optional<StoredMap> &left,
+                   const std::optional<StoredMap> &right) {
+  if (!left || !right)
+    return left.has_value() == right.has_value();
+  return left->kind == right->kind && left->entries == right->entries &&
+         left->numIds == right->numIds &&
+         std::equal(left->data, left->data + left->bytes, right->data);
+}
+
 static bool isSame(const Collection &left, const Collection &right) {
   auto hasSameRows = [](const StoredTable &a, const StoredTable &b) {
-    return a.data == b.data && a.name == b.name;
+    return a.data == b.data && a.name == b.name && isSame(a.map, b.map);
   };
   auto isSameOutput = [](const StoredOutput &a, const StoredOutput &b) {
     return a.key == b.key && a.table == b.table && a.feature == b.feature;

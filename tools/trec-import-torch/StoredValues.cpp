@@ -59,12 +59,25 @@ static void checkContiguous(const at::Tensor &tensor,
                     "one with strides or without bytes");
 }
 
-std::vector<int64_t> mlir::trec::readIntegers(const at::Tensor &tensor,
-                                              const std::string &where) {
+static void checkIntegers(const at::Tensor &tensor, const std::string &where) {
   checkContiguous(tensor, where);
   if (!c10::isIntegralType(tensor.scalar_type(), /*includeBool=*/false))
     throw ReadError(where + ": expected a tensor of integers, got " +
                     c10::toString(tensor.scalar_type()));
+}
+
+at::Tensor mlir::trec::narrowIntegers(const at::Tensor &tensor,
+                                      const std::string &where) {
+  checkIntegers(tensor, where);
+  at::Tensor narrow = tensor.to(at::kInt);
+  if (!narrow.to(tensor.scalar_type()).equal(tensor))
+    throw ReadError(where + ": expected integers of 32 bits, got larger ones");
+  return narrow;
+}
+
+std::vector<int64_t> mlir::trec::readIntegers(const at::Tensor &tensor,
+                                              const std::string &where) {
+  checkIntegers(tensor, where);
   at::Tensor wide = tensor.to(at::kLong);
   return {wide.const_data_ptr<int64_t>(),
           wide.const_data_ptr<int64_t>() + wide.numel()};

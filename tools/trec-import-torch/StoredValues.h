@@ -33,6 +33,8 @@ void checkFP8(int64_t exponentBits, int64_t exponentBias,
 
 std::vector<int64_t> readIntegers(const at::Tensor &tensor,
                                   const std::string &where);
+/// Integers of any type as int32, which they have to fit.
+at::Tensor narrowIntegers(const at::Tensor &tensor, const std::string &where);
 /// The elements of a vector of float32.
 std::vector<float> readFloats(const at::Tensor &tensor,
                               const std::string &where);

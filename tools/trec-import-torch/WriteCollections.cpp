@@ -27,6 +27,14 @@ struct BuiltModel {
 
 } // namespace
 
+/// The names that every importer gives maps and weights by position.
+static std::string nameOfMap(const StoredTable &table) {
+  return "remap." + table.name;
+}
+static std::string nameOf(const StoredPositionWeights &weights) {
+  return "position_weights." + weights.feature;
+}
+
 static json::Object toJSON(const StoredTable &table) {
   json::Object object{{"name", table.name},
                       {"num_embeddings", table.rows},
@@ -37,12 +45,15 @@ static json::Object toJSON(const StoredTable &table) {
   // A sequence has none.
   if (table.pooling != "none")
     object["pooling"] = table.pooling;
+  if (table.map) {
+    json::Object map{{"name", nameOfMap(table)},
+                     {"kind", table.map->kind},
+                     {"length", table.map->entries}};
+    if (table.map->numIds)
+      map["num_ids"] = *table.map->numIds;
+    object["remap"] = std::move(map);
+  }
   return object;
-}
-
-/// The name that every importer gives these weights.
-static std::string nameOf(const StoredPositionWeights &weights) {
-  return "position_weights." + weights.feature;
 }
 
 /// The spec as every importer writes it. The symbol is the last part of the
@@ -93,6 +104,24 @@ static Expected<Tensor> makeTensor(const StoredTable &table, TableOp op) {
                 ArrayRef(table.data, size_t(bytes))};
 }
 
+static Tensor makeTensor(const StoredPositionWeights &weights) {
+  return {nameOf(weights),
+          "F32",
+          {int64_t(weights.values.size())},
+          ArrayRef(reinterpret_cast<const uint8_t *>(weights.values.data()),
+                   weights.values.size() * sizeof(float))};
+}
+
+/// The map of a table that has one.
+static Tensor makeMapTensor(const StoredTable &table) {
+  const StoredMap &map = *table.map;
+  SmallVector<int64_t, 2> shape{map.entries};
+  if (map.numIds)
+    shape.push_back(2);
+  return {nameOfMap(table), "I32", shape,
+          ArrayRef(map.data, size_t(map.bytes))};
+}
+
 static std::string getDirectory(const Collection &collection,
                                 StringRef outputDir) {
   SmallString<256> directory(outputDir);
@@ -119,12 +148,10 @@ static Error buildCollection(const Collection &collection, MLIRContext &context,
     built.tensors.push_back(std::move(*tensor));
   }
   for (const StoredPositionWeights &weights : collection.positionWeights)
-    built.tensors.push_back(
-        {nameOf(weights),
-         "F32",
-         {int64_t(weights.values.size())},
-         ArrayRef(reinterpret_cast<const uint8_t *>(weights.values.data()),
-                  weights.values.size() * sizeof(float))});
+    built.tensors.push_back(makeTensor(weights));
+  for (const StoredTable &table : collection.tables)
+    if (table.map)
+      built.tensors.push_back(makeMapTensor(table));
   return Error::success();
 }
 

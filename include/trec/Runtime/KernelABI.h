@@ -76,6 +76,15 @@ enum {
   TREC_MAP_SORTED = 3      /* count pairs [id, row] by rising id; other ids go to row count - 1 */
 };
 
+/* Where the search of a hash table begins, modulo its slots: the finaliser of 32-bit MurmurHash3, as FBGEMM has it. */
+static inline uint32_t trec_hash_id(uint32_t id) {
+  id ^= id >> 16;
+  id *= 0x85ebca6b;
+  id ^= id >> 13;
+  id *= 0xc2b2ae35;
+  return id ^ id >> 16;
+}
+
 /* A small tensor that comes with the weights: float32 weights by position, or a map from ids to rows. */
 struct trec_parameter_desc {
   int64_t name;  /* offset into strings */
