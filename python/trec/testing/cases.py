@@ -66,9 +66,15 @@ def _finite_halves(random: np.random.Generator, shape: tuple[int, ...], specials
     return halves if specials else np.where(halves & exponent == exponent, halves ^ np.uint16(0x4000), halves)
 
 
+def _rows_of(config: Any) -> int:
+    """Of an EmbeddingConfig TorchRec stores all rows."""
+    pruned = config.num_embeddings_post_pruning if isinstance(config, EmbeddingBagConfig) else None
+    return config.num_embeddings if pruned is None else pruned
+
+
 def random_rows(random: np.random.Generator, config: Any, specials: bool) -> tuple[Any, Any]:
     """What `table_name_to_quantized_weights` takes for one table."""
-    rows, dim, dtype = config.num_embeddings, config.embedding_dim, _DTYPES[config.data_type]
+    rows, dim, dtype = _rows_of(config), config.embedding_dim, _DTYPES[config.data_type]
     if dtype.startswith("int"):
         codes = random.integers(0, 256, (rows, dim * BITS[dtype] // 8), dtype=np.uint8)
         kind = random.random()
@@ -116,6 +122,15 @@ def _draw_bags(draw: Draw) -> list[EmbeddingBagConfig]:
     return configs
 
 
+def _draw_cut_bags(draw: Draw) -> list[EmbeddingBagConfig]:
+    """Some of the tables pruned to their first rows: other ids are bad."""
+    configs = _draw_bags(draw)
+    for config in configs:
+        if draw.chance(15):
+            config.num_embeddings_post_pruning = draw.integer(1, config.num_embeddings)
+    return configs
+
+
 def _draw_sequences(draw: Draw) -> list[EmbeddingConfig]:
     """One dim; TorchRec loses an output where tables of different types share a feature, so none do."""
     dim, dtypes = _draw_dim(draw, 4), ("int8",) if draw.chance(30) else tuple(_DATA_TYPES)
@@ -135,7 +150,7 @@ def _rows_by_feature(configs: Sequence[Any]) -> dict[str, int]:
     rows: dict[str, int] = {}
     for config in configs:
         for feature in config.feature_names:
-            rows[feature] = min(rows.get(feature, config.num_embeddings), config.num_embeddings)
+            rows[feature] = min(rows.get(feature, _rows_of(config)), _rows_of(config))
     return rows
 
 
@@ -158,7 +173,7 @@ def _common(draw: Draw, configs: Sequence[Any]) -> dict[str, Any]:
 
 
 def _bags(draw: Draw) -> Case:
-    configs, is_weighted = _draw_bags(draw), draw.chance(40)
+    configs, is_weighted = _draw_cut_bags(draw), draw.chance(40)
     module = EmbeddingBagCollection(configs, is_weighted=is_weighted, **_common(draw, configs))
     return Case(module, Shape(_rows_by_feature(configs), is_weighted), module, {})
 
@@ -272,7 +287,7 @@ def _draw_processor(draw: Draw, features: list[str]) -> Any:
 
 
 def _processed(draw: Draw) -> Case:
-    configs = _draw_bags(draw)
+    configs = _draw_cut_bags(draw)
     rows = _rows_by_feature(configs)
     processor = _draw_processor(draw, list(rows))
     module = FeatureProcessedEmbeddingBagCollection(
@@ -340,7 +355,7 @@ class Regrouped:
 
 def _draw_own_bags(draw: Draw, prefix: str) -> list[EmbeddingBagConfig]:
     """Tables with features that no other collection has, at least one of them with a key of its own."""
-    configs = _draw_bags(draw)
+    configs = _draw_cut_bags(draw)
     for config in configs:
         config.feature_names = [prefix + name for name in config.feature_names]
     own = EmbeddingBagConfig(
