@@ -160,6 +160,8 @@ static int32_t create(const struct trec_image *image, uint64_t features, const t
     return trec_fail(error, TREC_INVALID_ARGUMENT, "options.size is %zu, expected sizeof(trec_create_options)",
                      given->size);
   int32_t status = check_options(&options, error);
+  if (status == TREC_OK)
+    status = trec_gpu_check_options(image, &options, error);
   if (status != TREC_OK)
     return status;
   trec_model *made = allocate_model(image, error);

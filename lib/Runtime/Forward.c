@@ -9,19 +9,21 @@
 /* Offsets of smaller batches lie on the stack. */
 enum { STACK_OFFSETS = 1024, WORKSPACE_ALIGNMENT = 64 };
 
-/* Bytes for num_keys * batch_size offsets, and one more for each batch. */
-static int32_t offsets_bytes(const struct trec_image *image, int64_t num_keys, int64_t batch_size, uint64_t *bytes,
+/* Bytes for num_keys * batch_size offsets, and one more for each batch; on a GPU also for the sums that they are made
+ * of. */
+static int32_t offsets_bytes(const trec_model *model, int64_t num_keys, int64_t batch_size, uint64_t *bytes,
                              trec_error *error) {
+  const uint64_t others = (uint64_t)model->image->num_batches + (model->gpu ? TREC_GPU_SCAN_BLOCKS : 0);
   int64_t count;
   if (num_keys < 0 || batch_size < 0)
     return trec_fail(error, TREC_INVALID_ARGUMENT,
                      "num_keys is %" PRId64 ", batch_size is %" PRId64 ", expected 0 or more", num_keys, batch_size);
   if (__builtin_mul_overflow(num_keys, batch_size, &count) ||
-      __builtin_add_overflow(count, TREC_MAX_BATCHES + WORKSPACE_ALIGNMENT, &count) ||
+      __builtin_add_overflow(count, TREC_MAX_BATCHES + TREC_GPU_SCAN_BLOCKS + WORKSPACE_ALIGNMENT, &count) ||
       __builtin_mul_overflow(count, 8, &count))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "%" PRId64 " keys of %" PRId64 " samples overflow 64 bits", num_keys,
                      batch_size);
-  const uint64_t used = ((uint64_t)num_keys * (uint64_t)batch_size + (uint64_t)image->num_batches) * sizeof(int64_t);
+  const uint64_t used = ((uint64_t)num_keys * (uint64_t)batch_size + others) * sizeof(int64_t);
   *bytes = (used + WORKSPACE_ALIGNMENT - 1) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
   return TREC_OK;
 }
@@ -33,7 +35,7 @@ int32_t trec_runtime_workspace_size(const trec_model *model, int64_t num_keys, i
   if (!model || !bytes)
     trec_fail(&local, TREC_INVALID_ARGUMENT, "%s is null", model ? "bytes" : "model");
   else
-    offsets_bytes(model->image, num_keys, batch_size, bytes, &local);
+    offsets_bytes(model, num_keys, batch_size, bytes, &local);
   trec_error_give(error, &local);
   return local.status;
 }
@@ -89,7 +91,7 @@ static int32_t count_workspace(const struct trec_job *job, uint64_t *bytes, int 
     if (__builtin_add_overflow(num_keys, batch->num_keys, &num_keys))
       return trec_fail(error, TREC_INVALID_ARGUMENT, "the keys of all batches overflow 64 bits");
   }
-  return offsets_bytes(job->model->image, num_keys, job->args->batch_size, bytes, error);
+  return offsets_bytes(job->model, num_keys, job->args->batch_size, bytes, error);
 }
 
 /* What earlier calls left to be said comes first: nothing else is done where it is an error. */

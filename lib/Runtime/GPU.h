@@ -38,7 +38,9 @@ struct trec_gpu {
   void *pool;                 /* of offsets that are computed on the device */
   trec_device_address memory; /* tables, parameters and lookups */
   trec_device_address bags;
-  int64_t *order; /* the lookup of the image at each place on the device */
+  int32_t *places;    /* TREC_PLACE_* of each table */
+  void **host_tables; /* pinned memory of those on the host; else NULL */
+  int64_t *order;     /* the lookup of the image at each place on the device */
   struct trec_gpu_group *groups;
   int64_t num_groups;
   struct trec_gpu_report *report; /* in host memory that the device sees */
@@ -49,12 +51,22 @@ struct trec_gpu {
   int64_t count; /* of bad ids that have been taken */
 };
 
+/* Where everything is to be for the device: of what goes into the block, offsets, until memory is taken. */
+struct trec_gpu_layout {
+  trec_device_address *tables, *parameters;
+  char *is_callers; /* of parameters */
+  size_t bags, bytes;
+};
+
 /* Makes the device's context current for a while. */
 struct trec_gpu_scope {
   int is_pushed;
 };
 struct trec_gpu_scope trec_gpu_enter(const struct trec_gpu *gpu);
 void trec_gpu_leave(const struct trec_gpu *gpu, struct trec_gpu_scope scope);
+
+/* Refuses options that do not go together, for any device. */
+int32_t trec_gpu_check_options(const struct trec_image *image, const trec_create_options *options, trec_error *error);
 
 /* Opens the device that the options name and loads the code for it. Sets model->gpu. */
 int32_t trec_gpu_open(trec_model *model, const trec_create_options *options, trec_error *error);
@@ -63,6 +75,16 @@ int32_t trec_gpu_open(trec_model *model, const trec_create_options *options, tre
 int32_t trec_gpu_upload(trec_model *model, const trec_create_options *options, trec_error *error);
 
 void trec_gpu_close(trec_model *model);
+
+/* Chooses the places of all tables, and lays out the block. */
+int32_t trec_gpu_place(const trec_model *model, const trec_create_options *options, struct trec_gpu_layout *layout,
+                       trec_error *error);
+
+/* With padding; a table without rows has one of zeros. */
+size_t trec_gpu_table_bytes(const trec_model *model, int64_t table);
+
+/* On the device, by trec_gpu_place; -1: there is none. */
+int64_t trec_gpu_largest_table(const trec_model *model);
 
 /* Makes model->gpu's order of lookups and its groups. */
 int32_t trec_gpu_order(trec_model *model, trec_error *error);

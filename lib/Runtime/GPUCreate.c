@@ -117,11 +117,20 @@ static int32_t make_pool(struct trec_gpu *gpu, trec_error *error) {
   return trec_cuda_check(cuda, result, "make a memory pool", error);
 }
 
-static int32_t open_device(trec_model *model, int32_t index, trec_error *error) {
+/* A hint to the device that all of the process shares, so that there is no time to take it back. */
+static int32_t set_limits(const struct trec_gpu *gpu, const trec_create_options *options, trec_error *error) {
+  const size_t bytes = (size_t)options->l2_fetch_bytes;
+  if (!bytes)
+    return TREC_OK;
+  return trec_cuda_check(&gpu->cuda, gpu->cuda.cuCtxSetLimit(TREC_CUDA_L2_FETCH_BYTES, bytes), "set l2_fetch_bytes",
+                         error);
+}
+
+static int32_t open_device(trec_model *model, const trec_create_options *options, trec_error *error) {
   struct trec_gpu *gpu = model->gpu;
   int32_t status = trec_cuda_open(&gpu->cuda, error);
   if (status == TREC_OK)
-    status = find_device(gpu, index, error);
+    status = find_device(gpu, options->device_index, error);
   if (status == TREC_OK)
     status = trec_cuda_check(&gpu->cuda, gpu->cuda.cuDevicePrimaryCtxRetain(&gpu->context, gpu->device),
                              "take the device's context", error);
@@ -133,6 +142,8 @@ static int32_t open_device(trec_model *model, int32_t index, trec_error *error) 
     status = make_report(gpu, error);
   if (status == TREC_OK)
     status = make_pool(gpu, error);
+  if (status == TREC_OK)
+    status = set_limits(gpu, options, error);
   trec_gpu_leave(gpu, scope);
   return status;
 }
@@ -145,7 +156,7 @@ int32_t trec_gpu_open(trec_model *model, const trec_create_options *options, tre
   if (!model->gpu)
     return trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a model on a GPU");
   pthread_mutex_init(&model->gpu->mutex, NULL);
-  return open_device(model, options->device_index, error);
+  return open_device(model, options, error);
 }
 
 int32_t trec_gpu_read(const struct trec_gpu *gpu, void *to, const void *from, size_t bytes, trec_error *error) {
@@ -155,12 +166,20 @@ int32_t trec_gpu_read(const struct trec_gpu *gpu, void *to, const void *from, si
   return trec_cuda_check(&gpu->cuda, result, "read parameters on the device", error);
 }
 
-static void release_device(struct trec_gpu *gpu) {
+/* Calls whose kernels read them are done when device memory has been freed. */
+static void free_host_tables(const struct trec_gpu *gpu, int64_t count) {
+  for (int64_t i = 0; i < count && gpu->host_tables; ++i)
+    if (gpu->host_tables[i])
+      gpu->cuda.cuMemFreeHost(gpu->host_tables[i]);
+}
+
+static void release_device(struct trec_gpu *gpu, int64_t num_tables) {
   const struct trec_cuda *cuda = &gpu->cuda;
   const struct trec_gpu_scope scope = trec_gpu_enter(gpu);
   trec_gpu_free_slots(gpu);
   if (gpu->memory)
     cuda->cuMemFree(gpu->memory); /* waits for kernels that read it */
+  free_host_tables(gpu, num_tables);
   if (gpu->stream)
     cuda->cuStreamDestroy(gpu->stream);
   if (gpu->pool)
@@ -178,8 +197,10 @@ void trec_gpu_close(trec_model *model) {
   if (!gpu)
     return;
   if (gpu->context)
-    release_device(gpu);
+    release_device(gpu, model->image->num_tables);
   pthread_mutex_destroy(&gpu->mutex);
+  free(gpu->places);
+  free(gpu->host_tables);
   free(gpu->order);
   free(gpu->groups);
   free(gpu);

@@ -20,6 +20,7 @@ struct call {
   const struct trec_job *job;
   struct trec_gpu *gpu;
   void *stream;
+  trec_device_address sums; /* memory for those of scans, which take turns */
   struct trec_gpu_launch launch;
   int64_t blocks; /* of launch */
 };
@@ -103,22 +104,32 @@ static int32_t launch_variant(struct call *call, int variant, trec_error *error)
   return last ? flush(call, gpu->forward[variant], last->piece, error) : TREC_OK;
 }
 
+/* The lengths of a batch and where their offsets are to be. */
+static struct trec_gpu_scan describe_lengths(const struct call *call, int64_t batch, trec_device_address offsets) {
+  const trec_batch *args = &call->job->batches[batch].args;
+  return (struct trec_gpu_scan){.lengths = args->lengths,
+                                .lengths_bytes = args->lengths_type == TREC_INT64 ? 8 : 4,
+                                .count = args->num_keys * call->job->args->batch_size,
+                                .num_values = args->num_values,
+                                .offsets = (int64_t *)(uintptr_t)offsets,
+                                .report = call->launch.report,
+                                .batch = batch,
+                                .sums = (int64_t *)(uintptr_t)call->sums};
+}
+
 static int32_t scan_lengths(struct call *call, int64_t batch, trec_device_address offsets, trec_error *error) {
   const struct trec_gpu_image *image = call->job->model->image->gpu;
-  const trec_batch *args = &call->job->batches[batch].args;
-  const int64_t count = args->num_keys * call->job->args->batch_size;
-  struct trec_gpu_scan scan = {args->lengths,
-                               args->lengths_type == TREC_INT64 ? 8 : 4,
-                               count,
-                               args->num_values,
-                               (int64_t *)(uintptr_t)offsets,
-                               call->launch.report,
-                               batch};
+  struct trec_gpu_scan scan = describe_lengths(call, batch, offsets);
+  const int64_t tiles = divide_up(scan.count, image->scan_lengths_per_block);
+  const int64_t tiles_per_block = tiles ? divide_up(tiles, TREC_GPU_SCAN_BLOCKS) : 1;
+  const int64_t blocks = tiles ? divide_up(tiles, tiles_per_block) : 1;
   void *parameters[] = {&scan};
-  const int64_t blocks = count ? divide_up(count, image->scan_lengths_per_block) : 1;
-  const int result =
-      call->gpu->cuda.cuLaunchKernel(call->gpu->scan, (unsigned)blocks, 1, 1, (unsigned)image->scan_threads_per_block,
-                                     1, 1, 0, call->stream, parameters, NULL);
+  int result = 0;
+  scan.lengths_per_block = tiles_per_block * image->scan_lengths_per_block;
+  for (scan.writes_sums = blocks > 1; scan.writes_sums >= 0 && !result; --scan.writes_sums)
+    result =
+        call->gpu->cuda.cuLaunchKernel(call->gpu->scan, (unsigned)blocks, 1, 1, (unsigned)image->scan_threads_per_block,
+                                       1, 1, 0, call->stream, parameters, NULL);
   return trec_cuda_check(&call->gpu->cuda, result, "launch the sum of lengths", error);
 }
 
@@ -151,8 +162,10 @@ static int32_t set_batch(struct call *call, int64_t i, trec_device_address *offs
   return status;
 }
 
-static int32_t launch_all(struct call *call, trec_device_address offsets, trec_error *error) {
+static int32_t launch_all(struct call *call, trec_device_address workspace, trec_error *error) {
+  trec_device_address offsets = workspace + TREC_GPU_SCAN_BLOCKS * sizeof(int64_t);
   int32_t status = TREC_OK;
+  call->sums = workspace;
   for (int64_t i = 0; i < call->launch.num_batches && status == TREC_OK; ++i)
     status = set_batch(call, i, &offsets, error);
   for (int variant = 0; variant < TREC_KERNEL_VARIANTS && status == TREC_OK; ++variant)
@@ -170,13 +183,14 @@ static int has_lengths(const struct trec_job *job) {
 /* With offsets in memory that is taken and given back in the order of the stream. */
 static int32_t launch_with_own_offsets(struct call *call, uint64_t bytes, trec_error *error) {
   const struct trec_cuda *cuda = &call->gpu->cuda;
-  trec_device_address offsets = 0;
-  int32_t status = trec_cuda_check(cuda, cuda->cuMemAllocFromPoolAsync(&offsets, bytes, call->gpu->pool, call->stream),
-                                   "take memory for offsets", error);
+  trec_device_address workspace = 0;
+  int32_t status =
+      trec_cuda_check(cuda, cuda->cuMemAllocFromPoolAsync(&workspace, bytes, call->gpu->pool, call->stream),
+                      "take memory for offsets", error);
   if (status != TREC_OK)
     return status;
-  status = launch_all(call, offsets, error);
-  const int result = cuda->cuMemFreeAsync(offsets, call->stream);
+  status = launch_all(call, workspace, error);
+  const int result = cuda->cuMemFreeAsync(workspace, call->stream);
   return status == TREC_OK ? trec_cuda_check(cuda, result, "give back memory of offsets", error) : status;
 }
 

@@ -199,7 +199,8 @@ void ImageBuilder::api(const ImageParts &parts) {
                 symbol("trec_runtime_cpu_level"), symbol("trec_runtime_poll"),
                 symbol("trec_runtime_weights_info"),
                 symbol("trec_runtime_check_exactness"),
-                symbol("trec_runtime_certified_length")}));
+                symbol("trec_runtime_certified_length"),
+                symbol("trec_runtime_table_info")}));
 }
 
 /// The exported function, of type trec_query.

@@ -22,6 +22,7 @@ from trec.errors import (
     WeightsError,
 )
 from trec.exporter import export
+from trec.library import Placement
 from trec.runtime import Model, RegroupedModel, SequenceModel, load
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "LoadError",
     "Model",
     "OutOfBoundsError",
+    "Placement",
     "QuantizeError",
     "RegroupedModel",
     "SequenceModel",

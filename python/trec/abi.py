@@ -15,11 +15,14 @@ OK, INVALID_ARGUMENT, INVALID_INPUT, OUT_OF_BOUNDS, WEIGHTS_MISMATCH, IO_ERROR =
 OUT_OF_MEMORY, UNSUPPORTED_CPU, VERSION_MISMATCH, UNSUPPORTED_GPU, GPU_ERROR = range(6, 11)
 
 DEVICE_CPU, DEVICE_CUDA = range(2)
+# Elements of workspace that a GPU needs besides offsets: TREC_GPU_SCAN_BLOCKS of DeviceABI.h.
+GPU_SCAN_BLOCKS = 1024
 
 INT32, INT64, FLOAT32, FLOAT16, BFLOAT16, UINT8 = range(1, 7)
 
 PAGES = {"map": 0, "huge": 1, "auto": 2}
 EXACTNESS = {"auto": 0, "check": 1, "off": 2}
+PLACES = {"auto": 0, "device": 1, "host": 2, "callers": 3}
 BOUNDS = {None: 0, "fatal": 1, "warning": 2, "ignore": 3, "none": 4}
 
 
@@ -70,7 +73,10 @@ class CreateOptions(ctypes.Structure):
         ("progress", Progress),
         ("progress_user", c_void_p),
         ("exactness", c_int32),
-        ("reserved", c_int32),
+        ("l2_fetch_bytes", c_int32),
+        ("placements", POINTER(c_int32)),
+        ("num_placements", c_int64),
+        ("device_bytes", c_uint64),
     ]
 
 
@@ -140,6 +146,10 @@ class WeightsInfo(ctypes.Structure):
     ]
 
 
+class TableInfo(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("place", c_int32), ("reserved", c_int32), ("bytes", c_uint64)]
+
+
 Create = ctypes.CFUNCTYPE(c_int32, POINTER(CreateOptions), POINTER(c_void_p), POINTER(Error))
 Destroy = ctypes.CFUNCTYPE(None, c_void_p)
 WorkspaceSize = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, POINTER(c_uint64), POINTER(Error))
@@ -151,6 +161,7 @@ Poll = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Error))
 GetWeightsInfo = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(WeightsInfo))
 CheckExactness = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Error))
 CertifiedLength = ctypes.CFUNCTYPE(c_int64, c_void_p, c_int64)
+GetTableInfo = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int64, POINTER(TableInfo))
 
 
 class Api(ctypes.Structure):
@@ -172,6 +183,7 @@ class Api(ctypes.Structure):
         ("weights_info", GetWeightsInfo),
         ("check_exactness", CheckExactness),
         ("certified_length", CertifiedLength),
+        ("table_info", GetTableInfo),
     ]
 
 

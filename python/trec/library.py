@@ -9,8 +9,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -167,6 +167,51 @@ def _show_progress(done: int, total: int) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where the tables of a model on a GPU lie: `tables` names some as "device" or "host".
+
+    Of the others the largest go to the host, and of equally large ones the last first, until what is left takes at most
+    `device_bytes` of the GPU's memory. `l2_fetch_bytes` (32, 64 or 128) is how much at most is fetched into its cache
+    where less is read, by all of this process, from then on.
+    """
+
+    tables: Mapping[str, str] = field(default_factory=dict)
+    device_bytes: Optional[int] = None
+    l2_fetch_bytes: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        for name, place in self.tables.items():
+            if place not in ("device", "host"):
+                raise InputError(f"placement: expected 'device' or 'host' for table '{name}', got {place!r}")
+        if self.device_bytes is not None and self.device_bytes < 1:
+            raise InputError(f"placement: expected device_bytes of at least 1, got {self.device_bytes}")
+        if self.l2_fetch_bytes not in (None, 32, 64, 128):
+            raise InputError(f"placement: expected l2_fetch_bytes of 32, 64 or 128, got {self.l2_fetch_bytes}")
+
+    def check_names(self, names: Sequence[str]) -> None:
+        unknown = [name for name in self.tables if name not in names]
+        if unknown:
+            raise InputError(f"placement: there is no table '{unknown[0]}', the model has {list(names)}")
+
+    def on_host(self, sizes: Mapping[str, int]) -> set[str]:
+        """The tables that go to the host, of tables with these bytes."""
+        self.check_names(list(sizes))
+        result = {name for name, place in self.tables.items() if place == "host"}
+        left = sum(size for name, size in sizes.items() if name not in result)
+        free = [name for name in reversed(sizes) if name not in self.tables]
+        for name in sorted(free, key=lambda name: -sizes[name]):
+            if self.device_bytes is None or left <= self.device_bytes:
+                break
+            result.add(name)
+            left -= sizes[name]
+        if self.device_bytes is not None and left > self.device_bytes:
+            raise InputError(
+                f"placement: device_bytes is {self.device_bytes}, expected at least {left} for the tables on the device"
+            )
+        return result
+
+
 @dataclass
 class Options:
     bounds_check: Optional[str] = None
@@ -176,8 +221,11 @@ class Options:
     exactness: str = "auto"
     # The number of a GPU.
     gpu: Optional[int] = None
+    placement: Placement = Placement()
 
     def __post_init__(self) -> None:
+        if self.gpu is None and self.placement != Placement():
+            raise InputError("placement: expected a model on a GPU")
         if self.bounds_check not in abi.BOUNDS:
             names = ", ".join(f"'{name}'" for name in abi.BOUNDS if name)
             raise InputError(f"unknown bounds_check {self.bounds_check!r}, expected one of {names}")
@@ -234,6 +282,7 @@ class Handle:
         create.progress = abi.Progress(lambda _, done, total: options.progress(done, total))
         if options.gpu is not None:
             create.device, create.device_index = abi.DEVICE_CUDA, options.gpu
+            self._set_placement(create, options.placement)
         error = new_error()
         self.status = library.api.create(ctypes.byref(create), ctypes.byref(self.pointer), ctypes.byref(error))
         if self.status != abi.OK:
@@ -258,6 +307,35 @@ class Handle:
     @property
     def _has_weights_info(self) -> bool:
         return self.library.api.size > abi.Api.weights_info.offset
+
+    def _set_placement(self, create: abi.CreateOptions, placement: Placement) -> None:
+        if placement == Placement():
+            return
+        if not self._has_table_info:
+            raise LoadError("placement: the model was compiled by a trec that places all tables on the device")
+        names = [table["name"] for table in self.library.tables]
+        placement.check_names(names)
+        if placement.tables:
+            places = (abi.PLACES[placement.tables.get(name, "auto")] for name in names)
+            create.placements = (ctypes.c_int32 * len(names))(*places)
+            create.num_placements = len(names)
+        create.device_bytes = placement.device_bytes or 0
+        create.l2_fetch_bytes = placement.l2_fetch_bytes or 0
+
+    @property
+    def _has_table_info(self) -> bool:
+        return self.library.api.size > abi.Api.table_info.offset
+
+    def table_infos(self) -> list[dict[str, Any]]:
+        """Of each table what the metadata say; on a GPU also where it is, and how many bytes it takes there."""
+        if self.gpu is None or not self._has_table_info:
+            return self.library.tables
+        names = {number: name for name, number in abi.PLACES.items()}
+        result, info = [], abi.TableInfo(size=ctypes.sizeof(abi.TableInfo))
+        for index, table in enumerate(self.library.tables):
+            self.library.api.table_info(self.pointer, index, ctypes.byref(info))
+            result.append({**table, "place": names[info.place], "bytes": info.bytes})
+        return result
 
     def weights_info(self) -> dict[str, Any]:
         """How the weights file is held, why, and how many of its bytes are on huge pages now."""

@@ -16,6 +16,7 @@ from trec.library import (
     Handle,
     Library,
     Options,
+    Placement,
     Progress,
     Slots,
     Weights,
@@ -131,9 +132,12 @@ class _BaseModel:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The model's metadata, the CPU level in use, the counters, and how a weights file is held."""
+        """The model's metadata, the CPU level in use, the counters, how a weights file is held; where tables lie on a GPU."""
         handle = self._handle
-        own = {"cpu_level": handle.cpu_level, "counters": handle.counters(), "weights": handle.weights_info()}
+        own = {
+            "cpu_level": handle.cpu_level, "counters": handle.counters(), "weights": handle.weights_info(),
+            "tables": handle.table_infos(),
+        }  # fmt: skip
         return {**self._metadata, **own}
 
     @property
@@ -457,6 +461,7 @@ def load(
     pages: str = "map",
     progress: Optional[Progress] = None,
     exactness: str = "auto",
+    placement: Placement = Placement(),
 ) -> Union[Model, SequenceModel, RegroupedModel]:
     """Loads a compiled model.
 
@@ -474,10 +479,12 @@ def load(
     "auto" looks in files that are copied or have at most 64 MiB, and not in arrays; "off" never.
 
     With `device` "cuda" or "cuda:N" weights are copied to that GPU, but for arrays that lie there already: a model that
-    was compiled with `gpu=` then takes arrays on it, and numpy arrays, which are copied at each call.
+    was compiled with `gpu=` then takes arrays on it, and numpy arrays, which are copied at each call. `placement` says
+    which tables stay in host memory, and `info["tables"]` where they are.
     """
+    gpu = device_index(device)
+    options = Options(bounds_check, threads, pages, exactness=exactness, gpu=gpu, placement=placement)
     library = open_library(so)
-    options = Options(bounds_check, threads, pages, exactness=exactness, gpu=device_index(device))
     if progress is not None:
         options.progress = progress
     keep: Any = None

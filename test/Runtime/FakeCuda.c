@@ -23,7 +23,8 @@ struct operation {
   } argument;
 };
 
-static struct fake_cuda state;
+#define GOOD_MACHINE {.version = 13000, .devices = 2, .capability = 90, .memory = 1 << 30, .host_memory = 1 << 30}
+static struct fake_cuda state = GOOD_MACHINE;
 static struct operation *first, **last = &first;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static __thread void *current;
@@ -34,7 +35,7 @@ struct fake_cuda *fake_cuda_state(void) { return &state; }
 
 void fake_cuda_reset(void) {
   fake_cuda_run();
-  state = (struct fake_cuda){.version = 13000, .devices = 2, .capability = 90, .memory = 1 << 30};
+  state = (struct fake_cuda)GOOD_MACHINE;
 }
 
 /* Counts a call of a function that may be told to fail. */
@@ -66,7 +67,7 @@ static void run(const struct operation *operation) {
   else if (operation->blocks && operation->id_bytes)
     fake_forward(&operation->argument.launch, operation->blocks, operation->id_bytes, state.is_unpooled);
   else if (operation->blocks)
-    fake_scan(&operation->argument.scan);
+    fake_scan(&operation->argument.scan, operation->blocks);
   else
     free(operation->freed);
 }
@@ -142,6 +143,11 @@ int cuCtxPopCurrent_v2(void **popped) {
   --state.pushed;
   return 0;
 }
+int cuCtxSetLimit(int limit, size_t value) {
+  MAY_FAIL();
+  state.l2_fetch_bytes = value;
+  return current && limit == 5 ? 0 : INVALID_VALUE;
+}
 int cuThreadExchangeStreamCaptureMode(int *exchanged) {
   const int before = mode;
   mode = *exchanged;
@@ -201,9 +207,11 @@ int cuMemFree_v2(unsigned long long memory) {
 int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
   MAY_FAIL();
   (void)flags;
-  *memory = malloc(bytes);
+  *memory = bytes > state.host_memory ? NULL : malloc(bytes);
+  if (!*memory)
+    return OUT_OF_MEMORY;
   ++state.host_allocations;
-  return *memory ? 0 : OUT_OF_MEMORY;
+  return 0;
 }
 int cuMemFreeHost(void *memory) {
   fake_cuda_run();

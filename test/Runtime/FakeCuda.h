@@ -20,12 +20,14 @@ struct fake_cuda {
   int version, devices, capability;
   int is_unpooled;     /* what the kernels do */
   size_t memory;       /* of the device; less what is allocated are free */
+  size_t host_memory;  /* that may be pinned at once */
   const char *failing; /* a function that gives `result` from the call on that skips others have come before */
   int result, skips;
   int is_capturing; /* allocations fail unless this thread's mode is relaxed */
   /* Seen. */
-  const void *code;     /* of the module loaded last */
-  size_t allocated;     /* bytes of device memory */
+  const void *code; /* of the module loaded last */
+  size_t allocated; /* bytes of device memory */
+  size_t l2_fetch_bytes;
   int contexts, pushed; /* retained, and made current */
   int allocations, host_allocations, copies, launches, waits, queued;
 };

@@ -176,23 +176,43 @@ void fake_forward(const struct trec_gpu_launch *launch, int64_t blocks, int id_b
   }
 }
 
-void fake_scan(const struct trec_gpu_scan *scan) {
-  struct trec_gpu_report found = {.batch = scan->batch, .bag = -1, .sample = -1};
+static int64_t sum_of(const struct trec_gpu_scan *scan, int64_t begin, int64_t end) {
   int64_t sum = 0;
-  scan->offsets[0] = 0;
-  for (int64_t i = 0; i < scan->count; ++i) {
-    const int64_t length = load(scan->lengths, (int)scan->lengths_bytes, i);
+  for (int64_t i = begin; i < end && i < scan->count; ++i)
+    sum += load(scan->lengths, (int)scan->lengths_bytes, i);
+  return sum;
+}
+
+/* A block's offsets, and behind the last length what they all sum to. */
+static void scan_block(const struct trec_gpu_scan *scan, int64_t block) {
+  struct trec_gpu_report found = {.batch = scan->batch, .bag = -1, .sample = -1};
+  const int64_t begin = block * scan->lengths_per_block, end = begin + scan->lengths_per_block;
+  int64_t sum = 0;
+  for (int64_t i = 0; i < block; ++i)
+    sum += scan->sums[i];
+  for (int64_t i = begin; i < end && i < scan->count; ++i) {
     found.kind = TREC_GPU_BAD_LENGTH;
     found.position = i;
-    found.value = length;
-    if (length < 0)
+    found.value = load(scan->lengths, (int)scan->lengths_bytes, i);
+    if (found.value < 0)
       report(scan->report, &found);
-    sum += length;
-    scan->offsets[i + 1] = sum;
+    scan->offsets[i] = sum;
+    sum += found.value;
   }
+  if (end < scan->count)
+    return;
+  scan->offsets[scan->count] = sum;
   found.kind = TREC_GPU_BAD_SUM;
   found.position = scan->count;
   found.value = sum;
   if (sum != scan->num_values)
     report(scan->report, &found);
+}
+
+void fake_scan(const struct trec_gpu_scan *scan, int64_t blocks) {
+  for (int64_t block = 0; block < blocks; ++block)
+    if (scan->writes_sums)
+      scan->sums[block] = sum_of(scan, block * scan->lengths_per_block, (block + 1) * scan->lengths_per_block);
+    else
+      scan_block(scan, block);
 }

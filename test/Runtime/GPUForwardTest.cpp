@@ -91,7 +91,21 @@ TEST_F(GPUForward, WorkspaceOfTheCaller) {
   cuda.result = 999;
   ASSERT_EQ(forward(model, args), TREC_OK) << error.text();
   EXPECT_EQ(batch.output, expected(ids));
-  EXPECT_TRUE(std::equal(batch.offsets64.begin(), batch.offsets64.end(), workspace.begin()));
+  EXPECT_TRUE(std::equal(batch.offsets64.begin(), batch.offsets64.end(), workspace.begin() + TREC_GPU_SCAN_BLOCKS));
+}
+
+// Up to 1,024 lengths are one block's; more than 1,024 blocks have several times as many each.
+TEST_F(GPUForward, LengthsOfSeveralBlocks) {
+  Model model(onGPU(), image);
+  for (const auto &[samples, launches] : std::vector<std::pair<int, int>>{{341, 2}, {342, 3}, {400000, 3}}) {
+    const Ids many = randomIds(3, samples, 2);
+    Batch batch(many);
+    const int before = cuda.launches;
+    ASSERT_EQ(forward(model, batch.args()), TREC_OK) << error.text();
+    EXPECT_EQ(cuda.launches - before, launches) << samples;
+    EXPECT_TRUE(batch.output == expected(many)) << samples;
+    EXPECT_EQ(trec_runtime_poll(model, &error), TREC_OK) << error.text();
+  }
 }
 
 // An order of keys is copied when it is first met, even while a stream is being captured.

@@ -82,6 +82,7 @@ const trec_api trec_model_api = {
     .weights_info = trec_runtime_weights_info,
     .check_exactness = trec_runtime_check_exactness,
     .certified_length = trec_runtime_certified_length,
+    .table_info = trec_runtime_table_info,
 };
 
 __attribute__((visibility("default"))) const trec_api *test_model_query(uint32_t abi_version, trec_error *error) {

@@ -10,6 +10,7 @@ import pytest
 from trec import abi
 
 INCLUDE = Path(__file__).resolve().parents[2] / "include"
+INCLUDES = '#include <stdio.h>\n#include "trec/Runtime/DeviceABI.h"\n#include "trec/Runtime/ModelABI.h"\n'
 STRUCTS = {
     "trec_error": abi.Error,
     "trec_table_data": abi.TableData,
@@ -18,15 +19,14 @@ STRUCTS = {
     "trec_batch": abi.Batch,
     "trec_counters": abi.Counters,
     "trec_weights_info": abi.WeightsInfo,
+    "trec_table_info": abi.TableInfo,
     "trec_api": abi.Api,
 }
 
 
 def run_c(tmp_path, body):
     source = tmp_path / "layout.c"
-    source.write_text(
-        f'#include <stdio.h>\n#include "trec/Runtime/ModelABI.h"\nint main(void) {{\n{body}\nreturn 0; }}\n'
-    )
+    source.write_text(f"{INCLUDES}int main(void) {{\n{body}\nreturn 0; }}\n")
     subprocess.run(
         ["gcc", "-std=c11", "-Wall", "-Werror", "-I", INCLUDE, source, "-o", tmp_path / "layout"], check=True
     )
@@ -79,6 +79,11 @@ CONSTANTS = {
     "TREC_GPU_ERROR": abi.GPU_ERROR,
     "TREC_DEVICE_CPU": abi.DEVICE_CPU,
     "TREC_DEVICE_CUDA": abi.DEVICE_CUDA,
+    "TREC_GPU_SCAN_BLOCKS": abi.GPU_SCAN_BLOCKS,
+    "TREC_PLACE_AUTO": abi.PLACES["auto"],
+    "TREC_PLACE_DEVICE": abi.PLACES["device"],
+    "TREC_PLACE_HOST": abi.PLACES["host"],
+    "TREC_PLACE_CALLERS": abi.PLACES["callers"],
     "TREC_PAGES_MAP": abi.PAGES["map"],
     "TREC_PAGES_HUGE": abi.PAGES["huge"],
     "TREC_PAGES_AUTO": abi.PAGES["auto"],

@@ -1,5 +1,10 @@
 """What can be said of GPUs where there is none: devices, arrays, and the parts that device tests are made of."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from trec.testing.cuda import contract
@@ -10,7 +15,12 @@ from trec.testing.cuda.run import Tally, arguments, load
 from trec.testing.reference import different_elements
 
 import trec
+import trec.library
+import trec.torch
 from trec import cuda
+from trec.exporter import write_model
+from trec.spec import ModelSpec, TableSpec
+from trec.weights_file import TableRows, write_weights
 
 
 def test_device_names():
@@ -27,6 +37,97 @@ def test_no_driver(monkeypatch):
     monkeypatch.setattr(cuda.ctypes, "CDLL", fail)
     with pytest.raises(trec.UnsupportedGPUError, match="no GPU driver: libcuda.so.1: cannot open"):
         cuda.native_chip()
+
+
+@pytest.mark.parametrize(
+    "given, on_host",
+    [
+        ({}, set()),
+        ({"tables": {"b": "host"}}, {"b"}),
+        ({"device_bytes": 60}, set()),
+        ({"device_bytes": 59}, {"d"}),  # of equally large ones the last
+        ({"device_bytes": 39}, {"b", "d"}),
+        ({"device_bytes": 59, "tables": {"d": "device"}}, {"b"}),
+        ({"device_bytes": 59, "tables": {"a": "host"}}, {"a"}),
+        ({"device_bytes": 1}, {"a", "b", "c", "d"}),
+    ],
+)
+def test_placement(given, on_host):
+    assert trec.Placement(**given).on_host({"a": 10, "b": 20, "c": 10, "d": 20}) == on_host
+
+
+def test_placements_that_make_no_sense():
+    for given, text in (
+        ({"tables": {"a": "gpu"}}, "placement: expected 'device' or 'host' for table 'a', got 'gpu'"),
+        ({"device_bytes": 0}, "placement: expected device_bytes of at least 1, got 0"),
+        ({"l2_fetch_bytes": 16}, "placement: expected l2_fetch_bytes of 32, 64 or 128, got 16"),
+    ):
+        with pytest.raises(trec.InputError, match=text):
+            trec.Placement(**given)
+    with pytest.raises(trec.InputError, match="device_bytes is 9, expected at least 10 for the tables on the device"):
+        trec.Placement({"a": "device"}, device_bytes=9).on_host({"a": 10, "b": 20})
+    with pytest.raises(trec.InputError, match=r"there is no table 'x', the model has \['a'\]"):
+        trec.Placement({"x": "host"}).on_host({"a": 10})
+    with pytest.raises(trec.InputError, match="placement: expected a model on a GPU"):
+        trec.load("any.so", placement=trec.Placement(device_bytes=5))
+    with pytest.raises(trec.InputError, match="placement: expected a model on a GPU"):
+        trec.torch.compile(None, placement=trec.Placement({"a": "host"}))
+
+
+FAKE_DRIVER = Path(__file__).resolve().parents[2] / "build" / "test" / "Runtime" / "libTrecFakeCuda.so"
+ON_FAKE_DRIVER = """
+import sys
+import trec
+
+given = {"placement": trec.Placement(**eval(sys.argv[2]))} if sys.argv[2] else {}
+try:
+    model = trec.load(sys.argv[1], device="cuda", **given)
+    print({table["name"]: (table["place"], table["bytes"]) for table in model.info["tables"]})
+except trec.TrecError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.fixture(scope="module")
+def for_gpus(tmp_path_factory):
+    if not FAKE_DRIVER.exists():
+        pytest.skip("the stand-in for the driver of GPUs is not built")
+    folder = tmp_path_factory.mktemp("gpu")
+    tables = [TableSpec("ads", 10, 4, "fp32", ["a"]), TableSpec("pages", 20, 3, "fp32", ["b"])]
+    write_model(ModelSpec(tables), None, folder)
+    rows = [TableRows(table.name, table.num_embeddings, table.row_bytes, lambda table=table: [bytes(
+        table.num_embeddings * table.row_bytes)]) for table in tables]  # fmt: skip
+    write_weights(folder / "model.safetensors", rows)
+    (folder / "libcuda.so.1").symlink_to(FAKE_DRIVER)
+    return trec.compile(folder, folder / "model.so", gpu="sm_90")
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ("", "{'ads': ('device', 160), 'pages': ('device', 320)}"),
+        ("{'tables': {'ads': 'host'}}", "{'ads': ('host', 160), 'pages': ('device', 320)}"),
+        ("{'device_bytes': 1000, 'l2_fetch_bytes': 32}", "{'ads': ('device', 160), 'pages': ('host', 320)}"),
+        ("{'device_bytes': 100}", "InputError: device_bytes is 100, expected at least "),
+        ("{'tables': {'users': 'host'}}", "InputError: placement: there is no table 'users', the model has ['ads', 'pages']"),
+    ],
+)
+def test_placement_of_loaded_models(for_gpus, given, told):
+    """On the stand-in for the driver, in a process of its own."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(for_gpus.parent)}
+    command = [sys.executable, "-c", ON_FAKE_DRIVER, str(for_gpus), given]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().startswith(told)
+
+
+def test_placement_of_an_older_model(for_gpus, monkeypatch):
+    library = trec.library.Library(str(for_gpus))
+    older = type(library.api).from_buffer_copy(library.api)
+    older.size = trec.abi.Api.table_info.offset
+    library.api = older
+    options = trec.library.Options(gpu=0, placement=trec.Placement(device_bytes=5))
+    with pytest.raises(trec.LoadError, match="compiled by a trec that places all tables on the device"):
+        trec.library.Handle(library, trec.library.Weights(), options)
 
 
 class OnDevice:

@@ -2,9 +2,10 @@
 //
 // Times forward on random batches. A round is as many calls as take some
 // milliseconds; the median of many rounds and the tenths at both ends are
-// reported, for a mean would follow whatever else the machine does. Batches
-// take turns, so many that the rows of one have left the caches before it
-// comes again.
+// reported, for a mean would follow whatever else the machine does. On a GPU
+// the calls of a round are put on one stream, and its end is waited for.
+// Batches take turns, so many that the rows of one have left the caches before
+// it comes again.
 //
 //===----------------------------------------------------------------------===//
 
@@ -83,10 +84,12 @@ Expected<double> CallRing::time(int64_t count) {
   trec_error error;
   auto begin = std::chrono::steady_clock::now();
   for (int64_t i = 0; i < count; ++i) {
-    if (calls[next]->run(model, error) != TREC_OK)
+    if (calls[next]->launch(model, error) != TREC_OK)
       return llvm::createStringError(error.message);
     next = next + 1 == calls.size() ? 0 : next + 1;
   }
+  if (model.getDevice() && model.finish(error) != TREC_OK)
+    return llvm::createStringError(error.message);
   std::chrono::duration<double> elapsed =
       std::chrono::steady_clock::now() - begin;
   return elapsed.count();
@@ -155,8 +158,10 @@ makeResidentTables(const ModelIR &ir, uint64_t seed, Pages pages) {
 }
 
 /// What the caches hold, as far as the system says.
-static int64_t countCacheBytes() {
-  int64_t bytes = 0;
+static int64_t countCacheBytes(const Model &model) {
+  int64_t bytes = model.getDevice() ? model.getDevice()->countCacheBytes() : 0;
+  if (bytes)
+    return bytes;
   for (int name : {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE})
     bytes += std::max<int64_t>(0, sysconf(name));
   return bytes ? bytes : int64_t(32) << 20;
@@ -182,28 +187,43 @@ static int64_t countPreparedBytes(ArrayRef<Batch> batches, const ModelIR &ir) {
   return integers * 8 + rows * columns * layout.getElementBytes();
 }
 
-static int64_t countBatches(int64_t rowBytes, int64_t preparedBytes) {
-  int64_t wanted =
-      cacheMultiple * countCacheBytes() / std::max<int64_t>(1, rowBytes);
+static int64_t countBatches(int64_t cacheBytes, int64_t rowBytes,
+                            int64_t preparedBytes) {
+  int64_t wanted = cacheMultiple * cacheBytes / std::max<int64_t>(1, rowBytes);
   int64_t allowed = maxPreparedBytes / std::max<int64_t>(1, preparedBytes);
   return std::clamp<int64_t>(std::min(wanted, allowed), minBatches, maxBatches);
 }
 
+namespace {
+
+/// A model with the weights that it reads.
+struct BoundModel {
+  std::unique_ptr<RandomTables> random;
+  Model model;
+  TableMap tables;
+};
+
+} // namespace
+
 /// Calls that are ready to be made, on batches of one load.
-static Calls prepare(const ModelIR &ir, const TableMap &tables,
-                     const BenchLoad &load, uint64_t seed, BatchSizes &sizes) {
-  BatchMaker maker(ir.getModule(), tables, load, seed);
+static Expected<Calls> prepare(const ModelIR &ir, const BoundModel &bound,
+                               const BenchLoad &load, uint64_t seed,
+                               BatchSizes &sizes) {
+  BatchMaker maker(ir.getModule(), bound.tables, load, seed);
   CallForm form;
   form.valuesType = load.idsType;
   std::vector<Batch> batches = maker.make();
-  int64_t count = countBatches(maker.countRowBytes(batches),
-                               countPreparedBytes(batches, ir));
+  int64_t count =
+      countBatches(countCacheBytes(bound.model), maker.countRowBytes(batches),
+                   countPreparedBytes(batches, ir));
   sizes.numBatches = count;
   Calls calls;
   for (int64_t i = 0; i < count; ++i) {
     sizes.ids += double(countIds(batches)) / double(count);
     sizes.rowBytes += double(maker.countRowBytes(batches)) / double(count);
     calls.push_back(std::make_unique<Call>(ir, batches, form));
+    if (Error error = calls.back()->prepare(bound.model))
+      return error;
     batches = maker.make();
   }
   return calls;
@@ -247,11 +267,14 @@ static void printJSON(llvm::json::OStream &json, const Result &result) {
 }
 
 static void printJSON(raw_ostream &os, ArrayRef<Result> results,
-                      StringRef level, int threads) {
+                      StringRef level, const RunOptions &options) {
   llvm::json::OStream json(os, /*IndentSize=*/2);
   json.object([&] {
-    json.attribute("cpu_level", level);
-    json.attribute("threads", threads);
+    json.attribute("device", options.device.describe());
+    if (options.device.index < 0) {
+      json.attribute("cpu_level", level);
+      json.attribute("threads", options.threads);
+    }
     json.attributeArray("results", [&] {
       for (const Result &result : results)
         printJSON(json, result);
@@ -273,17 +296,6 @@ static Expected<std::vector<BenchLoad>> findLoads(const RunOptions &options) {
   }
   return loads;
 }
-
-namespace {
-
-/// A model with the weights that it reads.
-struct BoundModel {
-  std::unique_ptr<RandomTables> random;
-  Model model;
-  TableMap tables;
-};
-
-} // namespace
 
 /// A weights file is held as the pages of a case say; random tables, where
 /// there is no file, lie on them.
@@ -341,9 +353,11 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
       bound.emplace(std::move(*made));
     }
     Result result{load, {}, {}, bound->model.getWeightsInfo()};
-    Calls calls = prepare(*ir, bound->tables, load, options.seed, result.sizes);
+    auto calls = prepare(*ir, *bound, load, options.seed, result.sizes);
+    if (!calls)
+      return calls.takeError();
     Expected<Timing> timing =
-        timeRounds(CallRing(calls, bound->model), load.seconds);
+        timeRounds(CallRing(*calls, bound->model), load.seconds);
     if (!timing)
       return llvm::createStringError(library.getPath() + ": " +
                                      llvm::toString(timing.takeError()));
@@ -351,7 +365,7 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
     results.push_back(std::move(result));
   }
   if (options.json)
-    printJSON(os, results, bound->model.getLevel(), options.threads);
+    printJSON(os, results, bound->model.getLevel(), options);
   else
     print(os, results);
   return Error::success();

@@ -84,3 +84,13 @@ Call::Call(const ModelIR &ir, ArrayRef<Batch> batches, const CallForm &form)
   setBatches(args, this->batches);
   outputs.attach(args);
 }
+
+llvm::Error Call::prepare(const Model &model) {
+  if (!model.getDevice())
+    return llvm::Error::success();
+  auto made = DeviceCall::create(model.getDevice(), args, model.countOutputs());
+  if (!made)
+    return made.takeError();
+  onDevice = std::move(*made);
+  return llvm::Error::success();
+}

@@ -40,6 +40,12 @@ public:
   int32_t run(const Model &model, trec_error &error) {
     return model.forward(args, error);
   }
+  /// Puts the batch on the model's device, for launches of it.
+  llvm::Error prepare(const Model &model);
+  /// Does not wait where the model is on a GPU.
+  int32_t launch(const Model &model, trec_error &error) {
+    return model.launch(onDevice ? onDevice->getArgs() : args, error);
+  }
   const OutputBuffers &getOutputs() const { return outputs; }
 
 private:
@@ -59,6 +65,7 @@ private:
   std::vector<trec_batch> batches;
   OutputBuffers outputs;
   trec_forward_args args{};
+  std::unique_ptr<DeviceCall> onDevice;
 };
 
 } // namespace mlir::trec

@@ -290,6 +290,11 @@ static Error checkBatches(Checker &checker, const RunOptions &options) {
 
 Error mlir::trec::checkModel(const ModelLibrary &library,
                              const RunOptions &options, raw_ostream &os) {
+  if (options.device.index >= 0 && !library.hasCPUNumericsOnGPU())
+    return createStringError(
+        library.getPath() +
+        ": its numbers on a GPU are FBGEMM's there, not the interpreter's; "
+        "compile it with --numerics=cpu to check it on one");
   Expected<ModelIR> ir = ModelIR::parse(library);
   if (!ir)
     return ir.takeError();
@@ -312,8 +317,10 @@ Error mlir::trec::checkModel(const ModelLibrary &library,
      << " elements compared, 0 differ"
      << (library.isRelaxed() ? " by more than the bound of relaxed numerics"
                              : "")
-     << " (level " << model->getLevel() << ", weights "
-     << (weights.random ? "random" : weights.file->getPath()) << ", seed "
-     << options.seed << ")\n";
+     << " ("
+     << (model->getDevice() ? options.device.describe()
+                            : ("level " + model->getLevel()).str())
+     << ", weights " << (weights.random ? "random" : weights.file->getPath())
+     << ", seed " << options.seed << ")\n";
   return Error::success();
 }

@@ -8,6 +8,19 @@
 using namespace mlir;
 using namespace mlir::trec;
 
+/// Where the tables of a model on a GPU lie.
+static void printPlaces(const ModelIR &ir, const Model &model,
+                        const DeviceOptions &device, raw_ostream &os) {
+  os << "tables:\n";
+  for (auto [index, table] :
+       llvm::enumerate(ir.getModule().getOps<TableOp>())) {
+    trec_table_info info = model.getTableInfo(int64_t(index));
+    os << "  " << table.getSymName() << ": " << info.bytes << " bytes on "
+       << (info.place == TREC_PLACE_HOST ? "the host" : device.describe())
+       << '\n';
+  }
+}
+
 /// How the weights are held, and for how long bags the sums over each table are
 /// known to be exact.
 static llvm::Error printLoaded(const ModelLibrary &library,
@@ -18,8 +31,12 @@ static llvm::Error printLoaded(const ModelLibrary &library,
   llvm::Expected<Model> model = createWithAnyWeights(library, *ir, options);
   if (!model)
     return model.takeError();
-  os << "memory:   " << describe(model->getWeightsInfo()) << '\n'
-     << "exact:    sums over bags of up to so many ids, 0 for none\n";
+  os << "memory:   " << describe(model->getWeightsInfo()) << '\n';
+  if (model->getDevice()) {
+    printPlaces(*ir, *model, options.device, os);
+    return llvm::Error::success();
+  }
+  os << "exact:    sums over bags of up to so many ids, 0 for none\n";
   for (auto [index, table] : llvm::enumerate(ir->getModule().getOps<TableOp>()))
     os << "  " << table.getSymName() << ": "
        << model->getCertifiedLength(int64_t(index)) << '\n';
@@ -42,7 +59,7 @@ llvm::Error mlir::trec::printInfo(const ModelLibrary &library,
      << "weights:  " << library.getSiblingWeights()
      << ", unless others are given or embedded\n";
   if (!options.weights.empty() || options.pages != TREC_PAGES_MAP ||
-      options.exactness != TREC_EXACTNESS_AUTO)
+      options.exactness != TREC_EXACTNESS_AUTO || options.device.index >= 0)
     if (llvm::Error error = printLoaded(library, options, os))
       return error;
   os << "metadata: " << llvm::formatv("{0:2}", *metadata) << '\n';

@@ -12,12 +12,29 @@
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
+#include <cstdio>
+#include <cstring>
 #include <dlfcn.h>
 
 using namespace mlir;
 using namespace mlir::trec;
 using llvm::createStringError;
+using llvm::Error;
 using llvm::Expected;
+
+namespace {
+
+/// The machine cannot run the model, whatever its weights.
+class MachineError : public llvm::ErrorInfo<MachineError, llvm::StringError> {
+public:
+  static char ID;
+  explicit MachineError(const Twine &message)
+      : ErrorInfo(message, llvm::inconvertibleErrorCode()) {}
+};
+
+} // namespace
+
+char MachineError::ID;
 
 /// Why a file of another architecture cannot be loaded, or "": the dynamic
 /// linker says that there is no such file.
@@ -70,15 +87,25 @@ std::string ModelLibrary::getSiblingWeights() const {
   return sibling.str().str();
 }
 
-bool ModelLibrary::isRelaxed() const {
+llvm::json::Object ModelLibrary::parseMetadata() const {
   auto metadata =
       llvm::json::parse(StringRef(api->metadata, api->metadata_bytes));
   if (!metadata) {
     llvm::consumeError(metadata.takeError());
-    return false;
+    return {};
   }
-  const llvm::json::Object *object = metadata->getAsObject();
-  return object && object->getString("numerics") == "relaxed";
+  llvm::json::Object *object = metadata->getAsObject();
+  return object ? std::move(*object) : llvm::json::Object();
+}
+
+bool ModelLibrary::isRelaxed() const {
+  return parseMetadata().getString("numerics") == "relaxed";
+}
+
+bool ModelLibrary::hasCPUNumericsOnGPU() const {
+  llvm::json::Object metadata = parseMetadata();
+  const llvm::json::Object *gpu = metadata.getObject("gpu");
+  return gpu && gpu->getString("numerics") == "cpu";
 }
 
 Expected<ModelIR> ModelIR::parse(const ModelLibrary &library) {
@@ -122,6 +149,25 @@ void mlir::trec::setBatches(trec_forward_args &args,
   args.num_batches = int64_t(batches.size()) - 1;
 }
 
+std::vector<trec_batch> mlir::trec::getBatches(const trec_forward_args &args) {
+  trec_batch first{};
+  first.size = sizeof(first);
+  first.num_keys = args.num_keys;
+  first.slots = args.slots;
+  first.values = args.values;
+  first.num_values = args.num_values;
+  first.lengths = args.lengths;
+  first.offsets = args.offsets;
+  first.weights = args.weights;
+  first.num_weights = args.num_weights;
+  first.values_type = args.values_type;
+  first.lengths_type = args.lengths_type;
+  first.offsets_type = args.offsets_type;
+  std::vector<trec_batch> batches{first};
+  llvm::append_range(batches, ArrayRef(args.batches, args.num_batches));
+  return batches;
+}
+
 BoundsPolicy ModelIR::getPolicy() const {
   BoundsPolicy policy = BoundsPolicy::warning;
   getModule().walk([&](CheckBoundsOp op) { policy = op.getPolicy(); });
@@ -163,21 +209,30 @@ static void showProgress(void *, uint64_t done, uint64_t total) {
                                   double(total) / 1e9);
 }
 
-Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
-                              const WeightsSource &weights,
-                              const LoadOptions &load) {
-  std::vector<trec_table_data> tables, parameters;
-  if (weights.tables) {
-    tables = describeTables(ir.getModule(), *weights.tables);
-    parameters = describeParameters(ir.getModule(), *weights.tables);
+/// TREC_PLACE_* of each table; empty where nothing is said of any.
+static Expected<std::vector<int32_t>>
+listPlacements(ModuleOp module, ArrayRef<std::string> hostTables) {
+  std::vector<int32_t> placements;
+  if (hostTables.empty())
+    return placements;
+  size_t found = 0;
+  for (auto table : module.getOps<TableOp>()) {
+    bool onHost = llvm::is_contained(hostTables, table.getSymName());
+    placements.push_back(onHost ? TREC_PLACE_HOST : TREC_PLACE_AUTO);
+    found += onHost;
   }
+  for (const std::string &name : hostTables)
+    if (!module.lookupSymbol<TableOp>(name))
+      return createStringError("--host-tables: the model has no table \"" +
+                               name + "\"");
+  return placements;
+}
+
+static trec_create_options getOptions(const WeightsSource &weights,
+                                      const LoadOptions &load) {
   trec_create_options options{};
   options.size = sizeof(options);
   options.weights_path = weights.path.empty() ? nullptr : weights.path.c_str();
-  options.tables = tables.empty() ? nullptr : tables.data();
-  options.num_tables = int64_t(tables.size());
-  options.parameters = parameters.empty() ? nullptr : parameters.data();
-  options.num_parameters = int64_t(parameters.size());
   options.threads = load.threads;
   options.exactness = load.exactness;
   if (weights.tables && load.exactness == TREC_EXACTNESS_AUTO)
@@ -186,11 +241,50 @@ Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
   // Other weights are where they are.
   options.pages = weights.path.empty() ? TREC_PAGES_MAP : load.pages;
   options.progress = llvm::errs().is_displayed() ? showProgress : nullptr;
+  if (load.device.index >= 0) {
+    options.device = TREC_DEVICE_CUDA;
+    options.device_index = load.device.index;
+  }
+  options.device_bytes = load.device.bytes;
+  options.l2_fetch_bytes = load.device.l2FetchBytes;
+  return options;
+}
+
+Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
+                              const WeightsSource &weights,
+                              const LoadOptions &load) {
+  std::vector<trec_table_data> tables, parameters;
+  if (weights.tables) {
+    tables = describeTables(ir.getModule(), *weights.tables);
+    parameters = describeParameters(ir.getModule(), *weights.tables);
+  }
+  auto placements = listPlacements(ir.getModule(), load.device.hostTables);
+  if (!placements)
+    return placements.takeError();
+  trec_create_options options = getOptions(weights, load);
+  options.tables = tables.empty() ? nullptr : tables.data();
+  options.num_tables = int64_t(tables.size());
+  options.parameters = parameters.empty() ? nullptr : parameters.data();
+  options.num_parameters = int64_t(parameters.size());
+  options.placements = placements->empty() ? nullptr : placements->data();
+  options.num_placements = int64_t(placements->size());
   trec_error error{};
   error.size = sizeof(error);
-  Model model(&library.getAPI());
-  if (model.api->create(&options, &model.model, &error) != TREC_OK)
+  const OutputLayout &layout = ir.getOutputLayout();
+  Model model(&library.getAPI(),
+              layout.isKeyed() ? 0 : layout.getKeys().size());
+  int32_t status = model.api->create(&options, &model.model, &error);
+  if (status == TREC_UNSUPPORTED_CPU || status == TREC_UNSUPPORTED_GPU)
+    return llvm::make_error<MachineError>(library.getPath() + ": " +
+                                          error.message);
+  if (status != TREC_OK)
     return createStringError(library.getPath() + ": " + error.message);
+  if (load.device.index >= 0) {
+    auto device = Device::open(load.device.index);
+    if (!device)
+      return device.takeError();
+    model.device = std::move(*device);
+  }
   return model;
 }
 
@@ -200,9 +294,51 @@ Model::~Model() {
 }
 
 int32_t Model::forward(const trec_forward_args &args, trec_error &error) const {
+  return device ? forwardOnDevice(args, error) : launch(args, error);
+}
+
+int32_t Model::launch(const trec_forward_args &args, trec_error &error) const {
   error = {};
   error.size = sizeof(error);
   return api->forward(model, &args, &error);
+}
+
+/// Turns what went wrong beside the model into an error of a call.
+static int32_t tell(Error failure, trec_error &error) {
+  if (!failure)
+    return TREC_OK;
+  std::string text = llvm::toString(std::move(failure));
+  std::snprintf(error.message, sizeof(error.message), "%s", text.c_str());
+  return error.status = TREC_GPU_ERROR;
+}
+
+int32_t Model::finish(trec_error &error) const {
+  if (int32_t status = tell(device->wait(), error); status != TREC_OK)
+    return status;
+  return api->poll(model, &error);
+}
+
+/// There was no earlier call that was not asked about.
+static void sayThisCall(trec_error &error) {
+  StringRef message = error.message;
+  if (message.consume_front("an earlier call: "))
+    std::memmove(error.message, message.data(), message.size() + 1);
+}
+
+int32_t Model::forwardOnDevice(const trec_forward_args &args,
+                               trec_error &error) const {
+  error = {};
+  error.size = sizeof(error);
+  auto call = DeviceCall::create(device, args, numOutputs);
+  if (!call)
+    return tell(call.takeError(), error);
+  if (int32_t status = launch((*call)->getArgs(), error); status != TREC_OK)
+    return status;
+  if (int32_t status = finish(error); status != TREC_OK) {
+    sayThisCall(error);
+    return status;
+  }
+  return tell((*call)->fetch(), error);
 }
 
 int64_t Model::countBadIds() const {
@@ -220,13 +356,22 @@ Expected<Model> mlir::trec::createWithAnyWeights(const ModelLibrary &library,
   Expected<Model> embedded = Model::create(library, ir, {}, options);
   if (embedded)
     return embedded;
+  Error error = embedded.takeError();
+  if (error.isA<MachineError>())
+    return error;
   std::string sibling = library.getSiblingWeights();
   if (!llvm::sys::fs::exists(sibling))
-    return createStringError(llvm::toString(embedded.takeError()) + "; " +
-                             sibling +
+    return createStringError(llvm::toString(std::move(error)) + "; " + sibling +
                              " does not exist either; pass --weights=FILE");
-  llvm::consumeError(embedded.takeError());
+  llvm::consumeError(std::move(error));
   return Model::create(library, ir, {sibling}, options);
+}
+
+trec_table_info Model::getTableInfo(int64_t table) const {
+  trec_table_info info{};
+  info.size = sizeof(info);
+  api->table_info(model, table, &info);
+  return info;
 }
 
 trec_weights_info Model::getWeightsInfo() const {

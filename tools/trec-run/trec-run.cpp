@@ -21,6 +21,7 @@ Give one of --info, --inputs with --outputs, --check and --bench. Examples:
   trec-run model.so --inputs=batch.safetensors --outputs=pooled.safetensors
   trec-run model.so --bench --batch=1,512 --threads=2 --json
   trec-run model.so --info --pages=huge
+  trec-run model.so --bench --device=cuda
   trec-run model.so --bench --case=python/benchmarks/families/batch.json
 
 A case file is one of python/benchmarks. Its load and run are used; the tables
@@ -105,11 +106,27 @@ struct Options : FreedNames {
                             "in files of at most 64 MiB"),
                  clEnumValN(Exactness::check, "check", "always"),
                  clEnumValN(Exactness::off, "off", "never"))};
+  cl::opt<std::string> device{"device", cl::cat(settings), cl::init("cpu"),
+                              cl::value_desc("cpu|cuda[:N]"),
+                              cl::desc("where to run; of a GPU see also:")};
+  cl::opt<uint64_t> deviceBytes{
+      "device-bytes", cl::cat(settings), cl::init(0), cl::value_desc("N"),
+      cl::desc("memory of the GPU to take at most: the largest tables stay on "
+               "the host")};
+  cl::list<std::string> hostTables{
+      "host-tables", cl::cat(settings), cl::CommaSeparated,
+      cl::value_desc("NAME,..."), cl::desc("tables that stay on the host")};
+  cl::opt<int32_t> l2FetchBytes{
+      "l2-fetch-bytes", cl::cat(settings), cl::init(0),
+      cl::value_desc("32|64|128"),
+      cl::desc("what the GPU fetches into its cache at once")};
   cl::opt<bool> json{"json", cl::cat(settings),
                      cl::desc("print the times as JSON")};
 
   const char *findMisuse() const;
   Error run() const;
+  /// Nothing where --device names none.
+  std::optional<DeviceOptions> readDevice() const;
 };
 
 } // namespace
@@ -127,6 +144,13 @@ const char *Options::findMisuse() const {
        pages.getNumOccurrences()))
     return "expected --case with --bench, and without --batch, --bag-length "
            "and --pages";
+  std::optional<DeviceOptions> placed = readDevice();
+  if (!placed)
+    return "expected --device=cpu, --device=cuda or --device=cuda:N";
+  if (placed->index < 0 &&
+      (placed->bytes || !placed->hostTables.empty() || placed->l2FetchBytes))
+    return "expected --device-bytes, --host-tables and --l2-fetch-bytes with "
+           "--device=cuda";
   if (any_of(batch, [](int64_t size) { return size < 0; }) || bagLength < 0 ||
       threads < 1)
     return "expected --batch and --bag-length of at least 0 and --threads of "
@@ -134,12 +158,28 @@ const char *Options::findMisuse() const {
   return nullptr;
 }
 
+std::optional<DeviceOptions> Options::readDevice() const {
+  DeviceOptions result{
+      -1, deviceBytes, {hostTables.begin(), hostTables.end()}, l2FetchBytes};
+  StringRef text = device;
+  if (text == "cpu")
+    return result;
+  if (!text.consume_front("cuda"))
+    return std::nullopt;
+  unsigned index = 0;
+  if (!text.empty() && (!text.consume_front(":") ||
+                        text.getAsInteger(10, index) || index > INT_MAX))
+    return std::nullopt;
+  result.index = int(index);
+  return result;
+}
+
 Error Options::run() const {
   Expected<ModelLibrary> model = ModelLibrary::open(library, symbol);
   if (!model)
     return model.takeError();
   RunOptions options{{weights, int32_t(pages.getValue()), threads,
-                      int32_t(exactness.getValue())},
+                      int32_t(exactness.getValue()), *readDevice()},
                      inputs,
                      outputs,
                      seed,

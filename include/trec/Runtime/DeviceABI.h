@@ -105,7 +105,8 @@ struct trec_gpu_launch {
 
 /* The one argument of trec_scan_lengths, passed by value: offsets[i] is the sum of the first i lengths. What is wrong
  * (a negative length, a sum that is not num_values) is reported; offsets may then be anything, for trec_forward checks
- * each. Launched with scan_threads_per_block threads in max(1, ceil(count / scan_lengths_per_block)) blocks. */
+ * each. Launched with scan_threads_per_block threads in max(1, ceil(count / lengths_per_block)) blocks, at most
+ * TREC_GPU_SCAN_BLOCKS; where there are several, first with writes_sums. */
 struct trec_gpu_scan {
   const void *lengths;
   int64_t lengths_bytes; /* of an element: 4 or 8 */
@@ -114,7 +115,11 @@ struct trec_gpu_scan {
   int64_t *offsets; /* [count + 1] */
   struct trec_gpu_report *report;
   int64_t batch;
+  int64_t *sums;             /* of several blocks: what the lengths of each sum to */
+  int64_t lengths_per_block; /* a multiple of scan_lengths_per_block */
+  int64_t writes_sums;       /* 1: only these are written, for the launch behind this one */
 };
+enum { TREC_GPU_SCAN_BLOCKS = 1024 };
 
 /* The kernels' code for one chip. */
 struct trec_gpu_binary {
@@ -144,7 +149,7 @@ TREC_FIELD_AT(trec_gpu_report, value, 10);
 TREC_FIELD_AT(trec_gpu_launch, spans, 5);
 TREC_FIELD_AT(trec_gpu_launch, batches, 30);
 TREC_FIELD_AT(trec_gpu_launch, outputs, 31 + 7 * TREC_MAX_BATCHES);
-TREC_FIELD_AT(trec_gpu_scan, batch, 6);
+TREC_FIELD_AT(trec_gpu_scan, writes_sums, 9);
 TREC_FIELD_AT(trec_gpu_binary, code_bytes, 4);
 TREC_FIELD_AT(trec_gpu_image, scan_lengths_per_block, 6);
 TREC_LAYOUT_ASSERT(sizeof(struct trec_gpu_launch) <= 4096, "arguments of a kernel must fit into 4096 bytes");

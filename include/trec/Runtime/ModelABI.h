@@ -21,8 +21,9 @@
  * - Nothing that the caller passes in is written to, but `output`, `outputs`, `workspace` and `error`.
  *
  * On a GPU (TREC_DEVICE_CUDA), for a model that was compiled with `--gpu`:
- * - `create` copies tables and parameters to the device, unless they lie there already; changes of the caller's copy in
- *   host memory are not seen afterwards. The driver (libcuda.so.1) is opened by it and not before.
+ * - `create` copies tables and parameters to the device, or tables to memory that it sees, unless they lie there
+ *   already; changes of the caller's copy in host memory are not seen afterwards. The driver (libcuda.so.1) is opened
+ * by it and not before.
  * - `forward` puts its work on `stream` and returns. Device memory are: values, lengths, offsets, weights, workspace,
  *   output and what outputs points to. Host memory are: slots, batches, outputs, outputs_bytes and the structs. They
  * may be freed or changed when `forward` has returned, device memory in the order of the stream. It waits for nothing,
@@ -97,6 +98,14 @@ enum {
 };
 #define TREC_EXACTNESS_BYTES (64ll << 20)
 
+/* Where a table of a model on a GPU lies. */
+enum {
+  TREC_PLACE_AUTO = 0,   /* create chooses: in device memory, unless device_bytes is too little */
+  TREC_PLACE_DEVICE = 1, /* in device memory */
+  TREC_PLACE_HOST = 2,   /* in pinned host memory, of which the device reads the rows that are looked up */
+  TREC_PLACE_CALLERS = 3 /* told by table_info alone: where the caller has put it */
+};
+
 /* Where and why a call failed. Set `size` before the call; the library fills the rest, also on success (status 0 and
  * an empty message). Numbers that do not apply are -1. */
 typedef struct trec_error {
@@ -126,8 +135,8 @@ typedef void (*trec_parallel_for)(void *user, int64_t count, void (*body)(void *
  * lives until the callback returns. Called on the thread that called forward. */
 typedef void (*trec_warning)(void *user, const trec_error *error);
 
-/* Called while create copies a weights file: first with 0 bytes done, last with all of them, on the thread that called
- * create. */
+/* Called while create copies a weights file, or tables to a GPU: first with 0 bytes done, last with all of them, on the
+ * thread that called create. */
 typedef void (*trec_progress)(void *user, uint64_t bytes_done, uint64_t bytes_total);
 
 /* Exactly one source of weights: a path, a safetensors file in memory, or one trec_table_data per table (and one per
@@ -158,8 +167,15 @@ typedef struct trec_create_options {
   int32_t pages;           /* TREC_PAGES_*: of weights_path; TREC_PAGES_HUGE is an error with other weights */
   trec_progress progress;  /* NULL: none */
   void *progress_user;
-  int32_t exactness; /* TREC_EXACTNESS_* */
-  int32_t reserved;
+  int32_t exactness;      /* TREC_EXACTNESS_* */
+  int32_t l2_fetch_bytes; /* on a GPU: at most so many bytes, 32, 64 or 128, are fetched into its second level of cache
+                           * where fewer are read; holds for all of the process on this GPU, also after destroy. 0: as
+                           * it was */
+  const int32_t *placements; /* on a GPU: TREC_PLACE_* of each table; NULL: TREC_PLACE_AUTO of all */
+  int64_t num_placements;
+  uint64_t device_bytes; /* on a GPU: what tables, parameters and lookups may take of its memory; 0: what there is. So
+                          * that they do, tables that are TREC_PLACE_AUTO go to the host, the largest first, and the
+                          * last one of equally large ones */
 } trec_create_options;
 
 /* One more batch of a model that takes several. Its fields are those of trec_forward_args with the same names, and
@@ -234,6 +250,14 @@ typedef struct trec_weights_info {
   const char *reason; /* why it is so, in a few words; lives as long as the library */
 } trec_weights_info;
 
+/* Where a table lies, and how many bytes it takes there. */
+typedef struct trec_table_info {
+  size_t size;
+  int32_t place; /* TREC_PLACE_DEVICE, TREC_PLACE_HOST (as all tables on a CPU) or TREC_PLACE_CALLERS */
+  int32_t reserved;
+  uint64_t bytes;
+} trec_table_info;
+
 typedef struct trec_model trec_model;
 
 typedef struct trec_api {
@@ -265,6 +289,7 @@ typedef struct trec_api {
   int32_t (*check_exactness)(trec_model *model, trec_error *error);
   /* The longest bag whose sum over this table is known to be exact; 0: none is, -1: there is no such table. */
   int64_t (*certified_length)(const trec_model *model, int64_t table);
+  int32_t (*table_info)(const trec_model *model, int64_t table, trec_table_info *info);
 } trec_api;
 
 /* The type of the exported symbol. Returns NULL, with `error` naming both versions, where abi_version is not this

@@ -39,6 +39,7 @@ TREC_HIDDEN int32_t trec_runtime_poll(trec_model *model, trec_error *error);
 TREC_HIDDEN int32_t trec_runtime_weights_info(const trec_model *model, trec_weights_info *info);
 TREC_HIDDEN int32_t trec_runtime_check_exactness(trec_model *model, trec_error *error);
 TREC_HIDDEN int64_t trec_runtime_certified_length(const trec_model *model, int64_t table);
+TREC_HIDDEN int32_t trec_runtime_table_info(const trec_model *model, int64_t table, trec_table_info *info);
 
 /* The compiler writes trec_model_api as a constant, so its layout is asserted here, next to the fields' users. */
 #define TREC_API_AT(field, offset)                                                                                     \
@@ -60,7 +61,8 @@ TREC_API_AT(poll, 96);
 TREC_API_AT(weights_info, 104);
 TREC_API_AT(check_exactness, 112);
 TREC_API_AT(certified_length, 120);
-TREC_LAYOUT_ASSERT(sizeof(trec_api) == 128, "trec_api must be 128 bytes");
+TREC_API_AT(table_info, 128);
+TREC_LAYOUT_ASSERT(sizeof(trec_api) == 136, "trec_api must be 136 bytes");
 
 #ifdef __cplusplus
 }

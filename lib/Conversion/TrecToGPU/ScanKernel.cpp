@@ -1,4 +1,12 @@
 //===- ScanKernel.cpp - The kernel that sums lengths ----------------------===//
+//
+// A block takes its share of the lengths tile by tile. Where there are several
+// blocks the kernel is launched twice: the first time each block writes the sum
+// of its share, the second time it adds those of the blocks in front of it, of
+// which there are no more than threads, and makes offsets of its share. So
+// every length is read twice, and nothing waits for another block.
+//
+//===----------------------------------------------------------------------===//
 
 #include "ScanKernel.h"
 #include "DeviceReport.h"
@@ -13,11 +21,13 @@ using namespace mlir;
 using namespace mlir::trec;
 
 static constexpr int64_t kThreads = kScanThreadsPerBlock;
-static constexpr int64_t kPerThread = kScanLengthsPerBlock / kThreads;
+static constexpr int64_t kTile = kScanLengthsPerBlock;
+static constexpr int64_t kPerThread = kTile / kThreads;
 static constexpr int64_t kLanes = DeviceBuilder::kWarpLanes;
-static constexpr int64_t kWarps = kThreads / kLanes;
-/// Loads that a thread has under way while it sums what lies in front.
-static constexpr int64_t kUnroll = 8;
+static_assert(kThreads / kLanes == kLanes,
+              "the sums of a block's warps are those of one warp's lanes");
+static_assert(TREC_GPU_SCAN_BLOCKS <= kThreads,
+              "a thread adds at most one of the sums in front");
 
 namespace {
 
@@ -29,21 +39,28 @@ public:
   gpu::GPUFuncOp build();
 
 private:
+  /// A number of each thread: the sum of those of the threads in front, and of
+  /// all of the block.
+  struct Sums {
+    Value before, all;
+  };
+
   void loadArgument(Value argument);
-  Value loadLength(Value index, int64_t bytes);
-  Value loadLengthIf(Value condition, Value index);
-  Value sumInFront(int64_t bytes);
+  SmallVector<Value> loadLengths(ArrayRef<Value> indices);
+  Value scanWarp(Value own);
+  Sums scanBlock(Value own);
+  void writeSum();
   Value sumInFront();
-  SmallVector<Value> loadOwn(Value first);
-  std::pair<Value, Value> scanBlock(Value inFront, Value own);
-  void writeOwn(Value first, Value begin, ArrayRef<Value> lengths);
+  void writeOffsets();
+  SmallVector<Value> writeTile(Value tile, Value begin);
   void reportLength(Value index, Value length);
   void finish(Value sum);
 
   DeviceBuilder b;
   Value lengths, isWide, count, numValues, offsets, report, batch;
-  Value thread, block, firstOfBlock;
-  Value sumsInFront, sumsOfWarps; // memrefs in shared memory, one i64 per warp
+  Value sums, lengthsPerBlock, writesSums;
+  Value thread, lane, block, first, end;
+  Value sumsOfWarps; // a memref in shared memory, one i64 per warp
 };
 
 } // namespace
@@ -58,102 +75,84 @@ void ScanKernelBuilder::loadArgument(Value argument) {
   offsets = scan.load(offsetof(trec_gpu_scan, offsets));
   report = scan.load(offsetof(trec_gpu_scan, report));
   batch = scan.load(offsetof(trec_gpu_scan, batch));
+  sums = scan.load(offsetof(trec_gpu_scan, sums));
+  Value share = scan.load(offsetof(trec_gpu_scan, lengths_per_block));
+  lengthsPerBlock = b.truncate(share);
+  writesSums = scan.load(offsetof(trec_gpu_scan, writes_sums));
 }
 
-Value ScanKernelBuilder::loadLength(Value index, int64_t bytes) {
-  Value address = b.addressOf(lengths, index, bytes);
-  Value length = b.load(address, b.getIntegerType(8 * bytes));
-  return bytes == 8 ? length : b.signExtend(length);
+/// The lengths at these indices, 0 for those that are not the block's.
+SmallVector<Value> ScanKernelBuilder::loadLengths(ArrayRef<Value> indices) {
+  auto loadAll = [&](int64_t bytes) {
+    SmallVector<Value> loaded;
+    Value zero = b.constant(b.getIntegerType(8 * bytes), 0);
+    for (Value index : indices) {
+      Value exists = b.compare(Predicate::slt, index, end);
+      Value address = b.addressOf(lengths, index, bytes);
+      Value length = b.loadIf(exists, address, zero).front();
+      loaded.push_back(bytes == 8 ? length : b.signExtend(length));
+    }
+    return loaded;
+  };
+  SmallVector<Type> types(indices.size(), b.getI64Type());
+  return b.branch(
+      isWide, types, [&] { return loadAll(8); }, [&] { return loadAll(4); });
 }
 
-/// The length at `index`, or 0.
-Value ScanKernelBuilder::loadLengthIf(Value condition, Value index) {
-  Type i64 = b.getI64Type();
-  auto loadWide = [&] { return SmallVector<Value>{loadLength(index, 8)}; };
-  auto loadNarrow = [&] { return SmallVector<Value>{loadLength(index, 4)}; };
-  return b
-      .branch(
-          condition, i64,
-          [&] { return b.branch(isWide, i64, loadWide, loadNarrow); },
-          [&] { return SmallVector<Value>{b.i64(0)}; })
-      .front();
-}
-
-/// A thread's share of the sum of all lengths in front of the block's.
-Value ScanKernelBuilder::sumInFront(int64_t bytes) {
-  // Blocks begin at multiples of what a round of all threads reads.
-  static_assert(kScanLengthsPerBlock % (kThreads * kUnroll) == 0);
-  Value zero = b.i64(0);
-  return b
-      .loop(thread, firstOfBlock, kThreads * kUnroll, zero,
-            [&](Value index, ValueRange sum) {
-              SmallVector<Value> loaded;
-              for (int64_t i = 0; i < kUnroll; ++i)
-                loaded.push_back(loadLength(b.add(index, i * kThreads), bytes));
-              Value total = sum.front();
-              for (Value length : loaded)
-                total = b.add(total, length);
-              return SmallVector<Value>{total};
-            })
-      .front();
-}
-
-Value ScanKernelBuilder::sumInFront() {
-  return b
-      .branch(
-          isWide, b.getI64Type(),
-          [&] { return SmallVector<Value>{sumInFront(8)}; },
-          [&] { return SmallVector<Value>{sumInFront(4)}; })
-      .front();
-}
-
-SmallVector<Value> ScanKernelBuilder::loadOwn(Value first) {
-  SmallVector<Value> own;
-  for (int64_t i = 0; i < kPerThread; ++i) {
-    Value index = b.add(first, i);
-    Value exists = b.compare(Predicate::slt, index, count);
-    own.push_back(loadLengthIf(exists, index));
-  }
-  return own;
-}
-
-/// From each thread's share of the sum in front and the sum of its own lengths:
-/// the sum of all lengths in front of its own, and of all those of the block
-/// and in front of it.
-std::pair<Value, Value> ScanKernelBuilder::scanBlock(Value inFront, Value own) {
-  Value lane = b.both(thread, kLanes - 1);
-  Value warp = arith::IndexCastUIOp::create(
-      b, b.getIndexType(), b.shiftRight(thread, llvm::Log2_64(kLanes)));
+/// The sum of the numbers of a lane and of all lanes below.
+Value ScanKernelBuilder::scanWarp(Value own) {
   Value scanned = own;
   for (int64_t distance = 1; distance < kLanes; distance *= 2) {
-    inFront = b.add(inFront, b.shuffleXor(inFront, distance));
     Value below = b.shuffleUp(scanned, distance);
     Value hasBelow = b.compare(Predicate::sge, lane, distance);
     scanned = b.select(hasBelow, b.add(scanned, below), scanned);
   }
-  Value isLast = b.compare(Predicate::eq, lane, kLanes - 1);
-  b.doIf(isLast, [&] {
-    memref::StoreOp::create(b, inFront, sumsInFront, warp);
-    memref::StoreOp::create(b, scanned, sumsOfWarps, warp);
+  return scanned;
+}
+
+ScanKernelBuilder::Sums ScanKernelBuilder::scanBlock(Value own) {
+  Type index = b.getIndexType();
+  Value warp = b.shiftRight(thread, llvm::Log2_64(kLanes));
+  Value scanned = scanWarp(own);
+  // Sums of an earlier tile may still be read.
+  gpu::BarrierOp::create(b);
+  b.doIf(b.compare(Predicate::eq, lane, kLanes - 1), [&] {
+    Value place = arith::IndexCastUIOp::create(b, index, warp);
+    memref::StoreOp::create(b, scanned, sumsOfWarps, place);
   });
   gpu::BarrierOp::create(b);
-  Value from = arith::ConstantIndexOp::create(b, 0);
-  Value to = arith::ConstantIndexOp::create(b, kWarps);
-  Value step = arith::ConstantIndexOp::create(b, 1);
-  Value zero = b.i64(0);
-  SmallVector<Value> sums =
-      b.loop(from, to, step, ValueRange{zero, zero},
-             [&](Value other, ValueRange carried) {
-               Value before = memref::LoadOp::create(b, sumsInFront, other);
-               Value total = memref::LoadOp::create(b, sumsOfWarps, other);
-               Value isBelow = b.compare(Predicate::ult, other, warp);
-               Value whereBelow = b.select(isBelow, total, zero);
-               Value all = b.add(b.add(carried[1], before), total);
-               Value mine = b.add(b.add(carried[0], before), whereBelow);
-               return SmallVector<Value>{mine, all};
-             });
-  Value before = b.subtract(scanned, own);
-  return {b.add(sums[0], before), sums[1]};
+  // Each warp scans the sums of all of them.
+  Value place = arith::IndexCastUIOp::create(b, index, lane);
+  Value ofWarp = memref::LoadOp::create(b, sumsOfWarps, place);
+  Value warps = scanWarp(ofWarp);
+  Value inFront = b.shuffle(b.subtract(warps, ofWarp), warp, kLanes);
+  Value before = b.add(inFront, b.subtract(scanned, own));
+  return {before, b.shuffle(warps, kLanes - 1, kLanes)};
+}
+
+/// The first launch of two: the sum of the block's lengths.
+void ScanKernelBuilder::writeSum() {
+  Value own =
+      b.loop(first, end, kTile, b.i64(0), [&](Value tile, ValueRange sum) {
+         SmallVector<Value> indices;
+         Value index = b.add(tile, thread);
+         for (int64_t i = 0; i < kPerThread; ++i)
+           indices.push_back(b.add(index, i * kThreads));
+         Value total = sum.front();
+         for (Value length : loadLengths(indices))
+           total = b.add(total, length);
+         return SmallVector<Value>{total};
+       }).front();
+  Value all = scanBlock(own).all;
+  b.doIf(b.compare(Predicate::eq, thread, 0),
+         [&] { b.store(b.addressOf(sums, block, 8), all, 8); });
+}
+
+/// Of all lengths in front of the block's.
+Value ScanKernelBuilder::sumInFront() {
+  Value isInFront = b.compare(Predicate::slt, thread, block);
+  Value address = b.addressOf(sums, thread, 8);
+  return scanBlock(b.loadIf(isInFront, address, b.i64(0)).front()).all;
 }
 
 void ScanKernelBuilder::reportLength(Value index, Value length) {
@@ -162,17 +161,25 @@ void ScanKernelBuilder::reportLength(Value index, Value length) {
                                  /*begin=*/zero, b.zeroExtend(index), length});
 }
 
-/// The offsets of the thread's own lengths, and the first of its lengths that
-/// is negative: the one that is reported.
-void ScanKernelBuilder::writeOwn(Value first, Value begin,
-                                 ArrayRef<Value> lengths) {
+/// The offsets of a tile, behind lengths that sum to `begin`; returns the sum
+/// behind it. Of a thread's negative lengths the first is reported.
+SmallVector<Value> ScanKernelBuilder::writeTile(Value tile, Value begin) {
+  Value firstIndex = b.add(tile, b.multiply(thread, kPerThread));
+  SmallVector<Value> indices;
+  for (int64_t i = 0; i < kPerThread; ++i)
+    indices.push_back(b.add(firstIndex, i));
+  SmallVector<Value> own = loadLengths(indices);
+  Value sum = own.front();
+  for (Value length : ArrayRef(own).drop_front())
+    sum = b.add(sum, length);
+  Sums scanned = scanBlock(sum);
+  Value offset = b.add(begin, scanned.before);
   Value none = b.i32(-1);
   Value badIndex = none, badLength = b.i64(0);
-  for (auto [i, length] : llvm::enumerate(lengths)) {
-    Value index = b.add(first, int64_t(i));
-    Value exists = b.compare(Predicate::slt, index, count);
-    b.doIf(exists, [&] { b.store(b.addressOf(offsets, index, 8), begin, 8); });
-    begin = b.add(begin, length);
+  for (auto [index, length] : llvm::zip_equal(indices, own)) {
+    Value exists = b.compare(Predicate::slt, index, end);
+    b.doIf(exists, [&] { b.store(b.addressOf(offsets, index, 8), offset, 8); });
+    offset = b.add(offset, length);
     Value isNegative = b.compare(Predicate::slt, length, 0);
     Value isFirst = b.compare(Predicate::eq, badIndex, none);
     Value isNoted = b.both(isNegative, isFirst);
@@ -181,13 +188,23 @@ void ScanKernelBuilder::writeOwn(Value first, Value begin,
   }
   Value hasBad = b.compare(Predicate::ne, badIndex, none);
   b.doIf(hasBad, [&] { reportLength(badIndex, badLength); });
+  return {b.add(begin, scanned.all)};
+}
+
+/// The second launch, or the only one.
+void ScanKernelBuilder::writeOffsets() {
+  Value inFront = sumInFront();
+  Value sum =
+      b.loop(first, end, kTile, inFront, [&](Value tile, ValueRange begin) {
+         return writeTile(tile, begin.front());
+       }).front();
+  finish(sum);
 }
 
 /// One thread of the block with the last lengths writes their sum, which has to
 /// be the number of values.
 void ScanKernelBuilder::finish(Value sum) {
-  Value behind = b.add(firstOfBlock, kScanLengthsPerBlock);
-  Value isLastBlock = b.compare(Predicate::sge, behind, count);
+  Value isLastBlock = b.compare(Predicate::sge, end, count);
   Value isFirstThread = b.compare(Predicate::eq, thread, 0);
   b.doIf(b.both(isLastBlock, isFirstThread), [&] {
     b.store(b.addressOf(offsets, count, 8), sum, 8);
@@ -204,23 +221,20 @@ gpu::GPUFuncOp ScanKernelBuilder::build() {
                                        sizeof(trec_gpu_scan), kThreads);
   auto shared =
       gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
-  auto type = MemRefType::get({kWarps}, b.getI64Type(),
+  auto type = MemRefType::get({kLanes}, b.getI64Type(),
                               MemRefLayoutAttrInterface(), shared);
-  sumsInFront = kernel.addWorkgroupAttribution(type, b.getLoc());
   sumsOfWarps = kernel.addWorkgroupAttribution(type, b.getLoc());
   b.setInsertionPointToStart(&kernel.getBody().front());
   loadArgument(kernel.getArgument(0));
   thread = b.threadId();
-  firstOfBlock = b.multiply(b.blockId(), kScanLengthsPerBlock);
-  Value first = b.add(firstOfBlock, b.multiply(thread, kPerThread));
-  Value inFront = sumInFront();
-  SmallVector<Value> lengths = loadOwn(first);
-  Value own = lengths.front();
-  for (Value length : ArrayRef(lengths).drop_front())
-    own = b.add(own, length);
-  auto [begin, all] = scanBlock(inFront, own);
-  writeOwn(first, begin, lengths);
-  finish(all);
+  lane = b.both(thread, kLanes - 1);
+  block = b.blockId();
+  first = b.multiply(block, lengthsPerBlock);
+  Value left = b.subtract(count, first);
+  Value isWhole = b.compare(Predicate::slt, lengthsPerBlock, left);
+  end = b.add(first, b.select(isWhole, lengthsPerBlock, left));
+  b.doIf(b.compare(Predicate::ne, writesSums, 0), [&] { writeSum(); });
+  b.doIf(b.compare(Predicate::eq, writesSums, 0), [&] { writeOffsets(); });
   gpu::ReturnOp::create(b);
   return kernel;
 }

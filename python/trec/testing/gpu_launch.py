@@ -16,6 +16,7 @@ import numpy as np
 from trec.testing import ptx
 
 MAX_SPANS, MAX_BATCHES, MAX_OUTPUTS = 8, 16, 128
+_SCAN_TILE = 8192
 REPORT = ("lock", "count", "epoch", "place_epoch", "kind", "batch", "bag", "sample", "begin", "position", "value")
 NOTHING, BAD_ID, LONG_BAG, SMALL_OUTPUT, BAD_OFFSET, BAD_SUM, BAD_LENGTH = range(7)
 
@@ -79,10 +80,18 @@ def run(text: str, call: Call) -> Outcome:
 
 
 def scan(text: str, lengths: np.ndarray, num_values: int, blocks: int) -> Outcome:
-    """Runs the kernel that makes offsets of lengths; the outcome's output are the offsets."""
+    """Runs the kernel that makes offsets of lengths; the outcome's output are the offsets.
+
+    Twice where there are several blocks: the first time it writes their sums.
+    """
     memory, report, offsets = ptx.Memory(), make_report(), np.full(len(lengths) + 1, -1, np.int64)
-    argument = struct.pack("<7q", memory.add("lengths", lengths), lengths.dtype.itemsize, len(lengths), num_values,
-                           memory.add("offsets", offsets, writable=True),
-                           memory.add("report", report, writable=True), 0)
-    ptx.run(ptx.Module(text), "trec_scan_lengths", memory, argument, blocks)
+    share = -(-len(lengths) // blocks // _SCAN_TILE) * _SCAN_TILE or _SCAN_TILE
+    sums = np.full(blocks, -1, np.int64)
+    given = (
+        memory.add("lengths", lengths), lengths.dtype.itemsize, len(lengths), num_values,
+        memory.add("offsets", offsets, writable=True), memory.add("report", report, writable=True), 0,
+        memory.add("sums", sums, writable=True), share,
+    )  # fmt: skip
+    for writes_sums in (1, 0) if blocks > 1 else (0,):
+        ptx.run(ptx.Module(text), "trec_scan_lengths", memory, struct.pack("<10q", *given, writes_sums), blocks)
     return Outcome(offsets, dict(zip(REPORT, map(int, report))))

@@ -14,7 +14,7 @@ from trec import refusals
 from trec.compiler import compile as compile_directory
 from trec.cuda import device_index
 from trec.errors import WeightsError
-from trec.library import open_library
+from trec.library import Placement, open_library
 from trec.torch.build import Target, parts_of, parts_of_files
 from trec.torch.build import build as build_library
 from trec.torch.classes import class_for
@@ -73,6 +73,7 @@ def compile(
     cpu: str = "native",
     gpu: Optional[str] = None,
     device: Any = "cpu",
+    placement: Placement = Placement(),
     bounds_check: Optional[str] = None,
     regroup: Optional[KTRegroupAsDict] = None,
     batches: Optional[Sequence[int]] = None,
@@ -86,9 +87,10 @@ def compile(
     up FBGEMM's last bits for faster sums, as `trec-compile --numerics=relaxed` does.
 
     With `device` "cuda" or "cuda:N" the module works on that GPU, on torch's current stream and with rows there, which
-    are copied unless they are; `gpu` names the chips to compile for, by default the one of the device.
+    are copied unless they are; `gpu` names the chips to compile for, by default the one of the device. `placement` says
+    which tables stay in pinned host memory; its `device_bytes` are those of tables.
     """
-    place = Place(device_index(device))
+    place = Place(device_index(device), placement)
     options = CollectOptions(dtype, output_dtype, bounds_check, place)
     target = Target(cpu, gpu, numerics, place)
     if regroup is not None:
@@ -110,6 +112,7 @@ def replace(
     cpu: str = "native",
     gpu: Optional[str] = None,
     device: Any = "cpu",
+    placement: Placement = Placement(),
     bounds_check: Optional[str] = None,
     fuse_regroup: bool = False,
     numerics: str = "fbgemm",
@@ -118,9 +121,10 @@ def replace(
 
     Nothing is changed where any of them is refused. A float collection is left alone without `dtype`. With
     `fuse_regroup` the model is traced by torch.fx, each KTRegroupAsDict becomes one module with its collections, and
-    what comes back is a GraphModule. `numerics`, `device` and `gpu` are those of `compile`.
+    what comes back is a GraphModule. `numerics`, `device`, `gpu` and `placement` are those of `compile`; the latter is
+    for each collection.
     """
-    place = Place(device_index(device))
+    place = Place(device_index(device), placement)
     options = CollectOptions(dtype, output_dtype, bounds_check, place)
     target = Target(cpu, gpu, numerics, place)
     if fuse_regroup:
@@ -154,13 +158,14 @@ def load(
     cpu: str = "native",
     gpu: Optional[str] = None,
     device: Any = "cpu",
+    placement: Placement = Placement(),
 ) -> Any:
     """A module from a `.so` or an exported directory and its weights file, which is mapped, not read.
 
     Edits in place stay in memory. `weights` may also be a mapping: tensors `uint8[rows, row_bytes]` by table, which are
     used where they lie, and arrays by parameter.
     """
-    path, place = Path(path), Place(device_index(device))
+    path, place = Path(path), Place(device_index(device), placement)
     if path.is_dir():
         target = Target(cpu, gpu, place=place)
         beside = path / "model.safetensors"

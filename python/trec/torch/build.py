@@ -106,7 +106,7 @@ def parts_of(found: Collection, target: Optional[Target] = None) -> Parts:
 
 def parts_around(so: bytes, found: Collection, place: Place = CPU) -> Parts:
     """With a library that was compiled before, of `found.spec`."""
-    rows = {table.spec.name: place.put_rows(table.stored()) for table in found.tables}
+    rows = place.put_tables({table.spec.name: table.stored() for table in found.tables})
     children = {name: place.put_module(child) for name, child in _children_of(found.module).items()}
     maps = {name: place.put(tensor) for name, tensor in _maps_of(found.tables).items()}
     return Parts(so, _interface(found), rows, children, maps, _tbes_of([found]), place)
@@ -160,7 +160,7 @@ def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any], 
         reason = "a model that regroups does not say which collections it was"
         raise LoadError(f"{reason}; use trec.load, or trec.torch.compile")
     spec = _spec_of_metadata(metadata, arrays)
-    rows = {table.name: place.put_rows(torch.as_tensor(arrays[table.name])) for table in spec.tables}
+    rows = place.put_tables({table.name: torch.as_tensor(arrays[table.name]) for table in spec.tables})
     configs = [_config_of_table(table, spec.kind) for table in spec.tables]
     interface = Interface(spec, configs, row_alignment=spec.tables[0].row_alignment)
     names = [table.remap.name for table in spec.tables if table.remap]

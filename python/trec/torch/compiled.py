@@ -99,6 +99,11 @@ class Served:
         return self._runtime.library.metadata
 
     @property
+    def placement(self) -> dict[str, str]:
+        """By table "host" or "device": where its rows are for the device that reads them."""
+        return {name: "host" if rows.is_cpu else "device" for name, rows in self._rows.items()}
+
+    @property
     def certified_lengths(self) -> dict[str, int]:
         """By table the longest bag whose sum is exact in float32, which is added by faster arithmetic; 0: none."""
         return next(iter(self._runtime.handles.values())).certified_lengths()
@@ -169,6 +174,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
 
     def _attach(self, library: Optional[Library] = None) -> None:
         """Makes everything that is not carried by a copy: buffers, and what runs the model."""
+        self._rows = self._place.put_again(self._rows)
         # Children come in the original's order.
         bags = make_bags(self._interface.spec.tables, self._rows, self._interface.is_split)
         carried = {name: child for name, child in self._modules.items() if name != self._rows_name}
@@ -251,7 +257,9 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
 
         `fn` sees the rows and not their views: torch cannot share the wrappers of 4 and 2 bit codes.
         """
-        devices = {fn(tensor).device.type for tensor in (self._rows | self._maps).values()}
+        # Rows that a GPU reads on the host stay there.
+        tensors = [tensor for tensor in (self._rows | self._maps).values() if self._place.has(tensor)]
+        devices = {fn(tensor).device.type for tensor in tensors or [torch.empty(0, device=self._place.device)]}
         if devices - {self._place.device.type}:
             where = "the CPU" if self._place.gpu is None else str(self._place)
             raise TrecError(f"the module is compiled for {where}, it cannot be moved to {', '.join(sorted(devices))}")

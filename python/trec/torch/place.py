@@ -6,7 +6,9 @@ from typing import Any, Optional
 
 import torch
 
-from trec.library import Options, device_row_bytes
+from trec import abi
+from trec.errors import InputError
+from trec.library import Options, Placement, device_row_bytes
 
 _get_num_threads = torch.get_num_threads
 _ALIGNMENT = 16
@@ -17,6 +19,11 @@ class Place:
     """`gpu` is the number of a GPU; None: the CPU."""
 
     gpu: Optional[int] = None
+    placement: Placement = Placement()
+
+    def __post_init__(self) -> None:
+        if self.gpu is None and self.placement != Placement():
+            raise InputError("placement: expected a model on a GPU")
 
     @property
     def device(self) -> torch.device:
@@ -38,20 +45,36 @@ class Place:
         return 0 if self.gpu is None else torch.cuda.current_stream(self.gpu).cuda_stream
 
     def options(self, exactness: str) -> Options:
-        return Options(None, self.threads(), exactness=exactness, gpu=self.gpu)
+        """Tables lie where they are to be, so that what is left to say is not about them."""
+        fetched = Placement(l2_fetch_bytes=self.placement.l2_fetch_bytes)
+        return Options(None, self.threads(), exactness=exactness, gpu=self.gpu, placement=fetched)
 
     def put(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if self.has(tensor) else tensor.to(self.device)
 
-    def put_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Stored rows; on a GPU a view of rows which lie as far apart as kernels expect."""
+    def put_tables(self, tables: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Stored rows; on a GPU those that are to be there, and in pinned memory those that are to stay on the host."""
         if self.gpu is None:
-            return rows
+            return tables
+        sizes = {name: rows.shape[0] * device_row_bytes(rows.shape[1]) for name, rows in tables.items()}
+        on_host = self.placement.on_host(sizes)
+        return {name: self._put_rows(rows, name in on_host) for name, rows in tables.items()}
+
+    def put_again(self, tables: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """After a copy, which is not in pinned memory where its original was."""
+        if self.gpu is None:
+            return tables
+        return {name: self._put_rows(rows, rows.is_cpu) for name, rows in tables.items()}
+
+    def _put_rows(self, rows: torch.Tensor, on_host: bool) -> torch.Tensor:
+        """A view of rows which lie as far apart as kernels expect."""
         width = device_row_bytes(rows.shape[1])
         is_padded = rows.shape[0] <= 1 and rows.shape[1] == width or rows.stride() == (width, 1)
-        if self.has(rows) and is_padded and rows.data_ptr() % _ALIGNMENT == 0:
+        is_there = rows.is_cpu and rows.is_pinned() if on_host else self.has(rows)
+        if is_there and is_padded and rows.data_ptr() % _ALIGNMENT == 0:
             return rows
-        padded = torch.zeros((rows.shape[0], width), dtype=torch.uint8, device=self.device)
+        place = torch.device("cpu") if on_host else self.device
+        padded = torch.zeros((rows.shape[0], width), dtype=torch.uint8, device=place, pin_memory=on_host)
         padded[:, : rows.shape[1]] = rows
         return padded[:, : rows.shape[1]]
 
@@ -66,7 +89,7 @@ class Place:
         """Room for the offsets of a batch that comes with lengths: torch's allocator is quicker, and knows graphs."""
         if self.gpu is None or not batch.lengths:
             return None
-        count = (batch.keys.count * batch.size + 8) // 8 * 8
+        count = (batch.keys.count * batch.size + abi.GPU_SCAN_BLOCKS + 8) // 8 * 8
         return torch.empty(count, dtype=torch.int64, device=self.device)
 
 
