@@ -1,6 +1,7 @@
 """What is no number: errors that come later, graphs, streams, arrays of either kind."""
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import trec
 from trec.spec import ModelSpec
 from trec.testing.cuda.contract import expected
 from trec.testing.cuda.models import Batch, Case, make_tensors
-from trec.testing.cuda.modules import check_modules
+from trec.testing.cuda.modules import check_module_placement, check_modules
 from trec.testing.cuda.run import Tally, arguments, call, load, on_gpu
 
 
@@ -210,6 +211,33 @@ def check_arrays(folder: Path, cases: list[Case], tally: Tally) -> None:
     tally.expect("device", isinstance(error, trec.UnsupportedGPUError), f"got {error!r}")
 
 
+def check_placement(folder: Path, cases: list[Case], tally: Tally) -> None:
+    """Tables in host memory, all of them, by name and by budget; and that a budget is kept to."""
+    case = _plain(cases)
+    tensors = make_tensors(case)
+    batch = _batch(case.spec, 53)
+    want = expected(case, tensors, [batch])
+    names = [table.name for table in case.spec.tables]
+    model = load(folder, case, tensors)
+    sizes = {table["name"]: table["bytes"] for table in model.info["tables"]}
+    tally.expect("placement", {table["place"] for table in model.info["tables"]} == {"device"}, "not on the device")
+    error = _raised(lambda: load(folder, case, tensors, placement=trec.Placement(device_bytes=1)))
+    least = re.search(r"device_bytes is 1, expected at least (\d+)", str(error))
+    tally.expect("small budget", least is not None, f"got {error!r}")
+    others = int(least[1]) if least else 0  # what is no table
+    budget = others + -(-sizes[names[0]] // 256) * 256
+    for what, placement, on_host in (
+        ("the first", trec.Placement({names[0]: "host"}), {names[0]}),
+        ("all", trec.Placement(dict.fromkeys(names, "host"), l2_fetch_bytes=32), set(names)),
+        ("budget", trec.Placement({names[0]: "device"}, device_bytes=budget), set(names[1:])),
+        ("large budget", trec.Placement(device_bytes=others + 2 * sum(sizes.values()) + 256 * len(names)), set()),
+    ):
+        model = load(folder, case, tensors, placement=placement)
+        found = {table["name"] for table in model.info["tables"] if table["place"] == "host"}
+        tally.expect(what, found == on_host, f"on the host are {found}, not {on_host}")
+        tally.compare(f"on the host: {what}", "contract", call(model, case, [batch]), want)
+
+
 def _library(folder: Path, case: Case) -> Path:
     return folder / f"{case.name}.so"
 
@@ -237,5 +265,7 @@ CHECKS: dict[str, Callable[[Path, list[Case], Tally], None]] = {
     "graph": check_graph,
     "streams": check_streams,
     "arrays": check_arrays,
+    "placement": check_placement,
     "modules": check_modules,
+    "placement of modules": check_module_placement,
 }

@@ -1,5 +1,7 @@
 """Compiled torch modules on a GPU, loaded from prepared libraries, on torch's current stream."""
 
+import copy
+import pickle
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import trec
 from trec.spec import SEQUENCE
 from trec.testing.cuda.contract import expected
 from trec.testing.cuda.models import Batch, Case, Tensors, make_batches, make_tensors
@@ -27,16 +30,38 @@ def check_modules(folder: Path, cases: list[Case], tally: Tally, device: str = "
         return
     for case in _torch_cases(cases):
         tensors = make_tensors(case)
-        with tempfile.TemporaryDirectory(prefix="trec-") as directory:
-            weights = Path(directory, "model.safetensors")
-            _write(weights, tensors)
-            module = trec.torch.load(library_of(folder, case), weights, device=device)
+        module = _load(folder, case, tensors, device=device)
         tally.expect(case.name, module.device.type == device, f"the module is on {module.device}")
         for number, (batch,) in enumerate(make_batches(case, _CALLS)):
             what = f"{case.name}, module, call {number}"
             with _other_stream(device, number):
                 got = _embeddings(module(_kjt(batch, device)), case)
             tally.compare(what, "contract", got, expected(case, tensors, [batch]))
+
+
+def check_module_placement(folder: Path, cases: list[Case], tally: Tally) -> None:
+    """A module whose first table stays in host memory, its copy, and itself once pickled: all read pinned memory."""
+    case = next(_torch_cases(cases))
+    tensors = make_tensors(case)
+    first = case.spec.tables[0].name
+    module = _load(folder, case, tensors, device="cuda", placement=trec.Placement({first: "host"}))
+    module.to("cuda")
+    ((batch,),) = make_batches(case, 1)
+    want = expected(case, tensors, [batch])
+    for what, made in (("module", module), ("copy", copy.deepcopy(module)), ("pickle", pickle.loads(pickle.dumps(module)))):
+        on_host = [name for name, place in made.placement.items() if place == "host"]
+        tally.expect(what, on_host == [first], f"on the host are {on_host}, not {first}")
+        tally.expect(what, made._rows[first].is_pinned(), "its memory is not pinned")
+        tally.compare(f"on the host: {what}", "contract", _embeddings(made(_kjt(batch, "cuda")), case), want)
+
+
+def _load(folder: Path, case: Case, tensors: Tensors, **options: Any) -> Any:
+    import trec.torch
+
+    with tempfile.TemporaryDirectory(prefix="trec-") as directory:
+        weights = Path(directory, "model.safetensors")
+        _write(weights, tensors)
+        return trec.torch.load(library_of(folder, case), weights, **options)
 
 
 def _torch_cases(cases: list[Case]) -> Iterator[Case]:
