@@ -9,7 +9,8 @@ from trec.spec import row_bytes
 
 KINDS = ("bags", "sequence", "processed")
 PAGES = ("small", "huge")
-PEERS = ("fbgemm", "trec", "trec_map", "trec_huge", "trec_module", "torchrec", "aten")
+ROWS = ("random", "quantized")
+PEERS = ("fbgemm", "trec", "trec_certified", "trec_map", "trec_huge", "trec_module", "torchrec", "aten")
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Model:
     weighted: bool = False
     output: str = "float32"
     row_alignment: int = 16
+    # Random bytes, or what quantization makes of floats.
+    rows: str = "random"
 
     @property
     def table_bytes(self) -> int:
@@ -150,7 +153,7 @@ class Case:
         unusual = [
             (str(load.distribution), "uniform"), (load.ids, "int64"), (model.kind, "bags"), (model.pooling, "sum"),
             ("weighted" if model.weighted else "", ""), (_OUTPUTS[model.output], "fp32"),
-            (f"align{model.row_alignment}", "align16"), (self.run.pages + " pages", "small pages"), (self.label, ""),
+            (f"align{model.row_alignment}", "align16"), (f"{model.rows} rows", "random rows"), (self.run.pages + " pages", "small pages"), (self.label, ""),
         ]  # fmt: skip
         return " ".join(parts + [text for text, usual in unusual if text != usual])
 

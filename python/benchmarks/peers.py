@@ -30,7 +30,8 @@ _ID_TYPES = {"int32": abi.INT32, "int64": abi.INT64}
 class Peer:
     """`function(*arguments[i])` looks set i up; `read(result, i)` gives the arrays that came out of it.
 
-    `check` raises where a call failed since the peer was made.
+    `check` raises where a call failed since the peer was made. `certified` has the longest bag of each table whose sum
+    is known to be exact, of peers that look for that.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Peer:
     read: Callable[[Any, int], list[np.ndarray]]
     keep: list[Any] = field(default_factory=list)
     check: Callable[[], None] = lambda: None
+    certified: Optional[dict[str, int]] = None
 
 
 def make_peers(names: tuple[str, ...], workload: Workload, load: Load, sets: list[IndexSet]) -> list[Peer]:
@@ -49,6 +51,7 @@ def make_peers(names: tuple[str, ...], workload: Workload, load: Load, sets: lis
     makers: dict[str, Callable[[], Optional[Peer]]] = {
         "fbgemm": lambda: _fbgemm(workload, sets),
         "trec": lambda: _trec(workload, load, sets),
+        "trec_certified": lambda: _trec_certified(workload, load, sets),
         "trec_map": lambda: _trec_on_file("map", workload, load, sets),
         "trec_huge": lambda: _trec_on_file("huge", workload, load, sets),
         "trec_module": lambda: _module("trec_module", workload.compiled, kjts),
@@ -167,6 +170,12 @@ def _trec(workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
     return _c_interface("trec", workload.compiled._handle(torch.get_num_threads()), workload, load, sets)
 
 
+def _trec_certified(workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
+    """A model of its own, which looks for exact sums when it is created."""
+    handle = workload.compiled._create(Options(threads=torch.get_num_threads(), exactness="check"))
+    return _c_interface("trec_certified", handle, workload, load, sets)
+
+
 def _trec_on_file(pages: str, workload: Workload, load: Load, sets: list[IndexSet]) -> Peer:
     """On a weights file of the same rows, held as `pages` says."""
     handle = handle_on_file(workload, Options(threads=torch.get_num_threads(), pages=pages))
@@ -190,7 +199,7 @@ def _c_interface(name: str, handle: Handle, workload: Workload, load: Load, sets
             raise TrecError(f"{failed} calls of trec failed: {error.message.decode(errors='replace')}")
 
     arguments = [(handle.address, ctypes.addressof(struct), ctypes.addressof(error)) for struct in structs]
-    return Peer(name, forward, arguments, read, [handle, structs], check)
+    return Peer(name, forward, arguments, read, [handle, structs], check, handle.certified_lengths())
 
 
 def _forward_args(workload: Workload, load: Load, batch: IndexSet, outputs: _Outputs) -> Any:

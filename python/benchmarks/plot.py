@@ -7,9 +7,10 @@ from benchmarks.timing import LIMIT
 from trec.errors import ToolError
 
 _COLORS = {
-    "fbgemm": "tab:orange", "fbgemm+check": "tab:brown", "trec": "tab:blue", "trec_module": "tab:cyan",
-    "torchrec": "tab:red", "aten": "gray",
+    "fbgemm": "tab:orange", "fbgemm+check": "tab:brown", "trec": "tab:blue", "trec_certified": "tab:green",
+    "trec_map": "tab:olive", "trec_huge": "tab:purple", "trec_module": "tab:cyan", "torchrec": "tab:red", "aten": "gray",
 }  # fmt: skip
+_RATIOS = (("trec", "fbgemm"), ("trec_certified", "fbgemm"), ("trec_huge", "trec_map"), ("trec_module", "torchrec"))
 
 
 def _pyplot() -> Any:
@@ -77,12 +78,12 @@ def _draw_ratios(axes: Any, records: list[dict[str, Any]]) -> None:
     """Ratios of trec, sorted within each family."""
     shown = [
         (record["family"], peer, baseline, record["ratio"][baseline])
-        for peer, baseline in (("trec", "fbgemm"), ("trec_module", "torchrec"))
+        for peer, baseline in _RATIOS
         for record in records
         if record["peer"] == peer and baseline in record["ratio"]
     ]
     shown.sort(key=lambda entry: (entry[0], entry[1], entry[3]["median"]))
-    for peer, baseline in (("trec", "fbgemm"), ("trec_module", "torchrec")):
+    for peer, baseline in _RATIOS:
         mine = [(place, entry[3]) for place, entry in enumerate(shown) if entry[1] == peer]
         if mine:
             middle = [values["median"] for _, values in mine]

@@ -77,6 +77,12 @@ def header_lines(document: dict[str, Any]) -> list[str]:
     return lines if document["ratios_are_claims"] else [*lines, f"**{_SCALAR}**"]
 
 
+def _peer(record: dict[str, Any]) -> str:
+    """With the share of bags that are added as exact sums, where there are any."""
+    share = record.get("certified", {}).get("bags", 0)
+    return f"{record['peer']} ({100 * share:.0f} % certified)" if share else record["peer"]
+
+
 def case_lines(document: dict[str, Any], family: str) -> list[str]:
     """A row for each case and peer of a family: times, and how they compare."""
     members = [record for record in document["records"] if record["family"] == family]
@@ -91,7 +97,7 @@ def case_lines(document: dict[str, Any], family: str) -> list[str]:
             for name in ("fbgemm", "torchrec")
         ]
         cells = [
-            record["case"], record["peer"], _with_quartiles(per_row, _digits(per_row["median"])),
+            record["case"], _peer(record), _with_quartiles(per_row, _digits(per_row["median"])),
             f"{record['us_per_call']['median']:.1f}", f"{record['gb_per_s']:.1f}", f"{limit:.{_digits(limit)}f}",
             f"{100 * record['share_of_limit']['median']:.0f} %", *against,
         ]  # fmt: skip

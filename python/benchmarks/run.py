@@ -93,6 +93,8 @@ def run_case(case: Case, workload: Workload, clock: str = "wall") -> Result:
     for peer in peers:
         peer.check()
     records = [_record(case, one, timed, ring) for one in timed]
+    for record in records:
+        record.update(_certified(record["peer"], peers, workload, ring))
     return Result(case, records, _about(case, workload, ring, limit))
 
 
@@ -111,6 +113,17 @@ def _record(case: Case, one: Timed, everyone: list[Timed], ring: Ring) -> dict[s
         "rounds": len(one.samples),
         "calls_per_sample": one.calls_per_sample,
     }
+
+
+def _certified(name: str, peers: list[Peer], workload: Workload, ring: Ring) -> dict[str, Any]:
+    """Of a peer that looks for exact sums: the longest bag of each table, and the share of the bags up to it."""
+    lengths = next((peer.certified for peer in peers if peer.name == name), None)
+    if lengths is None:
+        return {}
+    by_feature = [lengths[table] for table, spec in zip(workload.rows, workload.model.tables) for _ in range(spec.features)]
+    longest = np.array(by_feature)[:, None]
+    shares = [(batch.lengths.reshape(len(longest), -1) <= longest).mean() for batch in ring.sets]
+    return {"certified": {"bags": float(np.mean(shares)), "longest": lengths}}
 
 
 def _about(case: Case, workload: Workload, ring: Ring, limit: GatherLimit) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from benchmarks.case import (
     KINDS,
     PAGES,
     PEERS,
+    ROWS,
     Case,
     Distribution,
     FixedLength,
@@ -122,6 +123,7 @@ def _read_model(fields: Fields) -> Model:
         weighted=fields.get("weighted", flag, False),
         output=fields.get("output", choice(*OUTPUT_DTYPES), "float32"),
         row_alignment=fields.get("row_alignment", integer(1), 16),
+        rows=fields.get("rows", choice(*ROWS), "random"),
     )
     fields.finish()
     return model

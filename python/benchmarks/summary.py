@@ -9,6 +9,7 @@ import numpy as np
 # What each peer is compared with: its like. The C interface also takes the place of a whole module.
 BASELINES = {
     "trec": ("fbgemm", "torchrec"),
+    "trec_certified": ("fbgemm", "torchrec", "trec"),
     "trec_huge": ("trec_map",),
     "trec_module": ("torchrec",),
     "aten": ("fbgemm",),

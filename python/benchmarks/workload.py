@@ -17,24 +17,25 @@ from benchmarks.batches import IndexSet
 from benchmarks.case import Case, Model, Table
 from benchmarks.models import Models
 from benchmarks.pages import huge_bytes, set_pages
+from trec.quantize import quantize_rows
 from trec.torch.build import DATA_TYPES, parts_around
 from trec.torch.classes import class_for
 from trec.torch.collect import OUTPUT_DTYPES, Collection, CollectOptions, find_collections
 
 _CPU = torch.device("cpu")
-# Rows are random up to here and then repeat. Prime, so that a wrong row is a different one.
+# Rows are drawn up to here and then repeat. Prime, so that a wrong row is a different one.
 PERIOD = 65_521
+# Standard deviation of the floats that rows hold.
+SPREAD = 0.05
 
 
-def random_rows(random: np.random.Generator, table: Table, width: int) -> np.ndarray:
+def draw_rows(random: np.random.Generator, model: Model, table: Table) -> np.ndarray:
     """The first rows of a table as stored, with zeros in the padding."""
     count = min(table.rows, PERIOD)
-    rows = np.zeros((count, width), np.uint8)
-    if table.dtype in ("fp16", "fp32"):
-        kind = np.float16 if table.dtype == "fp16" else np.float32
-        values = (random.standard_normal((count, table.dim)) * 0.05).astype(kind).view(np.uint8)
-        rows[:, : values.shape[1]] = values
-        return rows
+    if model.rows == "quantized" or table.dtype in ("fp16", "fp32"):
+        floats = random.standard_normal((count, table.dim), np.float32) * np.float32(SPREAD)
+        return quantize_rows(floats, table.dtype, model.row_alignment)
+    rows = np.zeros((count, model.row_bytes(table)), np.uint8)
     bits = {"int8": 8, "int4": 4, "int2": 2}[table.dtype]
     header = np.empty((count, 2), np.float16)
     header[:, 0] = random.uniform(0.001, 0.011, count)
@@ -115,7 +116,7 @@ class Workload:
         self.rows: dict[str, np.ndarray] = {}
         for table, stored in zip(case.model.tables, found.tables):
             array = stored.stored().numpy()
-            fill(array, random_rows(random, table, array.shape[1]))
+            fill(array, draw_rows(random, case.model, table))
             self.rows[stored.spec.name] = array
         # What a weights file of these rows holds.
         self.tensors = found.tensors()

@@ -129,7 +129,7 @@ def test_tables_of_a_sequence_come_by_type():
             "load.distribution.heavy_hitters: expected probabilities that sum to at most 1",
         ),
         ("run.pages", "big", "run.pages: expected one of small, huge"),
-        ("run.peers", ["trec", "x"], "run.peers: expected a list of some of fbgemm, trec, trec_map, trec_huge, trec_module, torchrec, aten"),
+        ("run.peers", ["trec", "x"], "run.peers: expected a list of some of fbgemm, trec, trec_certified, trec_map, trec_huge, trec_module, torchrec, aten"),
         ("run.seconds", -1, "run.seconds: expected a number of at least 0, got -1"),
     ],
 )

@@ -16,12 +16,12 @@ from benchmarks.models import Models
 from benchmarks.peers import make_peers
 from benchmarks.run import MismatchError, Options, check_equal, run_cases
 from benchmarks.schema import read_cases
-from benchmarks.workload import PERIOD, Workload, by_workload, fill
+from benchmarks.workload import PERIOD, SPREAD, Workload, by_workload, draw_rows, fill
 
 from trec.errors import ToolError, TrecError
 
 ROOT = Path(__file__).resolve().parents[2]
-ALL_PEERS = ["fbgemm", "trec", "trec_module", "torchrec", "aten"]
+ALL_PEERS = ["fbgemm", "trec", "trec_certified", "trec_module", "torchrec", "aten"]
 MIXED = {
     "count": 5, "rows": {"cycle": [1, 300]}, "dim": {"cycle": [8, 64, 100]},
     "dtype": {"cycle": ["int8", "int4", "int2", "fp16", "fp32"]},
@@ -46,6 +46,7 @@ KINDS = {
     "aten": cases(alike(), {"ids": ["int32", "int64"]}),
     "weighted": cases(alike(weighted=True)),
     "mean": cases(alike(pooling="mean", weighted=[False, True])),
+    "quantized": cases({"tables": [MIXED], "rows": "quantized"}),
     "half outputs": cases({"tables": [MIXED], "output": ["float16", "bfloat16"]}),
     "alignment": cases(alike(row_alignment=1)),
     "several features": cases({"tables": [{"rows": 300, "dim": 8, "dtype": "int8", "features": 3}]}),
@@ -69,7 +70,7 @@ def test_peers_agree(kind):
         with torch.inference_mode():
             peers = peers_of(case)
             names = [peer.name for peer in peers]
-            assert names[:4] == ALL_PEERS[:4] and ("aten" in names) == (kind in AT_ATEN), case.name
+            assert names[:5] == ALL_PEERS[:5] and ("aten" in names) == (kind in AT_ATEN), case.name
             check_equal(case, peers, 4)
             for peer in peers:
                 assert np.concatenate([a.ravel() for a in peer.read(peer.function(*peer.arguments[0]), 0)]).any()
@@ -145,7 +146,7 @@ def test_results():
     by_peer = {record["peer"]: record for record in result.records}
     assert {name: set(record["ratio"]) for name, record in by_peer.items()} == {
         "limit": set(), "fbgemm": set(), "trec": {"fbgemm", "torchrec"}, "trec_module": {"torchrec"}, "torchrec": set(),
-        "aten": {"fbgemm"},
+        "aten": {"fbgemm"}, "trec_certified": {"fbgemm", "torchrec", "trec"},
     }  # fmt: skip
     for record in result.records:
         times = record["ns_per_row"]
@@ -154,6 +155,26 @@ def test_results():
         assert record["us_per_call"]["median"] == pytest.approx(times["median"] * result.about["rows_per_call"] / 1000)
     assert by_peer["limit"]["share_of_limit"]["median"] == 1 and result.about["bits_equal"]
     assert result.about["table_bytes"] == 4864 and result.about["index_sets"] >= 16
+
+
+def test_what_is_certified_is_recorded():
+    """Bags of quantized rows are certified; of random ones none of 4 ids is, and none where nobody looked for it."""
+    for rows, share in (("quantized", 1.0), ("random", 0.0)):
+        model = {"tables": [{"rows": 300, "dim": 64, "dtype": "int4", "features": 2}], "rows": rows}
+        (result,) = run_cases(cases(model, {"length": {"min": 4, "max": 5}}), Options())
+        found = {record["peer"]: record["certified"] for record in result.records if "certified" in record}
+        assert found["trec"] == {"bags": 0.0, "longest": {"t0": 0}}
+        assert found["trec_certified"]["bags"] == share and (found["trec_certified"]["longest"]["t0"] >= 5) == bool(share)
+        assert (" quantized rows" in result.case.name) == bool(share)
+
+
+def test_quantized_rows_are_fbgemms():
+    (case,) = cases({"tables": [{"rows": 300, "dim": 64, "dtype": "int4"}], "rows": "quantized"}, peers=["trec"])
+    floats = np.random.default_rng(3).standard_normal((300, 64), np.float32) * np.float32(SPREAD)
+    expected = torch.ops.fbgemm.FloatToFusedNBitRowwiseQuantizedSBHalf(torch.from_numpy(floats), 4).numpy()
+    drawn = draw_rows(np.random.default_rng(3), case.model, case.model.tables[0])
+    # FBGEMM's operator has the header behind the codes.
+    assert np.array_equal(drawn[:, :4], expected[:, -4:]) and np.array_equal(drawn[:, 4:36], expected[:, :-4])
 
 
 def test_options_override_cases():
@@ -221,7 +242,7 @@ def test_json_and_markdown_are_written(written):
     assert [(r["family"], r["peer"]) for r in document["records"]] == [("test", p) for p in ("limit", *ALL_PEERS)]
     assert document["clock"] == "cpu" and document["machine"]["affinity"] == [0] and document["ratios_are_claims"]
     assert "GiB of memory" in document["skipped"][0]["reason"] and "skipped, its tables need" in result.stderr
-    assert {entry["peer"] for entry in document["summary"]} == {"trec", "trec_module", "aten"}
+    assert {entry["peer"] for entry in document["summary"]} == {"trec", "trec_certified", "trec_module", "aten"}
     text = (folder / "r.md").read_text()
     assert "2x50 int8 d8 b2 l3 | trec |" in text and "skipped: its tables need" in text and "below 1.0x" in text
 
@@ -254,7 +275,7 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
         (["--family", "none"], 2, "invalid choice"),
         (["--quick", "--threads", "0"], 2, "expected --threads of at least 1"),
         (["--quick", "--threads", "2", "--clock", "cpu"], 2, "--clock=cpu: expected --threads=1"),
-        (["--quick", "--peers", "trec,x"], 2, "--peers: expected some of fbgemm,trec,trec_map,trec_huge,trec_module,torchrec,aten, got x"),
+        (["--quick", "--peers", "trec,x"], 2, "--peers: expected some of fbgemm,trec,trec_certified,trec_map,trec_huge,trec_module,torchrec,aten, got x"),
         (["--quick", "--cpus", "77777"], 2, "--cpus: expected some of [0"),
         (["--quick", "--compile-only"], 2, "--compile-only: expected --models=FOLDER"),
         (["none.json"], 1, "none.json: No such file or directory"),

@@ -15,7 +15,7 @@ from torchrec.types import ModuleNoCopyMixin
 
 from trec import abi
 from trec.errors import TrecError
-from trec.library import CallBuffer, Handle, Library, Weights, library_from_bytes
+from trec.library import CallBuffer, Handle, Library, Options, Weights, library_from_bytes
 from trec.spec import ModelSpec
 from trec.torch.bags import make_bags, pack_rows, rows_of_tbes, unpack_rows
 from trec.torch.batch import Batch, BatchReader
@@ -228,13 +228,17 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
             bound[:] = parameters
 
     def _handle(self, threads: int) -> Handle:
+        handle = self._create(self._place.options(self._exactness))
+        return self._runtime.handles.setdefault(threads, handle)
+
+    def _create(self, options: Options) -> Handle:
+        """A model on the rows and maps as they are bound."""
         runtime = self._runtime
         names = [table["name"] for table in runtime.library.tables]
         tables = [(runtime.addresses[name], self._rows[name].shape[0]) for name in names]
         parameters = [(tensor.data_ptr(), tensor.shape[0]) for tensor in runtime.parameters]
         weights = Weights(tables=tables, parameters=parameters, on_device=self._place.gpu is not None)
-        options = self._place.options(self._exactness)
-        return runtime.handles.setdefault(threads, Handle(runtime.library, weights, options))
+        return Handle(runtime.library, weights, options)
 
     def _run(self, batch: Batch, output: tuple[int, int], outputs: tuple[int, int] = (0, 0)) -> Handle:
         """Calls the model; addresses and sizes are of one output, or of arrays of them."""
