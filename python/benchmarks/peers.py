@@ -13,7 +13,7 @@ import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from benchmarks.aten import aten_peer
-from benchmarks.batches import IndexSet
+from benchmarks.batches import LINE_BYTES, IndexSet
 from benchmarks.case import Load
 from benchmarks.on_file import handle_on_file
 from benchmarks.workload import Workload
@@ -133,6 +133,14 @@ def _op_call(tbe: Any, indices: Any, offsets: Any, weights: Any) -> tuple[Any, .
 _OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "uint8": np.uint8}
 
 
+def _zeros(shape: tuple[int, ...], kind: Any) -> np.ndarray:
+    """At the beginning of a cache line, as torch allocates what the other peers write."""
+    count, line = int(np.prod(shape)), LINE_BYTES // np.dtype(kind).itemsize
+    room = np.zeros(count + line, kind)
+    first = -room.ctypes.data % LINE_BYTES // room.itemsize
+    return room[first : first + count].reshape(shape)
+
+
 class _Outputs:
     """Where the C interface writes: one array for a batch, or one for each feature; shared by all sets."""
 
@@ -143,10 +151,10 @@ class _Outputs:
         self._is_sequence = model.kind == "sequence"
         if not self._is_sequence:
             size = (len(sets[0].offsets) - 1) // len(dims)
-            self.arrays = [np.zeros((size, sum(dims)), kind)]
+            self.arrays = [_zeros((size, sum(dims)), kind)]
             return
         counts = np.max([_ids_by_feature(batch, len(dims)) for batch in sets], axis=0)
-        self.arrays = [np.zeros((int(count), dim), kind) for count, dim in zip(counts, dims)]
+        self.arrays = [_zeros((int(count), dim), kind) for count, dim in zip(counts, dims)]
         self._pointers = (ctypes.c_void_p * len(dims))(*(array.ctypes.data for array in self.arrays))
         self._sizes = (ctypes.c_uint64 * len(dims))(*(array.nbytes for array in self.arrays))
 
