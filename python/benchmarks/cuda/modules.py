@@ -104,5 +104,8 @@ def by_clock(run: Run) -> tuple[timing.Times, dict[str, str]]:
     calls.update(modules)
     if run.buffer.is_cuda:
         for name in filter(_can_be_captured, list(calls)):
-            calls[f"{name}, graph"] = [timing.capture(calls[name][:1]).replay]
+            try:
+                calls[f"{name}, graph"] = [timing.capture(calls[name][:1]).replay]
+            except Exception as error:
+                absent[f"{name}, graph"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return timing.on_the_clock(calls, _ROUNDS if run.buffer.is_cuda else 3), absent
