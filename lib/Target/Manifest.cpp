@@ -23,6 +23,10 @@ static void readTables(ModuleOp module, Manifest &manifest,
                                    parameter.getEntryBytes()});
 }
 
+static std::string getName(FlatSymbolRefAttr symbol) {
+  return symbol ? symbol.getValue().str() : "";
+}
+
 static void readGroup(LookupGroupInterface group, Manifest &manifest,
                       const llvm::StringMap<size_t> &tableIndex) {
   std::string kernel = BagConfiguration::of(group).getName();
@@ -43,10 +47,10 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
     // A regroup leaves no keys but those of its groups.
     std::string feature = bag.getFeature().str();
     manifest.outputs.push_back(
-        {feature, feature, table.str(), pooling.str(),
-         bag.getRemap() ? bag.getRemap().getValue().str() : "", bag.getOutput(),
-         bag.getColumn(),
-         group.getRowType().getOutputDim(group.getOutputElement())});
+        {feature, feature, table.str(), pooling.str(), getName(bag.getRemap()),
+         bag.getOutput(), bag.getColumn(),
+         group.getRowType().getOutputDim(group.getOutputElement()),
+         bag.getBatch(), group.getWeighting(), getName(bag.getWeights())});
   }
 }
 
@@ -115,6 +119,17 @@ StringRef mlir::trec::getDTypeName(Type element) {
   return element.isBF16() ? "bfloat16" : "float32";
 }
 
+/// Where a key of a regroup comes from: with this whoever loads the model makes
+/// collections of its tables again.
+static void writeOrigin(llvm::json::OStream &json,
+                        const ManifestOutput &output) {
+  json.attribute("group", output.group);
+  json.attribute("batch", output.batch);
+  json.attribute("weighting", stringifyWeighting(output.weighting));
+  if (!output.positionWeights.empty())
+    json.attribute("position_weights", output.positionWeights);
+}
+
 static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
   json.attributeObject("output", [&] {
     json.attribute("dtype", getDTypeName(manifest.outputElement));
@@ -137,7 +152,7 @@ static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
           if (!output.remap.empty())
             json.attribute("remap", output.remap);
           if (!manifest.groups.empty())
-            json.attribute("group", output.group);
+            writeOrigin(json, output);
           json.attribute("column", output.column);
           json.attribute("dim", output.dim);
         });

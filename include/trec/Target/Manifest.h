@@ -45,6 +45,9 @@ struct ManifestOutput {
   std::string remap; // the parameter that maps its ids; empty: none
   int64_t group;     // of a regroup; else 0
   int64_t column, dim;
+  int64_t batch;
+  Weighting weighting;
+  std::string positionWeights; // the parameter of a bag's weights; empty: none
 };
 
 /// One tensor of a regroup.

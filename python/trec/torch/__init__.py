@@ -15,6 +15,7 @@ from trec.compiler import compile as compile_directory
 from trec.cuda import device_index
 from trec.errors import WeightsError
 from trec.library import Placement, open_library
+from trec.spec import REGROUP
 from trec.torch.build import Target, parts_of, parts_of_files
 from trec.torch.build import build as build_library
 from trec.torch.classes import class_for
@@ -29,6 +30,7 @@ from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.place import Place
 from trec.torch.processed import CompiledFeatureProcessedEmbeddingBagCollection
 from trec.torch.regroup import Regroup, collect_regroup
+from trec.torch.regroup_files import regrouped_of_files
 from trec.torch.regrouped import CompiledRegroupedCollections, RegroupParts
 from trec.torch.sequence import CompiledEmbeddingCollection
 from trec.weights_file import read_weights
@@ -163,7 +165,8 @@ def load(
     """A module from a `.so` or an exported directory and its weights file, which is mapped, not read.
 
     Edits in place stay in memory. `weights` may also be a mapping: tensors `uint8[rows, row_bytes]` by table, which are
-    used where they lie, and arrays by parameter.
+    used where they lie, and arrays by parameter. The collections of a model that regroups are compiled anew, for `cpu`
+    and `gpu`.
     """
     path, place = Path(path), Place(device_index(device), placement)
     if path.is_dir():
@@ -184,5 +187,7 @@ def load(
         if not source.exists():
             raise WeightsError(f"weights of '{path}' are not at '{source}', pass weights=")
         arrays = read_weights(source)
+    if metadata["kind"] == REGROUP:
+        return CompiledRegroupedCollections(regrouped_of_files(so, metadata, arrays, Target(cpu, gpu, place=place)))
     parts = parts_of_files(so, metadata, arrays, place)
     return class_for(parts).of_parts(parts)

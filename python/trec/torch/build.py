@@ -11,10 +11,10 @@ from torchrec.modules.feature_processor_ import PositionWeightedModuleCollection
 
 from trec.compiler import compile as compile_directory
 from trec.cuda import native_chip
-from trec.errors import LoadError, WeightsError
+from trec.errors import WeightsError
 from trec.exporter import write_model
 from trec.runtime import check_parameter
-from trec.spec import REGROUP, SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, RegroupSpec, RemapSpec, TableSpec, row_bytes
+from trec.spec import SEQUENCE, ModelSpec, OutputSpec, PositionWeightsSpec, RegroupSpec, RemapSpec, TableSpec, row_bytes
 from trec.torch.collect import Collection, CollectOptions, collect, processor_of
 from trec.torch.compiled import Interface, Parts
 from trec.torch.kinds import (
@@ -39,7 +39,7 @@ DATA_TYPES = {
     "bf16": DataType.BF16,
     "fp8": DataType.NFP8,
 }
-_PREFIX = "position_weights."
+POSITION_WEIGHTS = "position_weights."
 # Attributes that TorchRec's inference code looks for by name.
 _MARKS = (
     "__quant_state_dict_split_scale_bias",
@@ -155,11 +155,8 @@ def parts_of_sequence(tables: list[EmbeddingConfig], *args: Any, **kwargs: Any) 
 
 
 def parts_of_files(so: bytes, metadata: dict[str, Any], arrays: dict[str, Any], place: Place = CPU) -> Parts:
-    """From a compiled model and the arrays of its weights file."""
-    if metadata["kind"] == REGROUP:
-        reason = "a model that regroups does not say which collections it was"
-        raise LoadError(f"{reason}; use trec.load, or trec.torch.compile")
-    spec = _spec_of_metadata(metadata, arrays)
+    """From a compiled collection and the arrays of its weights file."""
+    spec = spec_of_metadata(metadata, arrays)
     rows = place.put_tables({table.name: torch.as_tensor(arrays[table.name]) for table in spec.tables})
     configs = [_config_of_table(table, spec.kind) for table in spec.tables]
     interface = Interface(spec, configs, row_alignment=spec.tables[0].row_alignment)
@@ -205,7 +202,7 @@ def _is_stored(rows: torch.Tensor) -> bool:
     return rows.dtype is torch.uint8 and rows.stride(1) == 1 and (rows.is_cuda or rows.is_contiguous())
 
 
-def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> ModelSpec:
+def spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> ModelSpec:
     keys = metadata["output"]["keys"]
     outputs = [OutputSpec(key["key"], key["table"], key["feature"]) for key in keys]
     poolings = {key["table"]: key["pooling"] for key in keys}
@@ -234,7 +231,7 @@ def _spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> Model
             )  # fmt: skip
         )
     positions = [
-        PositionWeightsSpec(parameter["name"].removeprefix(_PREFIX), parameter["count"], parameter["name"])
+        PositionWeightsSpec(parameter["name"].removeprefix(POSITION_WEIGHTS), parameter["count"], parameter["name"])
         for parameter in metadata["parameters"]
         if "map" not in parameter
     ]
