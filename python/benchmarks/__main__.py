@@ -44,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="all families; hours")
     which.add_argument("--filter", action="append", default=[], metavar="TEXT",
                        help="only cases with TEXT in their name; several: with each of them")  # fmt: skip
+    which.add_argument("--from", dest="results", action="append", default=[], type=Path, metavar="FILE",
+                       help="time nothing: what --json wrote before; several of one machine become one")  # fmt: skip
     which.add_argument("--list", action="store_true", help="print the cases and do nothing")
     how = parser.add_argument_group("how")
     how.add_argument("--peers", type=_names, help=f"some of {','.join(PEERS)} (default: the case's)")
@@ -85,8 +87,8 @@ def _selected(options: argparse.Namespace) -> list[Case]:
 
 
 def _misuse(options: argparse.Namespace) -> Optional[str]:
-    if not (options.files or options.family or options.quick or options.all):
-        return "expected case files, --family, --quick or --all"
+    if bool(options.results) == bool(options.files or options.family or options.quick or options.all):
+        return "expected case files, --family, --quick or --all, or --from alone"
     if options.threads < 1 or (options.seconds is not None and options.seconds < 0):
         return "expected --threads of at least 1 and --seconds of at least 0"
     if options.compile_only and not options.models:
@@ -145,8 +147,7 @@ def _run(options: argparse.Namespace, cases: list[Case]) -> None:
 
     from benchmarks.machine import describe
     from benchmarks.models import Models
-    from benchmarks.plot import write_plot
-    from benchmarks.report import as_document, markdown, write_json
+    from benchmarks.report import as_document, write_json
     from benchmarks.run import Options, run_cases
 
     torch.set_num_threads(options.threads)
@@ -159,11 +160,29 @@ def _run(options: argparse.Namespace, cases: list[Case]) -> None:
         document = as_document(about, results)
         if options.json:
             write_json(options.json, document)
+    _write(options, document)
+
+
+def _join(options: argparse.Namespace) -> None:
+    from benchmarks.report import joined, read_json, write_json
+
+    document = joined([read_json(path) for path in options.results])
+    if options.json:
+        write_json(options.json, document)
+    _write(options, document)
+
+
+def _write(options: argparse.Namespace, document: dict[str, Any]) -> None:
+    """Tables and plot."""
+    from benchmarks.report import markdown
+
     if options.markdown:
         options.markdown.write_text(markdown(document), encoding="utf-8")
     else:
         print(markdown(document))
     if options.plot:
+        from benchmarks.plot import write_plot
+
         write_plot(options.plot, document)
 
 
@@ -201,6 +220,9 @@ def main() -> int:
     if misuse:
         parser.error(misuse)
     try:
+        if options.results:
+            _join(options)
+            return 0
         cases = _selected(options)
         if not cases:
             raise CaseError("no case has all the texts of --filter in its name")

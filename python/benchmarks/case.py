@@ -153,7 +153,8 @@ class Case:
         unusual = [
             (str(load.distribution), "uniform"), (load.ids, "int64"), (model.kind, "bags"), (model.pooling, "sum"),
             ("weighted" if model.weighted else "", ""), (_OUTPUTS[model.output], "fp32"),
-            (f"align{model.row_alignment}", "align16"), (f"{model.rows} rows", "random rows"), (self.run.pages + " pages", "small pages"), (self.label, ""),
+            (f"align{model.row_alignment}", "align16"), (f"{model.rows} rows", "random rows"),
+            (self.run.pages + " pages", "small pages"), (self.label, ""),
         ]  # fmt: skip
         return " ".join(parts + [text for text, usual in unusual if text != usual])
 

@@ -13,11 +13,11 @@ import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from benchmarks.aten import aten_peer
-from benchmarks.batches import LINE_BYTES, IndexSet
+from benchmarks.batches import IndexSet
 from benchmarks.case import Load
 from benchmarks.on_file import handle_on_file
 from benchmarks.workload import Workload
-from trec import abi
+from trec import abi, lines
 from trec.errors import TrecError
 from trec.library import Handle, Options, new_error
 from trec.testing.models import flatten
@@ -133,14 +133,6 @@ def _op_call(tbe: Any, indices: Any, offsets: Any, weights: Any) -> tuple[Any, .
 _OUTPUT_TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "uint8": np.uint8}
 
 
-def _zeros(shape: tuple[int, ...], kind: Any) -> np.ndarray:
-    """At the beginning of a cache line, as torch allocates what the other peers write."""
-    count, line = int(np.prod(shape)), LINE_BYTES // np.dtype(kind).itemsize
-    room = np.zeros(count + line, kind)
-    first = -room.ctypes.data % LINE_BYTES // room.itemsize
-    return room[first : first + count].reshape(shape)
-
-
 class _Outputs:
     """Where the C interface writes: one array for a batch, or one for each feature; shared by all sets."""
 
@@ -151,12 +143,19 @@ class _Outputs:
         self._is_sequence = model.kind == "sequence"
         if not self._is_sequence:
             size = (len(sets[0].offsets) - 1) // len(dims)
-            self.arrays = [_zeros((size, sum(dims)), kind)]
+            self.arrays = [lines.empty((size, sum(dims)), kind)]
+            self._fill()
             return
         counts = np.max([_ids_by_feature(batch, len(dims)) for batch in sets], axis=0)
-        self.arrays = [_zeros((int(count), dim), kind) for count, dim in zip(counts, dims)]
+        self.arrays = [lines.empty((int(count), dim), kind) for count, dim in zip(counts, dims)]
+        self._fill()
         self._pointers = (ctypes.c_void_p * len(dims))(*(array.ctypes.data for array in self.arrays))
         self._sizes = (ctypes.c_uint64 * len(dims))(*(array.nbytes for array in self.arrays))
+
+    def _fill(self) -> None:
+        """Brings the pages into memory."""
+        for array in self.arrays:
+            array[...] = 0
 
     def fields(self) -> tuple[int, int, int, int]:
         """output, output_bytes, outputs, outputs_bytes."""

@@ -8,9 +8,12 @@ from trec.errors import ToolError
 
 _COLORS = {
     "fbgemm": "tab:orange", "fbgemm+check": "tab:brown", "trec": "tab:blue", "trec_certified": "tab:green",
-    "trec_map": "tab:olive", "trec_huge": "tab:purple", "trec_module": "tab:cyan", "torchrec": "tab:red", "aten": "gray",
+    "trec_map": "tab:olive", "trec_huge": "tab:purple", "trec_module": "tab:cyan", "torchrec": "tab:red",
+    "aten": "gray",
 }  # fmt: skip
-_RATIOS = (("trec", "fbgemm"), ("trec_certified", "fbgemm"), ("trec_huge", "trec_map"), ("trec_module", "torchrec"))
+_RATIOS = (
+    ("trec", "fbgemm"), ("trec_certified", "fbgemm"), ("trec_huge", "trec_map"), ("trec_module", "torchrec"),
+)  # fmt: skip
 
 
 def _pyplot() -> Any:

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fields import CaseError
 from benchmarks.run import Result
+from benchmarks.schema import load_json
 from benchmarks.summary import summarize
 from benchmarks.timing import LIMIT
 
@@ -15,7 +17,8 @@ _SCALAR = "FBGEMM runs its scalar path here: the ratios to it and to TorchRec ar
 
 def as_document(about: dict[str, Any], results: list[Result]) -> dict[str, Any]:
     """One record for each case and peer; `cases` says what belongs to all records of a case."""
-    records = [record for result in results for record in result.records]
+    # What is shown is what is written, and can be shown again.
+    records = _rounded([record for result in results for record in result.records])
     machine, fbgemm = about["machine"], about["fbgemm"]
     return {
         "trec_bench_result": VERSION,
@@ -38,10 +41,44 @@ def as_document(about: dict[str, Any], results: list[Result]) -> dict[str, Any]:
     }
 
 
+def joined(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several runs on one machine as one."""
+    lists = {name: [entry for each in documents for entry in each[name]] for name in ("cases", "skipped", "records")}
+    claims = all(document["ratios_are_claims"] for document in documents)
+    return {**documents[0], **lists, "ratios_are_claims": claims, "summary": summarize(lists["records"])}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    document = load_json(path)
+    if not isinstance(document, dict) or document.get("trec_bench_result") != VERSION:
+        raise CaseError(f"{path}: expected a result of --json, of version {VERSION}")
+    return document
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers have no more digits than times can be relied on."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return [_rounded(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def _lines(document: dict[str, Any]) -> str:
+    """A line for each field, and for each element of a list of objects."""
+    fields = []
+    for name, value in document.items():
+        text = json.dumps(value, default=str)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n  " + ",\n  ".join(json.dumps(entry, default=str) for entry in value) + "\n ]"
+        fields.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Whole or not at all: it is written again after each case."""
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")
+    temporary.write_text(_lines(_rounded(document)), encoding="utf-8")
     os.replace(temporary, path)
 
 

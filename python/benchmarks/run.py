@@ -1,5 +1,6 @@
 """Runs cases: checks that all peers agree to the bit, times them, and gives one record for each case and peer."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Optional
@@ -120,10 +121,19 @@ def _certified(name: str, peers: list[Peer], workload: Workload, ring: Ring) -> 
     lengths = next((peer.certified for peer in peers if peer.name == name), None)
     if lengths is None:
         return {}
-    by_feature = [lengths[table] for table, spec in zip(workload.rows, workload.model.tables) for _ in range(spec.features)]
-    longest = np.array(by_feature)[:, None]
+    repeats = [table.features for table in workload.model.tables]
+    longest = np.repeat([lengths[name] for name in workload.rows], repeats)[:, None]
     shares = [(batch.lengths.reshape(len(longest), -1) <= longest).mean() for batch in ring.sets]
     return {"certified": {"bags": float(np.mean(shares)), "longest": lengths}}
+
+
+def _described(case: Case) -> dict[str, Any]:
+    """Tables that are alike are counted, for there may be a thousand."""
+    described = asdict(case)
+    described["model"]["tables"] = [
+        {"count": count, **asdict(table)} for table, count in Counter(case.model.tables).items()
+    ]
+    return described
 
 
 def _about(case: Case, workload: Workload, ring: Ring, limit: GatherLimit) -> dict[str, Any]:
@@ -131,7 +141,7 @@ def _about(case: Case, workload: Workload, ring: Ring, limit: GatherLimit) -> di
     reused_after = ring.line_bytes_per_set * len(ring.sets)
     absent = aten.why_not(workload) if "aten" in case.run.peers else None
     return {
-        "case": asdict(case),
+        "case": _described(case),
         "cpu_level": workload.compiled.cpu_level,
         "rows_per_call": ring.ids_per_set,
         "row_bytes_per_call": ring.row_bytes_per_set,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from trec import abi
+from trec import abi, lines
 from trec.cuda import Device, DeviceArray, device_index, is_on_device
 from trec.errors import InputError, TrecError, WeightsError
 from trec.library import (
@@ -75,7 +75,7 @@ class _Place(NamedTuple):
         return self.device.array(name, array, self.stream) if self.device is not None and is_host else array
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        return np.empty(shape, dtype) if self.device is None else self.device.empty(shape, dtype, self.stream)
+        return lines.empty(shape, dtype) if self.device is None else self.device.empty(shape, dtype, self.stream)
 
 
 def _host_array(value: Any) -> np.ndarray:

@@ -164,7 +164,8 @@ def test_what_is_certified_is_recorded():
         (result,) = run_cases(cases(model, {"length": {"min": 4, "max": 5}}), Options())
         found = {record["peer"]: record["certified"] for record in result.records if "certified" in record}
         assert found["trec"] == {"bags": 0.0, "longest": {"t0": 0}}
-        assert found["trec_certified"]["bags"] == share and (found["trec_certified"]["longest"]["t0"] >= 5) == bool(share)
+        certified = found["trec_certified"]
+        assert certified["bags"] == share and (certified["longest"]["t0"] >= 5) == bool(share)
         assert (" quantized rows" in result.case.name) == bool(share)
 
 
@@ -247,6 +248,18 @@ def test_json_and_markdown_are_written(written):
     assert "2x50 int8 d8 b2 l3 | trec |" in text and "skipped: its tables need" in text and "below 1.0x" in text
 
 
+def test_results_are_joined(written):
+    folder, _ = written
+    alone = run_tool("--from", folder / "r.json")
+    assert alone.returncode == 0 and alone.stdout.rstrip() == (folder / "r.md").read_text().rstrip()
+    both = run_tool("--from", folder / "r.json", "--from", folder / "r.json", "--json", folder / "both.json")
+    assert both.returncode == 0, both.stderr
+    one, two = (json.loads((folder / name).read_text()) for name in ("r.json", "both.json"))
+    assert two["records"] == 2 * one["records"] and two["machine"] == one["machine"]
+    assert [entry["cases"] for entry in two["summary"]] == [2 * entry["cases"] for entry in one["summary"]]
+    assert len((folder / "r.json").read_text().splitlines()) < 60
+
+
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_plot_is_written(written, suffix):
     pytest.importorskip("matplotlib", reason="plots need matplotlib of python/requirements-common.txt")
@@ -271,7 +284,10 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "arguments, status, text",
     [
-        ([], 2, "expected case files, --family, --quick or --all"),
+        ([], 2, "expected case files, --family, --quick or --all, or --from alone"),
+        (["--quick", "--from", "r.json"], 2, "or --from alone"),
+        (["--from", "none.json"], 1, "none.json: No such file or directory"),
+        (["--from", ROOT / "python/benchmarks/families/quick.json"], 1, "expected a result of --json, of version 1"),
         (["--family", "none"], 2, "invalid choice"),
         (["--quick", "--threads", "0"], 2, "expected --threads of at least 1"),
         (["--quick", "--threads", "2", "--clock", "cpu"], 2, "--clock=cpu: expected --threads=1"),
