@@ -104,24 +104,34 @@ LogicalResult LoweringConfigAttr::verify(
   return success();
 }
 
-LogicalResult
-GPULoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                              int64_t lanes, int64_t unitsPerLane,
-                              int64_t rowsInFlight, int64_t warps,
-                              int64_t blocksPerSm, GPUNumerics numerics) {
-  auto isPowerOfTwoTo32 = [](int64_t value) {
-    return value >= 1 && value <= 32 && llvm::isPowerOf2_64(value);
-  };
+static bool isPowerOfTwoTo32(int64_t value) {
+  return value >= 1 && value <= 32 && llvm::isPowerOf2_64(value);
+}
+
+static LogicalResult
+checkGPUSchedule(function_ref<InFlightDiagnostic()> emitError, int64_t lanes,
+                 int64_t unitsPerLane, int64_t rowsInFlight, StringRef where) {
   if (!isPowerOfTwoTo32(lanes)) // C1
     return emitError() << "expected lanes that are a power of two of at most "
                           "32, got "
-                       << lanes;
+                       << lanes << where;
   if (unitsPerLane < 1 || unitsPerLane > 8) // C2
-    return emitError() << "expected 1 to 8 units per lane, got "
-                       << unitsPerLane;
+    return emitError() << "expected 1 to 8 units per lane, got " << unitsPerLane
+                       << where;
   if (rowsInFlight < 1 || rowsInFlight > 32) // C3
     return emitError() << "expected 1 to 32 rows in flight, got "
-                       << rowsInFlight;
+                       << rowsInFlight << where;
+  return success();
+}
+
+LogicalResult GPULoweringConfigAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, int64_t lanes,
+    int64_t unitsPerLane, int64_t rowsInFlight, int64_t warps,
+    int64_t blocksPerSm, GPUNumerics numerics, int64_t fewLanes,
+    int64_t fewUnitsPerLane, int64_t fewRowsInFlight) {
+  if (failed(checkGPUSchedule(emitError, lanes, unitsPerLane, rowsInFlight,
+                              /*where=*/"")))
+    return failure();
   if (!isPowerOfTwoTo32(warps)) // C4
     return emitError() << "expected warps that are a power of two of at most "
                           "32, got "
@@ -129,5 +139,17 @@ GPULoweringConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (blocksPerSm < 0 || blocksPerSm > 32) // C5
     return emitError() << "expected 0 to 32 blocks per multiprocessor, got "
                        << blocksPerSm;
-  return success();
+  if (fewLanes == 0 && fewUnitsPerLane == 0 && fewRowsInFlight == 0)
+    return success();
+  return checkGPUSchedule(emitError, fewLanes, fewUnitsPerLane, fewRowsInFlight,
+                          /*where=*/" for few bags"); // C6
+}
+
+GPULoweringConfigAttr GPULoweringConfigAttr::getForFewBags() const {
+  if (getFewLanes() == 0)
+    return *this;
+  return get(getContext(), getFewLanes(), getFewUnitsPerLane(),
+             getFewRowsInFlight(), getWarps(), getBlocksPerSm(), getNumerics(),
+             /*few_lanes=*/0, /*few_units_per_lane=*/0,
+             /*few_rows_in_flight=*/0);
 }

@@ -15,7 +15,7 @@ enum { TREC_GPU_TABLE_ALIGNMENT = 256, TREC_GPU_ROW_ALIGNMENT = 16 };
 struct trec_gpu_group {
   int64_t first_bag;
   int64_t num_bags;
-  int64_t bags_per_block;
+  int64_t bags_per_block, few_bags_per_block;
   int64_t batch;
   int64_t piece; /* outputs piece * TREC_GPU_MAX_OUTPUTS and on */
 };
@@ -33,8 +33,9 @@ struct trec_gpu {
   int index, device, capability;
   char name[64];
   void *context; /* the device's primary one, which others share */
-  void *module, *forward[TREC_KERNEL_VARIANTS], *scan;
-  void *stream;               /* of copies to the device */
+  void *module, *scan;
+  void *forward[TREC_KERNEL_VARIANTS], *few_forward[TREC_KERNEL_VARIANTS]; /* the latter may be missing */
+  void *stream;                                                            /* of copies to the device */
   void *pool;                 /* of offsets that are computed on the device */
   trec_device_address memory; /* tables, parameters and lookups */
   trec_device_address bags;

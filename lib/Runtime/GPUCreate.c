@@ -76,6 +76,7 @@ static int32_t find_kernel(const struct trec_gpu *gpu, const char *name, void **
 
 static int32_t load_code(struct trec_gpu *gpu, const struct trec_image *image, trec_error *error) {
   static const char *const names[TREC_KERNEL_VARIANTS] = {"trec_forward_i32", "trec_forward_i64"};
+  static const char *const few_names[TREC_KERNEL_VARIANTS] = {"trec_forward_few_i32", "trec_forward_few_i64"};
   const struct trec_cuda *cuda = &gpu->cuda;
   const struct trec_gpu_binary *best = NULL;
   for (int64_t i = 0; i < image->gpu->num_binaries; ++i)
@@ -87,6 +88,8 @@ static int32_t load_code(struct trec_gpu *gpu, const struct trec_image *image, t
                                    best->is_ptx ? "compile the model's PTX" : "load the model's code", error);
   for (int i = 0; i < TREC_KERNEL_VARIANTS && status == TREC_OK; ++i)
     status = find_kernel(gpu, names[i], &gpu->forward[i], error);
+  for (int i = 0; i < TREC_KERNEL_VARIANTS && status == TREC_OK && image->gpu->has_few_kernels; ++i)
+    status = find_kernel(gpu, few_names[i], &gpu->few_forward[i], error);
   return status == TREC_OK ? find_kernel(gpu, "trec_scan_lengths", &gpu->scan, error) : status;
 }
 

@@ -10,6 +10,9 @@
 /* Blocks that all lookups together have at least, where there are ids for them: some for each processor. Lengths are on
  * the device, and one lookup may have most of the ids. */
 enum { MIN_BLOCKS = 1024 };
+
+/* A launch of no more blocks leaves a large device idle now and then: what counts is how long one bag takes. */
+enum { FEW_BLOCKS = 2048 };
 static const int64_t max_blocks = INT32_MAX;
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
@@ -22,8 +25,16 @@ struct call {
   void *stream;
   trec_device_address sums; /* memory for those of scans, which take turns */
   struct trec_gpu_launch launch;
-  int64_t blocks; /* of launch */
+  int64_t blocks;   /* of launch */
+  int64_t next_bag; /* behind the last lookup of launch */
+  int64_t piece;    /* of the lookups of launch */
+  int has_few_bags; /* fewer than keep the device busy */
 };
+
+/* Samples, or without pooling ids, of one block. */
+static int64_t bags_per_block(const struct call *call, const struct trec_gpu_group *group) {
+  return call->has_few_bags ? group->few_bags_per_block : group->bags_per_block;
+}
 
 /* A lookup's samples, or its ids if all had equally many. */
 static int64_t blocks_per_bag(const struct call *call, const struct trec_gpu_group *group) {
@@ -31,17 +42,28 @@ static int64_t blocks_per_bag(const struct call *call, const struct trec_gpu_gro
   const trec_batch *batch = &call->job->batches[group->batch].args;
   const int64_t most = max_blocks / image->num_bags;
   if (!image->unpooled)
-    return smaller(divide_up(call->job->args->batch_size, group->bags_per_block), most);
-  const int64_t needed = divide_up(batch->num_values, group->bags_per_block);
+    return divide_up(call->job->args->batch_size, bags_per_block(call, group));
+  const int64_t needed = divide_up(batch->num_values, bags_per_block(call, group));
   int64_t blocks = divide_up(needed, batch->num_keys ? batch->num_keys : 1);
   if (blocks * image->num_bags < MIN_BLOCKS)
     blocks = smaller(needed, divide_up(MIN_BLOCKS, image->num_bags));
   return smaller(blocks ? blocks : 1, most);
 }
 
-static void set_output(struct trec_gpu_launch *launch, int64_t i, void *output, int64_t rows) {
+static int has_few_bags(const struct call *call) {
+  int64_t blocks = 0;
+  if (!call->job->model->image->gpu->has_few_kernels)
+    return 0;
+  for (int64_t i = 0; i < call->gpu->num_groups && blocks <= FEW_BLOCKS; ++i) {
+    const struct trec_gpu_group *group = &call->gpu->groups[i];
+    blocks += divide_up(call->job->args->batch_size, group->bags_per_block) * group->num_bags;
+  }
+  return blocks <= FEW_BLOCKS;
+}
+
+static void set_output(struct trec_gpu_launch *launch, int64_t i, void *output, int64_t extent) {
   launch->outputs[i] = output;
-  launch->output_rows[i] = output ? rows : 0;
+  launch->output_extents[i] = output ? extent : 0;
 }
 
 /* Without pooling: how many rows the caller's buffer holds. */
@@ -57,18 +79,18 @@ static void set_outputs(struct call *call, int64_t piece) {
   const int64_t total = image->unpooled ? image->num_bags : image->num_outputs, first = piece * TREC_GPU_MAX_OUTPUTS;
   call->launch.first_output = first;
   if (!total)
-    set_output(&call->launch, 0, args->output, args->batch_size);
+    set_output(&call->launch, 0, args->output, call->job->row_stride);
   for (int64_t i = first; i < smaller(total, first + TREC_GPU_MAX_OUTPUTS); ++i)
     set_output(&call->launch, i - first, args->outputs ? args->outputs[i] : NULL,
-               image->unpooled ? rows_that_fit(call->job, i) : args->batch_size);
+               image->unpooled ? rows_that_fit(call->job, i) : image->outputs[i].dim);
 }
 
-static int32_t flush(struct call *call, void *kernel, int64_t piece, trec_error *error) {
+static int32_t flush(struct call *call, void *kernel, trec_error *error) {
   const struct trec_cuda *cuda = &call->gpu->cuda;
   void *parameters[] = {&call->launch};
   if (!call->blocks)
     return TREC_OK;
-  set_outputs(call, piece);
+  set_outputs(call, call->piece);
   const unsigned threads = (unsigned)call->job->model->image->gpu->threads_per_block;
   const int result =
       cuda->cuLaunchKernel(kernel, (unsigned)call->blocks, 1, 1, threads, 1, 1, 0, call->stream, parameters, NULL);
@@ -76,32 +98,58 @@ static int32_t flush(struct call *call, void *kernel, int64_t piece, trec_error 
   return trec_cuda_check(cuda, result, "launch the model", error);
 }
 
-/* Spans hold equally many blocks for each lookup; what goes on where the last span ends is added to it. */
-static void add_group(struct call *call, const struct trec_gpu_group *group, int is_next) {
+/* So that kernels divide by `blocks` without a division: with shift 31 + ceil(log2(blocks)) the multiplier has 32 bits,
+ * and what it is too great by, times any n below 2^31, is less than 2^shift. */
+static void set_divisor(struct trec_gpu_span *span, int64_t blocks) {
+  span->shift = 31;
+  while (((int64_t)1 << (span->shift - 31)) < blocks)
+    ++span->shift;
+  span->multiplier = divide_up((int64_t)1 << span->shift, blocks);
+}
+
+/* Adds `count` lookups of a group from its `first` on. Spans hold equally many blocks for each lookup; what goes on
+ * where the last span ends is added to it. */
+static void add_bags(struct call *call, const struct trec_gpu_group *group, int64_t first, int64_t count) {
   struct trec_gpu_launch *launch = &call->launch;
+  const int64_t each = blocks_per_bag(call, group), bag = group->first_bag + first;
+  if (!call->blocks || call->next_bag != bag || launch->spans[launch->num_spans - 1].blocks_per_bag != each) {
+    struct trec_gpu_span *span = &launch->spans[launch->num_spans++];
+    *span = (struct trec_gpu_span){call->blocks, each, bag, 0, 0};
+    set_divisor(span, each);
+  }
+  call->blocks += each * count;
+  call->next_bag = bag + count;
+  call->piece = group->piece;
+}
+
+/* Adds a group's lookups, and launches what is there where not all of them fit. */
+static int32_t add_group(struct call *call, const struct trec_gpu_group *group, void *kernel, trec_error *error) {
   const int64_t each = blocks_per_bag(call, group);
-  if (!is_next || launch->spans[launch->num_spans - 1].blocks_per_bag != each)
-    launch->spans[launch->num_spans++] = (struct trec_gpu_span){call->blocks, each, group->first_bag};
-  call->blocks += each * group->num_bags;
+  for (int64_t first = 0; first < group->num_bags;) {
+    const int64_t room = (max_blocks - call->blocks) / each;
+    const int is_full = !room || call->launch.num_spans == TREC_GPU_MAX_SPANS;
+    if (call->blocks && (is_full || group->piece != call->piece)) {
+      const int32_t status = flush(call, kernel, error);
+      if (status != TREC_OK)
+        return status;
+      continue;
+    }
+    const int64_t count = smaller(room, group->num_bags - first);
+    add_bags(call, group, first, count);
+    first += count;
+  }
+  return TREC_OK;
 }
 
 /* All lookups whose ids are of one type. */
 static int32_t launch_variant(struct call *call, int variant, trec_error *error) {
   struct trec_gpu *gpu = call->gpu;
-  const struct trec_gpu_group *last = NULL;
-  for (int64_t i = 0; i < gpu->num_groups; ++i) {
-    const struct trec_gpu_group *group = &gpu->groups[i];
-    if (call->job->batches[group->batch].variant != variant)
-      continue;
-    if (last && (group->piece != last->piece || call->launch.num_spans == TREC_GPU_MAX_SPANS)) {
-      const int32_t status = flush(call, gpu->forward[variant], last->piece, error);
-      if (status != TREC_OK)
-        return status;
-    }
-    add_group(call, group, call->blocks && last == group - 1 && last->bags_per_block == group->bags_per_block);
-    last = group;
-  }
-  return last ? flush(call, gpu->forward[variant], last->piece, error) : TREC_OK;
+  void *kernel = call->has_few_bags ? gpu->few_forward[variant] : gpu->forward[variant];
+  int32_t status = TREC_OK;
+  for (int64_t i = 0; i < gpu->num_groups && status == TREC_OK; ++i)
+    if (call->job->batches[gpu->groups[i].batch].variant == variant)
+      status = add_group(call, &gpu->groups[i], kernel, error);
+  return status == TREC_OK ? flush(call, kernel, error) : status;
 }
 
 /* The lengths of a batch and where their offsets are to be. */
@@ -235,7 +283,7 @@ int32_t trec_gpu_forward(const struct trec_job *job, uint64_t workspace_bytes, t
   call.launch.bags = (const struct trec_gpu_bag *)(uintptr_t)gpu->bags;
   call.launch.report = (struct trec_gpu_report *)(uintptr_t)gpu->report_address;
   call.launch.batch_size = job->args->batch_size;
-  call.launch.row_stride = job->row_stride;
+  call.has_few_bags = has_few_bags(&call);
   call.launch.num_batches = job->model->image->num_batches;
   const struct trec_gpu_scope scope = trec_gpu_enter(gpu);
   const int32_t status = has_lengths(job) && !job->args->workspace

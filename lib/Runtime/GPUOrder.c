@@ -6,14 +6,14 @@
 
 /* A lookup, with what it is sorted by. */
 struct place {
-  int64_t piece, bags_per_block, batch, bag;
+  int64_t piece, bags_per_block, few_bags_per_block, batch, bag;
 };
 
 static int compare(const void *left, const void *right) {
   const struct place *a = left, *b = right;
-  const int64_t order[] = {a->piece - b->piece, a->bags_per_block - b->bags_per_block, a->batch - b->batch,
-                           a->bag - b->bag};
-  for (int i = 0; i < 4; ++i)
+  const int64_t order[] = {a->piece - b->piece, a->bags_per_block - b->bags_per_block,
+                           a->few_bags_per_block - b->few_bags_per_block, a->batch - b->batch, a->bag - b->bag};
+  for (int i = 0; i < 5; ++i)
     if (order[i])
       return order[i] < 0 ? -1 : 1;
   return 0;
@@ -26,9 +26,11 @@ static int64_t output_of(const struct trec_image *image, int64_t bag) {
 /* Blocks with few samples each are the slow ones: they come first, so that the device does not end with them. */
 static void sort(const trec_model *model, struct place *places) {
   const struct trec_image *image = model->image;
-  for (int64_t i = 0; i < image->num_bags; ++i)
-    places[i] = (struct place){output_of(image, i) / TREC_GPU_MAX_OUTPUTS,
-                               image->gpu->kernels[image->bags[i].kernel].bags_per_block, model->bags[i].batch, i};
+  for (int64_t i = 0; i < image->num_bags; ++i) {
+    const struct trec_gpu_kernel_desc *kernel = &image->gpu->kernels[image->bags[i].kernel];
+    places[i] = (struct place){output_of(image, i) / TREC_GPU_MAX_OUTPUTS, kernel->bags_per_block,
+                               kernel->few_bags_per_block, model->bags[i].batch, i};
+  }
   qsort(places, (size_t)image->num_bags, sizeof *places, compare);
 }
 
@@ -37,8 +39,9 @@ static void make_groups(struct trec_gpu *gpu, const struct place *places, int64_
     const struct place *at = &places[i], *before = i ? &places[i - 1] : NULL;
     gpu->order[i] = at->bag;
     if (!before || before->piece != at->piece || before->bags_per_block != at->bags_per_block ||
-        before->batch != at->batch)
-      gpu->groups[gpu->num_groups++] = (struct trec_gpu_group){i, 0, at->bags_per_block, at->batch, at->piece};
+        before->few_bags_per_block != at->few_bags_per_block || before->batch != at->batch)
+      gpu->groups[gpu->num_groups++] =
+          (struct trec_gpu_group){i, 0, at->bags_per_block, at->few_bags_per_block, at->batch, at->piece};
     ++gpu->groups[gpu->num_groups - 1].num_bags;
   }
 }

@@ -203,7 +203,7 @@ static void describe_bags(const trec_model *model, const struct trec_gpu_layout 
     to->num_remap = bag->num_remap;
     to->num_ids = bag->num_ids;
     to->counts_bad_ids = bag->counts_bad_ids;
-    to->row_stride = image->unpooled ? bag->dim : image->num_outputs ? image->outputs[bag->output].dim : 0;
+    to->row_stride = image->unpooled ? bag->dim : 0;
   }
 }
 

@@ -130,9 +130,10 @@ llvm::Constant *ImageBuilder::binaries(const GPUKernels &gpu) {
 llvm::Constant *ImageBuilder::configurations(const GPUKernels &gpu) {
   SmallVector<llvm::Constant *> kernels;
   for (const BagConfiguration &configuration : gpu.configurations)
-    kernels.push_back(structOf({integer(getBagsPerBlock(configuration)),
-                                integer(getDeviceRowBytes(configuration.row)),
-                                /*splits_bag=*/integer(0)}));
+    kernels.push_back(
+        structOf({integer(getBagsPerBlock(configuration)),
+                  integer(getDeviceRowBytes(configuration.row)),
+                  integer(getBagsPerBlock(configuration.getForFewBags()))}));
   return arrayOf("trec_gpu_kernels", kernels);
 }
 
@@ -147,7 +148,8 @@ llvm::Constant *ImageBuilder::gpu(const GPUKernels &gpu) {
       structOf({codes, integer(gpu.binaries.size() + 1), kernels,
                 integer(getThreadsPerBlock(gpu.configurations[0])),
                 integer(int64_t(gpu.getNumerics())),
-                integer(kScanThreadsPerBlock), integer(kScanLengthsPerBlock)}));
+                integer(kScanThreadsPerBlock), integer(kScanLengthsPerBlock),
+                integer(hasFewKernels(gpu.configurations))}));
 }
 
 /// struct trec_image.

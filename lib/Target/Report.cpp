@@ -143,6 +143,10 @@ static void writeConfiguration(llvm::json::OStream &json,
       json.attribute("warps", lowering.getWarps());
       json.attribute("blocks_per_sm", lowering.getBlocksPerSm());
       json.attribute("numerics", stringifyGPUNumerics(lowering.getNumerics()));
+      GPULoweringConfigAttr few = lowering.getForFewBags();
+      json.attribute("few_lanes", few.getLanes());
+      json.attribute("few_units_per_lane", few.getUnitsPerLane());
+      json.attribute("few_rows_in_flight", few.getRowsInFlight());
     });
     json.attribute("bags_per_block", getBagsPerBlock(configuration));
     json.attribute("device_row_bytes", getDeviceRowBytes(configuration.row));

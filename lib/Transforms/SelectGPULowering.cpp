@@ -21,11 +21,15 @@ namespace mlir::trec {
 using namespace mlir;
 using namespace mlir::trec;
 
-/// Columns that a lane sums, and words of rows in flight that it holds: what 64
-/// registers have room for besides addresses, ids and headers.
-static constexpr int64_t kMaxColumns = 16, kMaxWords = 16;
+/// Columns that a lane sums: what 64 registers have room for besides words of
+/// rows in flight, addresses, ids and headers.
+static constexpr int64_t kMaxColumns = 16;
+/// Words of rows in flight that a lane holds. Loads of 16 bytes are worth more
+/// of them, and so is everything that has no sums to keep, or where there are
+/// few bags, none of which may have to wait.
+static constexpr int64_t kMaxWordsOfCodes = 8, kMaxWords = 16;
 /// More rows in flight than this gain nothing: their ids are too few.
-static constexpr int64_t kMaxRows = 8;
+static constexpr int64_t kMaxRows = 8, kMaxRowsOfFew = 16;
 static constexpr int64_t kWarpLanes = 32;
 
 /// Units that each of `lanes` sums in one pass over a bag. Where one pass is
@@ -42,11 +46,12 @@ static int64_t getRoom(const RowUnits &units, int64_t lanes) {
   return llvm::alignTo(units.count, perPass);
 }
 
-/// As many lanes as leave the fewest idle, and of those the most. One pass over
-/// a bag is worth more than busy lanes: each reads all headers again.
-static int64_t selectLanes(const RowUnits &units) {
-  int64_t best = kWarpLanes;
-  for (int64_t lanes = kWarpLanes / 2; lanes > 0; lanes /= 2) {
+/// As many lanes, `most` at most, as leave the fewest idle, and of those the
+/// most. One pass over a bag is worth more than busy lanes: each reads all
+/// headers again.
+static int64_t selectLanes(const RowUnits &units, int64_t most) {
+  int64_t best = most;
+  for (int64_t lanes = most / 2; lanes > 0; lanes /= 2) {
     int64_t perPass = lanes * getUnitsPerLane(units, lanes);
     if (perPass >= units.count && getRoom(units, lanes) < getRoom(units, best))
       best = lanes;
@@ -54,14 +59,40 @@ static int64_t selectLanes(const RowUnits &units) {
   return best;
 }
 
-static GPULoweringConfigAttr selectLowering(RowType row, GPUNumerics numerics) {
+/// Two units for each lane of a wide row: what is done once for a row and a
+/// lane (an id, an address, a header) is then done for more bags at a time.
+static int64_t getMostLanes(const RowUnits &units) {
+  int64_t half = llvm::PowerOf2Ceil(units.count) / 2;
+  int64_t least = units.getWords() == 1 ? 8 : 4;
+  bool fitsTwo = 2 * units.columns <= kMaxColumns;
+  return fitsTwo ? std::clamp(half, least, kWarpLanes) : kWarpLanes;
+}
+
+static int64_t selectRows(const RowUnits &units, int64_t unitsPerLane,
+                          int64_t maxWords, int64_t maxRows) {
+  int64_t rows = maxWords / (unitsPerLane * units.getWords());
+  return std::clamp<int64_t>(rows, 1, maxRows);
+}
+
+static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
+                                            GPUNumerics numerics) {
+  RowType row = group.getRowType();
   RowUnits units = RowUnits::of(row);
-  int64_t lanes = selectLanes(units);
+  int64_t lanes = selectLanes(units, getMostLanes(units));
   int64_t perLane = getUnitsPerLane(units, lanes);
-  int64_t rows = kMaxWords / (perLane * units.getWords());
-  return GPULoweringConfigAttr::get(row.getContext(), lanes, perLane,
-                                    std::clamp<int64_t>(rows, 1, kMaxRows),
-                                    /*warps=*/4, /*blocks_per_sm=*/8, numerics);
+  bool isOfCodes = units.getWords() == 1 && group.getPoolingMode();
+  int64_t words = isOfCodes ? kMaxWordsOfCodes : kMaxWords;
+  int64_t rows = selectRows(units, perLane, words, kMaxRows);
+  int64_t fewLanes = selectLanes(units, kWarpLanes);
+  int64_t fewPerLane = getUnitsPerLane(units, fewLanes);
+  int64_t fewRows = selectRows(units, fewPerLane, kMaxWords, kMaxRowsOfFew);
+  // Without pooling no id waits for another.
+  if (!group.getPoolingMode() ||
+      std::tie(lanes, perLane, rows) == std::tie(fewLanes, fewPerLane, fewRows))
+    fewLanes = fewPerLane = fewRows = 0;
+  return GPULoweringConfigAttr::get(row.getContext(), lanes, perLane, rows,
+                                    /*warps=*/4, /*blocks_per_sm=*/8, numerics,
+                                    fewLanes, fewPerLane, fewRows);
 }
 
 namespace {
@@ -82,7 +113,7 @@ struct SelectGPULoweringPass
         ++numKept;
         return;
       }
-      group.setGpuLoweringAttr(selectLowering(group.getRowType(), *whose));
+      group.setGpuLoweringAttr(selectLowering(group, *whose));
       ++numSelected;
     });
   }

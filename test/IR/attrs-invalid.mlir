@@ -191,6 +191,18 @@ module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_la
 
 // -----
 
+// #trec.gpu_lowering_config C6: in part.
+// expected-error @below {{expected 1 to 8 units per lane, got 0 for few bags}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, few_lanes = 32>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C6: not a power of two.
+// expected-error @below {{expected lanes that are a power of two of at most 32, got 3 for few bags}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, few_lanes = 3, few_units_per_lane = 1, few_rows_in_flight = 1>} {}
+
+// -----
+
 // expected-error @below {{expected one of [fbgemm, cpu] for whose numbers a GPU computes, got: fast}}
 // expected-error @below {{failed to parse}}
 module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, numerics = fast>} {}

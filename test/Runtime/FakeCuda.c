@@ -29,7 +29,8 @@ static struct operation *first, **last = &first;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static __thread void *current;
 static __thread int mode;
-static char context, module, pool, stream, functions[3];
+enum { FUNCTIONS = 5 };
+static char context, module, pool, stream, functions[FUNCTIONS];
 
 struct fake_cuda *fake_cuda_state(void) { return &state; }
 
@@ -162,9 +163,10 @@ int cuModuleLoadData(void **made, const void *code) {
 }
 int cuModuleUnload(void *unloaded) { return unloaded == &module ? 0 : INVALID_VALUE; }
 int cuModuleGetFunction(void **function, void *of, const char *name) {
-  static const char *const names[] = {"trec_forward_i32", "trec_forward_i64", "trec_scan_lengths"};
+  static const char *const names[] = {"trec_forward_i32", "trec_forward_i64", "trec_scan_lengths",
+                                      "trec_forward_few_i32", "trec_forward_few_i64"};
   MAY_FAIL();
-  for (int i = 0; i < 3 && of == &module; ++i)
+  for (int i = 0; i < FUNCTIONS && of == &module; ++i)
     if (!strcmp(name, names[i])) {
       *function = &functions[i];
       return 0;
@@ -298,7 +300,9 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
     launch->argument.scan = *(const struct trec_gpu_scan *)parameters[0];
   else
     launch->argument.launch = *(const struct trec_gpu_launch *)parameters[0];
-  launch->id_bytes = function == &functions[0] ? 4 : function == &functions[1] ? 8 : 0;
+  static const int id_bytes[FUNCTIONS] = {4, 8, 0, 4, 8};
+  launch->id_bytes = id_bytes[(char *)function - functions];
+  state.few_launches += (char *)function >= &functions[3];
   ++state.launches;
   return 0;
 }

@@ -29,7 +29,7 @@ struct fake_cuda {
   size_t allocated; /* bytes of device memory */
   size_t l2_fetch_bytes;
   int contexts, pushed; /* retained, and made current */
-  int allocations, host_allocations, copies, launches, waits, queued;
+  int allocations, host_allocations, copies, launches, few_launches, waits, queued;
 };
 
 struct fake_cuda *fake_cuda_state(void);

@@ -83,7 +83,8 @@ static float *output_of(const struct work *work) {
 
 static void pool(const struct work *work) {
   const struct trec_gpu_bag *bag = work->bag;
-  float *out = output_of(work) + work->sample * (bag->row_stride ? bag->row_stride : work->launch->row_stride);
+  const int64_t stride = work->launch->output_extents[bag->output - work->launch->first_output];
+  float *out = output_of(work) + work->sample * stride;
   memset(out, 0, (size_t)work->dim * sizeof *out);
   if (bag->max_length >= 0 && work->end - work->begin > bag->max_length) {
     report_work(work, TREC_GPU_LONG_BAG, work->begin, work->end - work->begin);
@@ -101,7 +102,7 @@ static void pool(const struct work *work) {
 
 /* Row `i` of the ids of a feature. */
 static void copy_row(const struct work *work, int64_t i) {
-  const int64_t fits = work->launch->output_rows[work->bag->output - work->launch->first_output];
+  const int64_t fits = work->launch->output_extents[work->bag->output - work->launch->first_output];
   if (i >= fits) {
     report_work(work, TREC_GPU_SMALL_OUTPUT, -1, work->end - work->begin);
     return;

@@ -59,6 +59,37 @@ TEST_F(GPUForward, WeightsAndRowStride) {
         EXPECT_TRUE(std::isnan(wide[b * 20 + c]));
 }
 
+// A launch with fewer blocks than keep a device busy is one of the kernel for few bags, if the model has one.
+TEST_F(GPUForward, FewBagsHaveAKernelOfTheirOwn) {
+  for (const bool hasFew : {true, false}) {
+    image.gpu.has_few_kernels = hasFew;
+    Model model(onGPU(), image);
+    Batch batch(ids);
+    cuda.few_launches = 0;
+    ASSERT_EQ(forward(model, batch.args()), TREC_OK) << error.text();
+    EXPECT_EQ(batch.output, expected(ids));
+    EXPECT_EQ(cuda.few_launches, hasFew);
+  }
+  image.gpu.has_few_kernels = 1;
+  Model model(onGPU(), image);
+  const int64_t many = 8192;
+  std::vector<int64_t> none(many * NUM_FEATURES + 1, 0);
+  std::vector<float> output(many * TOTAL_DIM, NAN);
+  Batch batch(ids);
+  trec_forward_args args = batch.args();
+  args.batch_size = many;
+  args.num_values = 0;
+  args.lengths = nullptr;
+  args.offsets = none.data();
+  args.offsets_type = TREC_INT64;
+  args.output = output.data();
+  args.output_bytes = output.size() * sizeof(float);
+  cuda.few_launches = 0;
+  ASSERT_EQ(forward(model, args), TREC_OK) << error.text();
+  EXPECT_EQ(cuda.few_launches, 0);
+  EXPECT_EQ(output, std::vector<float>(output.size(), 0));
+}
+
 // Nothing waits: the output is there when the stream has come to it.
 TEST_F(GPUForward, ReturnsBeforeTheWorkIsDone) {
   Model model(onGPU(), image);

@@ -86,7 +86,8 @@ protected:
     auto layout = RowLayoutAttr::get(&context, HeaderType::f16, /*align=*/4);
     auto lowering = GPULoweringConfigAttr::get(
         &context, /*lanes=*/16, /*units_per_lane=*/1, /*rows_in_flight=*/3,
-        /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu);
+        /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu, /*few_lanes=*/32,
+        /*few_units_per_lane=*/1, /*few_rows_in_flight=*/3);
     for (int64_t dim : {140, 16}) {
       BagConfiguration &kernel = gpu.configurations.emplace_back();
       kernel.row = RowType::get(&context, dim, WeightsType::int8, layout);
@@ -199,6 +200,7 @@ TEST_F(KernelABITest, gpuImageHasItsArraysAndNumbers) {
   EXPECT_FIELD(numerics, 1);
   EXPECT_FIELD(scan_threads_per_block, kScanThreadsPerBlock);
   EXPECT_FIELD(scan_lengths_per_block, kScanLengthsPerBlock);
+  EXPECT_FIELD(has_few_kernels, 1);
 #undef EXPECT_FIELD
 }
 
@@ -207,6 +209,7 @@ TEST_F(KernelABITest, gpuKernelsAreDescribedInOrder) {
       module.getNamedGlobal("trec_gpu_kernels")->getInitializer();
   // Four groups of lanes: bags, or three ids each.
   int64_t bags[] = {4, 12}, rowBytes[] = {144, 32};
+  int64_t fewBags[] = {2, 6};
   for (unsigned i : {0, 1}) {
     EmittedStruct kernel(module.getDataLayout(), array->getAggregateElement(i));
     EXPECT_EQ(kernel.size(), sizeof(trec_gpu_kernel_desc));
@@ -215,7 +218,9 @@ TEST_F(KernelABITest, gpuKernelsAreDescribedInOrder) {
     EXPECT_EQ(
         kernel.integerAt(offsetof(trec_gpu_kernel_desc, device_row_bytes)),
         rowBytes[i]);
-    EXPECT_EQ(kernel.integerAt(offsetof(trec_gpu_kernel_desc, splits_bag)), 0);
+    EXPECT_EQ(
+        kernel.integerAt(offsetof(trec_gpu_kernel_desc, few_bags_per_block)),
+        fewBags[i]);
   }
 }
 

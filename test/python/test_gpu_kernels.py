@@ -67,7 +67,8 @@ def make_call(model: Model, rng: np.random.Generator, id_type: type,
     column = int(rng.integers(0, 4))
     output = np.zeros((outputs, column + model.dim + int(rng.integers(0, 4))), element)
     num_ids = {"array": 100, "hash_table": 1000}.get(model.remap, 0)
-    call = gpu_launch.Call(rows, ids, offsets, output, column, weights, model.weighting == "position", remap, num_ids)
+    call = gpu_launch.Call(rows, ids, offsets, output, column, weights, model.weighting == "position", remap, num_ids,
+                           unpooled=model.pooling == "none")
     return call, pool(model, rows, found, offsets, weights)
 
 
@@ -81,8 +82,9 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 def test_numbers(model, tmp_path):
     rng = np.random.default_rng(MODELS.index(model))
     text = compile_ptx(model, tmp_path)
-    for id_type, offset_type in ((np.int64, np.int32), (np.int32, np.int64)):
+    for id_type, offset_type, few in ((np.int64, np.int32, False), (np.int32, np.int64, True)):
         call, expected = make_call(model, rng, id_type, offset_type)
+        call.few = few
         outcome = gpu_launch.run(text, call)
         written = outcome.output[:, call.column:call.column + model.dim]
         assert same_bits(written, expected)

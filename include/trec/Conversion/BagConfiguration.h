@@ -26,6 +26,13 @@ struct BagConfiguration {
   /// The configuration of a group.
   static BagConfiguration of(LookupGroupInterface group);
 
+  /// The same, but scheduled for a GPU's launches of few bags.
+  BagConfiguration getForFewBags() const {
+    BagConfiguration few = *this;
+    few.gpuLowering = gpuLowering.getForFewBags();
+    return few;
+  }
+
   bool isWeighted() const { return weighting != Weighting::none; }
   /// Whether rows are given out as they are stored.
   bool isCopy() const { return outputElement.isInteger(8); }

@@ -23,6 +23,11 @@ constexpr int64_t kScanLengthsPerBlock = 8 * kScanThreadsPerBlock;
 /// Samples, or without pooling ids, that one block works on at a time.
 int64_t getBagsPerBlock(const BagConfiguration &configuration);
 
+/// Whether any configuration is scheduled otherwise for few bags, so that there
+/// are kernels of their own for them: in one with the others they would take
+/// registers from those.
+bool hasFewKernels(ArrayRef<BagConfiguration> configurations);
+
 /// Threads of a block of the forward kernels.
 int64_t getThreadsPerBlock(const BagConfiguration &configuration);
 

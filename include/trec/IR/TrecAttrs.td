@@ -285,7 +285,9 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * `blocks_per_sm`: blocks that registers are left for on a multiprocessor; 0:
       no bound;
     * `numerics`: whose bits: `fbgemm` FBGEMM's on GPUs, `cpu` those of its CPU
-      kernels.
+      kernels;
+    * `few_lanes`, `few_units_per_lane`, `few_rows_in_flight`: the first three
+      where a launch has fewer bags than keep the device busy; 0: as those.
 
     ```mlir
     module attributes {trec.example = #trec.gpu_lowering_config<
@@ -299,11 +301,19 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * C3: `rows_in_flight` is from 1 to 32.
     * C4: `warps` is a power of two, at most 32.
     * C5: `blocks_per_sm` is from 0 to 32.
+    * C6: what is given for few bags is given whole, and as C1 to C3 say.
   }];
   let parameters = (ins "int64_t":$lanes, "int64_t":$units_per_lane, "int64_t":$rows_in_flight,
                         DefaultValuedParameter<"int64_t", "4">:$warps,
                         DefaultValuedParameter<"int64_t", "8">:$blocks_per_sm,
-                        DefaultValuedParameter<"::mlir::trec::GPUNumerics", "::mlir::trec::GPUNumerics::fbgemm">:$numerics);
+                        DefaultValuedParameter<"::mlir::trec::GPUNumerics", "::mlir::trec::GPUNumerics::fbgemm">:$numerics,
+                        DefaultValuedParameter<"int64_t", "0">:$few_lanes,
+                        DefaultValuedParameter<"int64_t", "0">:$few_units_per_lane,
+                        DefaultValuedParameter<"int64_t", "0">:$few_rows_in_flight);
+  let extraClassDeclaration = [{
+    /// The schedule where a launch has few bags, as one of its own.
+    GPULoweringConfigAttr getForFewBags() const;
+  }];
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

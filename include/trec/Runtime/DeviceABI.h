@@ -26,21 +26,23 @@ struct trec_gpu_bag {
   int64_t num_remap;    /* elements of the map */
   int64_t num_ids;      /* of an array or a hash table: ids in 0..num_ids are in bounds */
   int64_t counts_bad_ids;
-  int64_t row_stride; /* of a regroup and without pooling: elements from a row of its output to the next; else 0 */
+  int64_t row_stride; /* without pooling: elements from a row of its output to the next; else 0 */
 };
 
 /* How a kernel configuration works; the compiler writes one for each kernel of the model. */
 struct trec_gpu_kernel_desc {
-  int64_t bags_per_block;   /* samples (without pooling: ids) that one block works on at a time */
-  int64_t device_row_bytes; /* from one row to the next in device memory: the stored row's, rounded up to 16 */
-  int64_t splits_bag;       /* 1: all warps of a block share one bag */
+  int64_t bags_per_block;     /* samples (without pooling: ids) that one block works on at a time */
+  int64_t device_row_bytes;   /* from one row to the next in device memory: the stored row's, rounded up to 16 */
+  int64_t few_bags_per_block; /* the same of the kernels for few bags */
 };
 
 /* Consecutive lookups whose blocks work on equally many samples. */
 struct trec_gpu_span {
   int64_t first_block;    /* of the launch */
-  int64_t blocks_per_bag; /* blocks of each lookup: it walks its samples in steps of blocks_per_bag * bags_per_block */
+  int64_t blocks_per_bag; /* blocks of each lookup */
   int64_t first_bag;      /* in the array of lookups */
+  int64_t multiplier;     /* n / blocks_per_bag is n * multiplier >> shift for all n of 31 bits */
+  int64_t shift;
 };
 enum { TREC_GPU_MAX_SPANS = 8, TREC_GPU_MAX_OUTPUTS = 128 };
 
@@ -85,13 +87,13 @@ enum {
   TREC_GPU_BAD_LENGTH = 6    /* a negative length */
 };
 
-/* The one argument of trec_forward_i32 and trec_forward_i64, passed by value. Block 0 also looks at each batch of the
- * launch: offsets[0] must be 0 and the last offset num_values (TREC_GPU_BAD_OFFSET, bag -1, sample -1). */
+/* The one argument of trec_forward_i32, trec_forward_i64 and those for few bags, passed by value. Block 0 also looks at
+ * each batch of the launch: offsets[0] must be 0 and the last offset num_values (TREC_GPU_BAD_OFFSET, bag -1, sample
+ * -1). */
 struct trec_gpu_launch {
   const struct trec_gpu_bag *bags;
   struct trec_gpu_report *report;
   int64_t batch_size;
-  int64_t row_stride; /* of output, in elements */
   int64_t num_spans;
   struct trec_gpu_span spans[TREC_GPU_MAX_SPANS];
   int64_t num_batches; /* that are set */
@@ -100,7 +102,8 @@ struct trec_gpu_launch {
    * without pooling. */
   int64_t first_output;
   void *outputs[TREC_GPU_MAX_OUTPUTS];
-  int64_t output_rows[TREC_GPU_MAX_OUTPUTS]; /* that fit; without pooling to be checked before a write */
+  int64_t output_extents[TREC_GPU_MAX_OUTPUTS]; /* elements from a row to the next, less than 2^29; without pooling rows
+                                                   that fit, to be checked before a write */
 };
 
 /* The one argument of trec_scan_lengths, passed by value: offsets[i] is the sum of the first i lengths. What is wrong
@@ -139,19 +142,20 @@ struct trec_gpu_image {
   int64_t numerics; /* 0: FBGEMM's on GPUs; 1: its CPU numbers */
   int64_t scan_threads_per_block;
   int64_t scan_lengths_per_block;
+  int64_t has_few_kernels; /* 1: trec_forward_few_i32 and _i64 are there for launches of few bags */
 };
 
 TREC_FIELD_AT(trec_gpu_bag, row_stride, 14);
-TREC_FIELD_AT(trec_gpu_kernel_desc, splits_bag, 2);
-TREC_FIELD_AT(trec_gpu_span, first_bag, 2);
+TREC_FIELD_AT(trec_gpu_kernel_desc, few_bags_per_block, 2);
+TREC_FIELD_AT(trec_gpu_span, shift, 4);
 TREC_FIELD_AT(trec_gpu_batch, num_keys, 6);
 TREC_FIELD_AT(trec_gpu_report, value, 10);
-TREC_FIELD_AT(trec_gpu_launch, spans, 5);
-TREC_FIELD_AT(trec_gpu_launch, batches, 30);
-TREC_FIELD_AT(trec_gpu_launch, outputs, 31 + 7 * TREC_MAX_BATCHES);
+TREC_FIELD_AT(trec_gpu_launch, spans, 4);
+TREC_FIELD_AT(trec_gpu_launch, batches, 45);
+TREC_FIELD_AT(trec_gpu_launch, outputs, 46 + 7 * TREC_MAX_BATCHES);
 TREC_FIELD_AT(trec_gpu_scan, writes_sums, 9);
 TREC_FIELD_AT(trec_gpu_binary, code_bytes, 4);
-TREC_FIELD_AT(trec_gpu_image, scan_lengths_per_block, 6);
+TREC_FIELD_AT(trec_gpu_image, has_few_kernels, 7);
 TREC_LAYOUT_ASSERT(sizeof(struct trec_gpu_launch) <= 4096, "arguments of a kernel must fit into 4096 bytes");
 
 #endif /* TREC_DEVICE_ABI_H */

@@ -4,215 +4,182 @@
 // walk together, as many rows as the longest of their bags has; a row that a
 // bag has not changes no sum.
 //
+// Registers are what limits how many warps are there to wait for memory, so
+// little is kept while rows are added: no counts, and no second bag.
+//
 //===----------------------------------------------------------------------===//
 
+#include "Bags.h"
 #include "OutputRow.h"
 #include "RowFetch.h"
-#include "Steps.h"
-#include "trec/Runtime/DeviceABI.h"
 
 using namespace mlir;
 using namespace mlir::trec;
 
-namespace {
+/// Rows at the end of a bag are added as many at a time: few too many are read,
+/// and none is waited for alone.
+static constexpr int64_t kShortChunk = 4;
 
-/// A bag's ids and what is wrong with it, for the lanes of its group.
-struct Bag {
-  Value sample;   // i32
-  Value isActive; // there is such a sample
-  IdRange ids;
-  Value length; // i32
-  Value kind, position;
-};
+namespace {
 
 class BagStepBuilder {
 public:
   BagStepBuilder(DeviceBuilder &builder, const StepInput &input)
       : b(builder), c(input.configuration), lookup(input.lookup),
-        step(input.step), fetch(builder, c, input.idType, lookup),
+        bags(builder, input), fetch(builder, c, input.idType, lookup,
+                                    RowFetch::selectWindowSize(c.gpuLowering)),
         output(builder, c), numLanes(c.gpuLowering.getLanes()),
         rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
 
-  StepResult build();
+  Value build();
 
 private:
-  Bag findBag();
-  void checkLength(Bag &bag);
-  Value getLongestOfWarp(Value length);
-  void poolColumns(const Bag &bag, Value longest, Value firstUnit,
-                   SeenBadIds &badIds);
-  SmallVector<Value> addChunk(const Bag &bag, Value position,
-                              ValueRange carried, Value firstUnit);
-  void storeSums(const Bag &bag, Value firstUnit, SmallVector<Value> sums);
+  void findBag();
+  void poolColumns(Value firstUnit);
+  SmallVector<Value> addRows(Value firstUnit);
+  SmallVector<Value> addWindow(const IdWindow &window, Value numLeft,
+                               ValueRange before, Value firstUnit);
+  SmallVector<Value> addChunk(const IdWindow &window, const Chunk &chunk,
+                              ValueRange before, Value firstUnit);
+  void divide(SmallVector<Value> &sums);
   int64_t getUnitsPerPass() {
     return numLanes * c.gpuLowering.getUnitsPerLane();
-  }
-  size_t getNumSums() {
-    return c.gpuLowering.getUnitsPerLane() * fetch.getSums().getUnits().columns;
   }
 
   DeviceBuilder &b;
   const BagConfiguration &c;
   const Lookup &lookup;
-  Step step;
+  Bags bags;
   RowFetch fetch;
   OutputRow output;
   int64_t numLanes, rowsInFlight;
+  IdSpan bag;
+  Value longest;   // of the warp's bags, i32
+  Value outputRow; // address of the bag's columns
+  Value isWrong;   // i1: the bag, or an id so far
 };
 
 } // namespace
 
-/// A bag with offsets that cannot be is empty, and so is one that has more ids
-/// than there are weights by position.
-Bag BagStepBuilder::findBag() {
-  Bag bag;
-  Value group = b.shiftRight(b.threadId(), llvm::Log2_64(numLanes));
-  bag.sample = b.add(b.multiply(step.index, getBagsPerBlock(c)), group);
-  bag.isActive = b.compare(Predicate::slt, bag.sample, lookup.batchSize);
-  Value place = b.add(lookup.firstOffset, bag.sample);
-  Type types[] = {b.getI64Type(), b.getI64Type()};
-  SmallVector<Value> offsets = b.branch(
-      bag.isActive, types,
-      [&] {
-        OffsetPair pair = lookup.loadOffsets(b, place);
-        return SmallVector<Value>{pair.begin, pair.end};
-      },
-      [&] { return SmallVector<Value>(2, b.i64(0)); });
-  Value begin = offsets[0], end = offsets[1];
-  // Unsigned, so that negative ones are not.
-  Value isOrdered = b.compare(Predicate::ule, begin, end);
-  Value isWithin = b.compare(Predicate::ule, end, lookup.numValues);
-  Value isGood = b.both(isOrdered, isWithin);
-  Value zero = b.i32(0);
-  bag.ids.begin = b.select(isGood, b.truncate(begin), zero);
-  bag.ids.end = b.select(isGood, b.truncate(end), zero);
-  bag.length = b.subtract(bag.ids.end, bag.ids.begin);
-  Value badOffset = b.i32(TREC_GPU_BAD_OFFSET);
-  bag.kind = b.select(isGood, zero, badOffset);
-  bag.position = b.add(place, 1);
-  return bag;
+void BagStepBuilder::findBag() {
+  Value offset = bags.loadOffset(bags.getPlace());
+  Value behind = bags.loadOffset(b.add(bags.getPlace(), 1));
+  IdSpan stored = IdSpan::between(b, offset, behind);
+  isWrong = b.either(b.negate(stored.isGood), bags.isLong(stored));
+  isWrong = b.both(isWrong, bags.exists());
+  bag = bags.getSpan(offset, behind);
+  longest = b.maxOfWarp(b.subtract(bag.end, bag.begin));
+  Value rowBytes = b.multiply(lookup.outputExtent, output.getElementBytes());
+  Value place = b.multiply(b.zeroExtend(bags.getSample()), rowBytes);
+  outputRow = b.pin(b.add(lookup.output, place));
 }
 
-void BagStepBuilder::checkLength(Bag &bag) {
-  if (c.weighting != Weighting::position)
-    return;
-  Value most = lookup.loadMaxLength(b);
-  Value isLong = b.compare(Predicate::sgt, b.zeroExtend(bag.length), most);
-  bag.ids.end = b.select(isLong, bag.ids.begin, bag.ids.end);
-  bag.length = b.subtract(bag.ids.end, bag.ids.begin);
-  Value longBag = b.i32(TREC_GPU_LONG_BAG);
-  bag.kind = b.select(isLong, longBag, bag.kind);
-  Value place = b.add(lookup.firstOffset, bag.sample);
-  bag.position = b.select(isLong, place, bag.position);
-}
-
-/// All lanes of a warp have to take part in its shuffles.
-Value BagStepBuilder::getLongestOfWarp(Value length) {
-  for (int64_t mask = numLanes; mask < DeviceBuilder::kWarpLanes; mask *= 2) {
-    Value other = b.shuffleXor(length, mask);
-    length = arith::MaxSIOp::create(b, length, other);
-  }
-  return length;
-}
-
-/// Adds the rows from `position` in the bag on, as many as are in flight. Ids
-/// of the rows behind them are loaded before these rows are waited for. Carried
-/// are the sums, the resolved ids and the bad ones.
-SmallVector<Value> BagStepBuilder::addChunk(const Bag &bag, Value position,
-                                            ValueRange carried,
+/// Adds the rows of a chunk to the sums, each in its turn.
+SmallVector<Value> BagStepBuilder::addChunk(const IdWindow &window,
+                                            const Chunk &chunk,
+                                            ValueRange before,
                                             Value firstUnit) {
-  size_t numSums = getNumSums();
-  SmallVector<Value> sums =
-      llvm::to_vector_of<Value>(carried.take_front(numSums));
-  IdChunk chunk =
-      IdChunk::of(carried.drop_front(numSums).drop_back(2), c.isWeighted());
-  SeenBadIds badIds = {carried[carried.size() - 2],
-                       carried[carried.size() - 1]};
-
-  Value next = b.add(b.add(bag.ids.begin, position), rowsInFlight);
-  SmallVector<Value> nextIds = fetch.loadIds(next, bag.ids);
-  SmallVector<SmallVector<Value>> rows = fetch.loadRows(chunk, firstUnit);
-  SmallVector<Value> headers = fetch.loadHeaders(chunk);
-  for (int64_t i = 0; i < rowsInFlight; ++i) {
-    RowHeader header = fetch.getHeader(chunk, headers, i);
+  auto sums = llvm::to_vector_of<Value>(before);
+  auto rows = fetch.loadRows(window, chunk, firstUnit);
+  SmallVector<Value> headers = fetch.loadHeaders(window, chunk);
+  for (int64_t i = 0; i < chunk.rows; ++i) {
+    RowHeader header = fetch.getHeader(window, headers, chunk, i);
     sums = fetch.getSums().add(sums, rows[i], header);
   }
-  IdChunk nextChunk = fetch.resolve(nextIds, next, bag.ids, badIds);
-  llvm::append_range(sums, nextChunk.getValues());
-  llvm::append_values(sums, badIds.count, badIds.first);
   return sums;
 }
 
-void BagStepBuilder::storeSums(const Bag &bag, Value firstUnit,
-                               SmallVector<Value> sums) {
-  if (c.pooling == Pooling::mean) {
-    Value one = b.f32(1.0f);
-    Value count = arith::SIToFPOp::create(b, b.getF32Type(), bag.length);
-    Value isEmpty = b.compare(Predicate::eq, bag.length, 0);
-    Value inverse = arith::DivFOp::create(b, one, count);
-    Value factor = b.select(isEmpty, one, inverse);
-    for (Value &sum : sums)
-      sum = arith::MulFOp::create(b, sum, factor);
-  }
-  b.doIf(bag.isActive, [&] {
-    Value wide = b.zeroExtend(bag.sample);
-    Value offset = b.multiply(wide, lookup.outputRowBytes);
-    output.store(b.add(lookup.output, offset), firstUnit, sums);
-  });
+/// Adds the rows of a window, of which `numLeft` are there in some bag of the
+/// warp: in whole chunks first, then in short ones.
+SmallVector<Value> BagStepBuilder::addWindow(const IdWindow &window,
+                                             Value numLeft, ValueRange before,
+                                             Value firstUnit) {
+  if (!fetch.hasOneIdPerLane())
+    return addChunk(window, {rowsInFlight, Value()}, before, firstUnit);
+  Value all = b.i32(fetch.getWindowSize()), none = b.i32(0);
+  Value count = arith::MinSIOp::create(b, numLeft, all);
+  auto addChunks = [&](Value from, Value to, int64_t rows, ValueRange before) {
+    return b.loop(from, to, rows, before, [&](Value first, ValueRange sums) {
+      return addChunk(window, {rows, first}, sums, firstUnit);
+    });
+  };
+  if (rowsInFlight <= kShortChunk)
+    return addChunks(none, count, rowsInFlight, before);
+  Value perChunk = b.i32(rowsInFlight);
+  Value inShort = arith::RemUIOp::create(b, count, perChunk);
+  Value whole = b.subtract(count, inShort);
+  return addChunks(whole, count, kShortChunk,
+                   addChunks(none, whole, rowsInFlight, before));
+}
+
+/// The sums of the bag. The ids of the next window are loaded before the rows
+/// of this one are waited for.
+SmallVector<Value> BagStepBuilder::addRows(Value firstUnit) {
+  SmallVector<Value> ids = fetch.loadIds(bag.begin, bag);
+  IdWindow first = fetch.resolve(ids, bag.begin, bag, isWrong);
+  SmallVector<Value> carried = fetch.getSums().makeZeros();
+  size_t numSums = carried.size();
+  carried.push_back(isWrong);
+  llvm::append_range(carried, first.getValues());
+  Value zero = b.i32(0);
+  int64_t size = fetch.getWindowSize();
+  SmallVector<Value> results =
+      b.loop(zero, longest, size, carried, [&](Value done, ValueRange state) {
+        Value isWrong = state[numSums];
+        IdWindow window = first.withValues(state.drop_front(numSums + 1));
+        Value next = b.add(b.add(bag.begin, done), size);
+        SmallVector<Value> nextIds = fetch.loadIds(next, bag);
+        SmallVector<Value> added =
+            addWindow(window, b.subtract(longest, done),
+                      state.take_front(numSums), firstUnit);
+        window = fetch.resolve(nextIds, next, bag, isWrong);
+        added.push_back(isWrong);
+        llvm::append_range(added, window.getValues());
+        return added;
+      });
+  isWrong = results[numSums];
+  results.truncate(numSums);
+  return results;
+}
+
+/// By the length of the bag, ids of -1 included.
+void BagStepBuilder::divide(SmallVector<Value> &sums) {
+  Value length = b.subtract(bag.end, bag.begin);
+  Value one = b.f32(1.0f);
+  Value count = arith::SIToFPOp::create(b, b.getF32Type(), length);
+  Value isEmpty = b.compare(Predicate::eq, length, 0);
+  Value inverse = arith::DivFOp::create(b, one, count);
+  Value factor = b.select(isEmpty, one, inverse);
+  for (Value &sum : sums)
+    sum = arith::MulFOp::create(b, sum, factor);
 }
 
 /// One pass over the bag, for the units that a lane holds at once.
-void BagStepBuilder::poolColumns(const Bag &bag, Value longest, Value firstUnit,
-                                 SeenBadIds &badIds) {
-  SmallVector<Value> ids = fetch.loadIds(bag.ids.begin, bag.ids);
-  IdChunk chunk = fetch.resolve(ids, bag.ids.begin, bag.ids, badIds);
-  SmallVector<Value> carried = fetch.getSums().makeZeros();
-  llvm::append_range(carried, chunk.getValues());
-  llvm::append_values(carried, badIds.count, badIds.first);
-  Value zero = b.i32(0);
-  SmallVector<Value> results =
-      b.loop(zero, longest, rowsInFlight, carried,
-             [&](Value position, ValueRange state) {
-               return addChunk(bag, position, state, firstUnit);
-             });
-  badIds = {results[results.size() - 2], results[results.size() - 1]};
-  results.truncate(getNumSums());
-  storeSums(bag, firstUnit, results);
+void BagStepBuilder::poolColumns(Value firstUnit) {
+  SmallVector<Value> sums = addRows(firstUnit);
+  if (c.pooling == Pooling::mean)
+    divide(sums);
+  b.doIf(bags.exists(), [&] { output.store(outputRow, firstUnit, sums); });
 }
 
-StepResult BagStepBuilder::build() {
-  Bag bag = findBag();
-  checkLength(bag);
-  Value longest = getLongestOfWarp(bag.length);
-  SeenBadIds badIds = {b.i32(0), b.i32(SeenBadIds::kNone)};
+Value BagStepBuilder::build() {
+  findBag();
   int64_t numUnits = fetch.getSums().getUnits().count;
   if (numUnits <= getUnitsPerPass()) {
-    bag.ids.isNoted = b.boolean(true);
-    poolColumns(bag, longest, fetch.getLane(), badIds);
-  } else {
-    Value from = b.i32(0), to = b.i32(numUnits);
-    SmallVector<Value> noted = b.loop(
-        from, to, getUnitsPerPass(), ValueRange{badIds.count, badIds.first},
-        [&](Value unit, ValueRange carried) {
-          Bag pass = bag;
-          pass.ids.isNoted = b.compare(Predicate::eq, unit, 0);
-          SeenBadIds inPass = {carried[0], carried[1]};
-          Value firstUnit = b.add(unit, fetch.getLane());
-          poolColumns(pass, longest, firstUnit, inPass);
-          return SmallVector<Value>{inPass.count, inPass.first};
-        });
-    badIds = {noted[0], noted[1]};
+    poolColumns(fetch.getLane());
+    return isWrong;
   }
-  Value next = b.add(step.index, step.stride);
-  Value first = b.multiply(next, getBagsPerBlock(c));
-  Value hasMore = b.compare(Predicate::slt, first, lookup.batchSize);
-  Value hasBad = b.compare(Predicate::ne, badIds.count, 0);
-  Value badId = b.i32(TREC_GPU_BAD_ID);
-  Value kind = b.select(hasBad, badId, bag.kind);
-  Value position = b.select(hasBad, badIds.first, bag.position);
-  return {badIds.count, kind, position, hasMore};
+  Value from = b.i32(0), to = b.i32(numUnits);
+  return b
+      .loop(from, to, getUnitsPerPass(), isWrong,
+            [&](Value unit, ValueRange carried) {
+              isWrong = carried[0];
+              poolColumns(b.add(unit, fetch.getLane()));
+              return SmallVector<Value>{isWrong};
+            })
+      .front();
 }
 
-StepResult mlir::trec::buildBagStep(DeviceBuilder &b, const StepInput &input) {
+Value mlir::trec::buildBagStep(DeviceBuilder &b, const StepInput &input) {
   return BagStepBuilder(b, input).build();
 }

@@ -93,9 +93,12 @@ void ConvertTrecToGPUPass::runOnOperation() {
   kernels->setAttr(LLVM::LLVMDialect::getDataLayoutAttrName(),
                    builder.getStringAttr(kDataLayout));
   builder.setInsertionPointToStart(kernels.getBody());
-  for (unsigned bits : {32, 64})
-    buildForwardKernel(builder, loc, configurations,
-                       builder.getIntegerType(bits));
+  for (unsigned bits : {32, 64}) {
+    IntegerType idType = builder.getIntegerType(bits);
+    buildForwardKernel(builder, loc, configurations, idType);
+    if (hasFewKernels(configurations))
+      buildFewForwardKernel(builder, loc, configurations, idType);
+  }
   buildScanKernel(builder, loc);
   eraseModel(module);
   module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),

@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -45,6 +46,15 @@ Value DeviceBuilder::compare(Predicate predicate, Value a, int64_t b) {
   return compare(predicate, a, constant(a.getType(), b));
 }
 
+Value DeviceBuilder::pin(Value value) {
+  return LLVM::InlineAsmOp::create(
+             *this, TypeRange{value.getType()}, ValueRange{value},
+             "mov.b64 $0, $1;", "=l,l", /*has_side_effects=*/true,
+             /*is_align_stack=*/false, LLVM::TailCallKind::None,
+             LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
+}
+
 Value DeviceBuilder::pointer(Value address) {
   auto type = LLVM::LLVMPointerType::get(getContext(), kGlobalMemory);
   return LLVM::IntToPtrOp::create(*this, type, address);
@@ -58,27 +68,32 @@ Value DeviceBuilder::load(Value address, Type type, int64_t alignment) {
 
 SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
                                          Value otherwise, int64_t count) {
+  bool isAlways = matchPattern(condition, m_One());
   Type type = otherwise.getType();
   int64_t bits = type.getIntOrFloatBitWidth();
-  std::string output = bits == 64 ? "=l" : "=r", outputs, list, ties;
+  std::string output = bits == 64 ? "=l," : "=r,", constraints, list, ties;
   for (int64_t i = 0; i < count; ++i) {
-    outputs += output + ",";
+    constraints += output;
     list += (i ? ", $" : "$") + std::to_string(i);
     ties += "," + std::to_string(i);
   }
-  std::string vector = count == 1 ? "" : ".v" + std::to_string(count);
-  std::string text = "@$" + std::to_string(count + 1) + " ld.global.nc" +
-                     vector + ".b" + std::to_string(bits) + " " +
-                     (count == 1 ? list : "{" + list + "}") + ", [$" +
-                     std::to_string(count) + "];";
-  SmallVector<Value> operands = {address, condition};
-  operands.append(count, otherwise);
+  std::string from = std::to_string(count), guard = std::to_string(count + 1);
+  std::string text = isAlways ? "" : "@$" + guard + " ";
+  text += "ld.global.nc" + (count == 1 ? "" : ".v" + from) + ".b" +
+          std::to_string(bits) + " ";
+  text += (count == 1 ? list : "{" + list + "}") + ", [$" + from + "];";
+  constraints += isAlways ? "l" : "l,b" + ties;
+  SmallVector<Value> operands = {address};
+  if (!isAlways) {
+    operands.push_back(condition);
+    operands.append(count, otherwise);
+  }
   Type result = type;
   if (count > 1)
     result = LLVM::LLVMStructType::getLiteral(getContext(),
                                               SmallVector<Type>(count, type));
   auto load = LLVM::InlineAsmOp::create(
-      *this, TypeRange{result}, operands, text, outputs + "l,b" + ties,
+      *this, TypeRange{result}, operands, text, constraints,
       /*has_side_effects=*/false, /*is_align_stack=*/false,
       LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
   if (count == 1)
@@ -119,6 +134,15 @@ Value DeviceBuilder::threadId() {
 
 Value DeviceBuilder::blockId() {
   return toI32(*this, gpu::BlockIdOp::create(*this, gpu::Dimension::x));
+}
+
+Value DeviceBuilder::blockIdAgain() {
+  return LLVM::InlineAsmOp::create(
+             *this, TypeRange{getI32Type()}, ValueRange(),
+             "mov.u32 $0, %ctaid.x;", "=r", /*has_side_effects=*/true,
+             /*is_align_stack=*/false, LLVM::TailCallKind::None,
+             LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
 }
 
 /// All lanes of a warp take part in a shuffle. The low bits of the clamp end
@@ -168,6 +192,19 @@ Value DeviceBuilder::shuffleUp(Value value, int64_t distance) {
   });
 }
 
+Value DeviceBuilder::anyOfWarp(Value condition) {
+  Value all = i32(-1);
+  return NVVM::VoteSyncOp::create(
+      *this, getI1Type(), all, condition,
+      NVVM::VoteSyncKindAttr::get(getContext(), NVVM::VoteSyncKind::any));
+}
+
+Value DeviceBuilder::maxOfWarp(Value value) {
+  Value all = i32(-1);
+  return NVVM::ReduxOp::create(*this, value.getType(), value,
+                               NVVM::ReduxKind::MAX, all);
+}
+
 SmallVector<Value> DeviceBuilder::branch(Value condition, TypeRange types,
                                          Body then, Body otherwise) {
   auto op = scf::IfOp::create(*this, types, condition, /*withElseRegion=*/true);
@@ -203,5 +240,20 @@ DeviceBuilder::loop(Value from, Value to, Value step, ValueRange carried,
   // A loop that carries nothing ends by itself.
   if (!carried.empty())
     scf::YieldOp::create(*this, results);
+  return llvm::to_vector_of<Value>(op.getResults());
+}
+
+SmallVector<Value> DeviceBuilder::doWhile(
+    ValueRange carried,
+    function_ref<std::pair<Value, SmallVector<Value>>(ValueRange)> body) {
+  auto op = scf::WhileOp::create(
+      *this, carried.getTypes(), carried,
+      [&](OpBuilder &, Location, ValueRange state) {
+        auto [isMore, results] = body(state);
+        scf::ConditionOp::create(*this, isMore, results);
+      },
+      [&](OpBuilder &, Location, ValueRange state) {
+        scf::YieldOp::create(*this, state);
+      });
   return llvm::to_vector_of<Value>(op.getResults());
 }

@@ -59,8 +59,15 @@ public:
   Value exclusive(Value a, Value b) {
     return arith::XOrIOp::create(*this, a, b);
   }
+  Value negate(Value condition) { return exclusive(condition, boolean(true)); }
   Value shiftLeft(Value a, int64_t by);
+  Value shiftLeft(Value a, Value by) {
+    return arith::ShLIOp::create(*this, a, by);
+  }
   Value shiftRight(Value a, int64_t by);
+  Value shiftRight(Value a, Value by) {
+    return arith::ShRUIOp::create(*this, a, by);
+  }
   Value compare(Predicate predicate, Value a, Value b) {
     return arith::CmpIOp::create(*this, predicate, a, b);
   }
@@ -77,6 +84,9 @@ public:
   Value truncate(Value value) {
     return arith::TruncIOp::create(*this, getI32Type(), value);
   }
+  /// The i64, computed here and not where it is used: what it is computed from
+  /// then needs no registers in between.
+  Value pin(Value value);
   /// The same bits as another type of this size.
   Value bits(Type type, Value value) {
     return LLVM::BitcastOp::create(*this, type, value);
@@ -105,6 +115,9 @@ public:
   // Threads.
   Value threadId();
   Value blockId();
+  /// The block's number, read again: what is computed of it is not shared with
+  /// what has been computed of `blockId`, and so needs no registers until here.
+  Value blockIdAgain();
   /// What `lane` (of the group of `width` lanes that a lane is in) has.
   Value shuffle(Value value, Value lane, int64_t width);
   Value shuffle(Value value, int64_t lane, int64_t width);
@@ -112,6 +125,11 @@ public:
   Value shuffleXor(Value value, int64_t mask);
   /// What the lane `distance` below has; a lane without one keeps its own.
   Value shuffleUp(Value value, int64_t distance);
+  /// Whether any thread of the warp says so.
+  Value anyOfWarp(Value condition);
+  /// The greatest i32 of a warp, signed: the same for all its lanes, and known
+  /// to be so.
+  Value maxOfWarp(Value value);
 
   // Control flow.
   using Body = function_ref<SmallVector<Value>()>;
@@ -126,6 +144,11 @@ public:
   SmallVector<Value>
   loop(Value from, Value to, Value step, ValueRange carried,
        function_ref<SmallVector<Value>(Value, ValueRange)> body);
+  /// Does the body at least once, and again as long as it says so; with what is
+  /// carried.
+  SmallVector<Value>
+  doWhile(ValueRange carried,
+          function_ref<std::pair<Value, SmallVector<Value>>(ValueRange)> body);
 
 private:
   Value shuffleHalves(Value value, function_ref<Value(Value)> shuffleWord);

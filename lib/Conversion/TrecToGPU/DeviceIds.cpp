@@ -28,7 +28,25 @@ Value DeviceIds::toRow(Value row, Value isRow) {
   return b.select(isRow, b.truncate(row), none);
 }
 
+/// Of an id that is a row. Those of 32 bits are compared as such: no table of
+/// more rows has more that they can name.
+ResolvedId DeviceIds::resolveRow(Value id) {
+  Value limit = numRows;
+  if (id.getType().isInteger(32)) {
+    Value most = b.i64(int64_t(1) << 31);
+    limit = b.truncate(arith::MinUIOp::create(b, numRows, most));
+  }
+  Value isBelow = b.compare(Predicate::ult, id, limit);
+  Value isSkipped = b.compare(Predicate::eq, id, -1);
+  Value isBad = b.negate(b.either(isBelow, isSkipped));
+  Value row = id.getType().isInteger(32) ? id : b.truncate(id);
+  Value zero = b.i32(0);
+  return {b.select(isBad, zero, row), isBad};
+}
+
 ResolvedId DeviceIds::resolve(Value id, Value isThere) {
+  if (!remap)
+    return resolveRow(id);
   Value wide = id.getType().isInteger(32) ? b.signExtend(id) : id;
   if (remap == MapKind::sorted) {
     Value row = mapIfAny(isThere, [&] { return searchSorted(wide); });
@@ -38,15 +56,10 @@ ResolvedId DeviceIds::resolve(Value id, Value isThere) {
   }
   Value isBelow = b.compare(Predicate::ult, wide, numIds);
   Value isSkipped = b.compare(Predicate::eq, wide, -1);
-  Value isBelowOrSkipped = b.either(isBelow, isSkipped);
-  Value isOut = b.exclusive(isBelowOrSkipped, b.boolean(true));
-  Value isBad = b.both(isOut, isThere);
-  Value isUsed = b.exclusive(isSkipped, b.boolean(true));
-  isUsed = b.both(isUsed, isThere);
+  Value isBad = b.negate(b.either(isBelow, isSkipped));
+  Value isUsed = b.negate(isSkipped);
   Value zero = b.i64(0);
   Value used = b.select(isBelow, wide, zero);
-  if (!remap)
-    return {toRow(used, isUsed), isBad};
   Value row = mapIfAny(isUsed, [&] {
     return remap == MapKind::array
                ? b.signExtend(b.load(b.addressOf(map, used, 4), b.getI32Type()))

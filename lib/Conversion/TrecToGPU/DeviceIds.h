@@ -32,10 +32,11 @@ public:
             const Lookup &lookup);
 
   /// The row of `id`, an i32 or i64. A bad id counts as id 0; -1, and what
-  /// `isThere` says is no id, have no row.
+  /// `isThere` says is no id, have no row. The latter must be -1 too.
   ResolvedId resolve(Value id, Value isThere);
 
 private:
+  ResolvedId resolveRow(Value id);
   Value toRow(Value row, Value isRow);
   Value mapIfAny(Value isThere, function_ref<Value()> map);
   Value searchHashTable(Value id);

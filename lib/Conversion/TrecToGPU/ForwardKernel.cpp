@@ -19,21 +19,23 @@ public:
                        IntegerType idType)
       : b(builder, loc), configurations(configurations), idType(idType) {}
 
-  gpu::GPUFuncOp build();
+  gpu::GPUFuncOp build(StringRef name);
 
 private:
   void checkBatches(LaunchArgument &launch);
   void checkBatch(LaunchArgument &launch, Value batch);
   Value findSpan(LaunchArgument &launch, Value block);
-  Lookup findLookup(LaunchArgument &launch);
-  void runSteps(LaunchArgument &launch, const Lookup &lookup);
-  StepResult switchToConfiguration(const Lookup &lookup, Value kernel,
-                                   Value step);
+  Step findStep(LaunchArgument &launch, Value block, Value &bag);
+  SmallVector<Value> switchToConfiguration(
+      LaunchArgument &launch, Value block, TypeRange types,
+      function_ref<SmallVector<Value>(const StepInput &)> build);
+  Value runStep(LaunchArgument &launch);
+  void reportStep(LaunchArgument &launch);
 
   DeviceBuilder b;
   ArrayRef<BagConfiguration> configurations;
   IntegerType idType;
-  Value part, numParts; // of the lookup: the block's and all; i32
+  Lookup lookup; // that of the last switch
 };
 
 } // namespace
@@ -93,90 +95,102 @@ void ForwardKernelBuilder::checkBatches(LaunchArgument &launch) {
   b.doIf(b.both(isFirstBlock, isBatch), [&] { checkBatch(launch, batch); });
 }
 
-/// The last span that begins at the block or before it; i32.
+/// The last span that begins at the block or before it; i32. Most launches have
+/// one.
 Value ForwardKernelBuilder::findSpan(LaunchArgument &launch, Value block) {
-  Value wide = b.zeroExtend(block);
-  Value numSpans = launch.load(offsetof(trec_gpu_launch, num_spans));
-  Value span = b.i32(0);
-  for (int64_t i = 1; i < TREC_GPU_MAX_SPANS; ++i) {
-    Value first = launch.load(offsetof(trec_gpu_launch, spans) +
-                              i * sizeof(trec_gpu_span) +
-                              offsetof(trec_gpu_span, first_block));
-    Value exists = b.compare(Predicate::sgt, numSpans, i);
-    Value hasBegun = b.compare(Predicate::sge, wide, first);
-    Value number = b.i32(i);
-    span = b.select(b.both(exists, hasBegun), number, span);
-  }
-  return span;
+  Value last = b.subtract(
+      b.truncate(launch.load(offsetof(trec_gpu_launch, num_spans))), 1);
+  Value none = b.i32(0);
+  auto loop = scf::WhileOp::create(
+      b, TypeRange{b.getI32Type()}, none,
+      [&](OpBuilder &, Location, ValueRange span) {
+        Value first = b.truncate(launch.load(
+            offsetof(trec_gpu_launch, spans) + sizeof(trec_gpu_span), span[0],
+            sizeof(trec_gpu_span), offsetof(trec_gpu_span, first_block)));
+        Value hasNext = b.compare(Predicate::slt, span[0], last);
+        Value hasBegun = b.compare(Predicate::sge, block, first);
+        scf::ConditionOp::create(b, b.both(hasNext, hasBegun), span);
+      },
+      [&](OpBuilder &, Location, ValueRange span) {
+        scf::YieldOp::create(b, b.add(span[0], 1));
+      });
+  return loop.getResult(0);
 }
 
-Lookup ForwardKernelBuilder::findLookup(LaunchArgument &launch) {
-  Value block = b.blockId();
+Step ForwardKernelBuilder::findStep(LaunchArgument &launch, Value block,
+                                    Value &bag) {
   Value span = findSpan(launch, block);
   auto load = [&](int64_t offset) {
     return launch.load(offsetof(trec_gpu_launch, spans), span,
                        sizeof(trec_gpu_span), offset);
   };
+  Step step;
   Value firstBlock = b.truncate(load(offsetof(trec_gpu_span, first_block)));
-  numParts = b.truncate(load(offsetof(trec_gpu_span, blocks_per_bag)));
-  Value firstBag = load(offsetof(trec_gpu_span, first_bag));
+  step.stride = b.truncate(load(offsetof(trec_gpu_span, blocks_per_bag)));
+  Value firstBag = b.truncate(load(offsetof(trec_gpu_span, first_bag)));
   Value inSpan = b.subtract(block, firstBlock);
-  Value bag = arith::DivUIOp::create(b, inSpan, numParts);
-  part = b.subtract(inSpan, b.multiply(bag, numParts));
-  Type element = configurations.front().outputElement;
-  Value index = b.add(firstBag, b.zeroExtend(bag));
-  return Lookup::load(b, launch, index, element.getIntOrFloatBitWidth() / 8);
+  Value product = b.multiply(b.zeroExtend(inSpan),
+                             load(offsetof(trec_gpu_span, multiplier)));
+  Value shift = load(offsetof(trec_gpu_span, shift));
+  Value bagInSpan = b.truncate(b.shiftRight(product, shift));
+  step.index = b.subtract(inSpan, b.multiply(bagInSpan, step.stride));
+  bag = b.add(firstBag, bagInSpan);
+  return step;
 }
 
-/// A kernel that the compiler did not make cannot be asked for; it would do
-/// nothing.
-StepResult ForwardKernelBuilder::switchToConfiguration(const Lookup &lookup,
-                                                       Value kernel,
-                                                       Value step) {
-  Type i32 = b.getI32Type();
+/// What a block of this number makes of its configuration. A kernel that the
+/// compiler did not make cannot be asked for; it would do nothing.
+SmallVector<Value> ForwardKernelBuilder::switchToConfiguration(
+    LaunchArgument &launch, Value block, TypeRange types,
+    function_ref<SmallVector<Value>(const StepInput &)> build) {
+  Value bag;
+  Step step = findStep(launch, block, bag);
+  Type element = configurations.front().outputElement;
+  lookup = Lookup::load(b, launch, bag, element.getIntOrFloatBitWidth() / 8);
+  Value kernel =
+      arith::IndexCastOp::create(b, b.getIndexType(), lookup.loadKernel(b));
   auto cases =
       llvm::to_vector(llvm::seq<int64_t>(0, int64_t(configurations.size())));
-  auto choice = scf::IndexSwitchOp::create(
-      b, TypeRange{i32, i32, i32, b.getI1Type()}, kernel, cases, cases.size());
+  auto choice =
+      scf::IndexSwitchOp::create(b, types, kernel, cases, cases.size());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&choice.getDefaultRegion().emplaceBlock());
-  Value zero = b.i32(0), no = b.boolean(false);
-  scf::YieldOp::create(b, ValueRange{zero, zero, zero, no});
+  SmallVector<Value> nothing;
+  for (Type type : types)
+    nothing.push_back(b.constant(type, 0));
+  scf::YieldOp::create(b, nothing);
   for (auto [configuration, region] :
        llvm::zip(configurations, choice.getCaseRegions())) {
     b.setInsertionPointToStart(&region.emplaceBlock());
-    StepInput input = {configuration, idType, lookup, {step, numParts}};
-    StepResult result =
-        configuration.pooling ? buildBagStep(b, input) : buildRowStep(b, input);
-    scf::YieldOp::create(b, result.getValues());
+    scf::YieldOp::create(b, build({configuration, idType, lookup, step}));
   }
-  return {choice.getResult(0), choice.getResult(1), choice.getResult(2),
-          choice.getResult(3)};
+  return llvm::to_vector_of<Value>(choice.getResults());
 }
 
-void ForwardKernelBuilder::runSteps(LaunchArgument &launch,
-                                    const Lookup &lookup) {
-  Value kernel =
-      arith::IndexCastOp::create(b, b.getIndexType(), lookup.loadKernel(b));
-  StepReport report(b, launch.load(offsetof(trec_gpu_launch, report)), idType,
-                    lookup);
-  scf::WhileOp::create(
-      b, TypeRange{b.getI32Type()}, ValueRange{part},
-      [&](OpBuilder &, Location, ValueRange state) {
-        StepResult result = switchToConfiguration(lookup, kernel, state[0]);
-        report.tell(result);
-        Value next = b.add(state[0], numParts);
-        scf::ConditionOp::create(b, result.hasMore, ValueRange{next});
-      },
-      [&](OpBuilder &, Location, ValueRange state) {
-        scf::YieldOp::create(b, state);
+Value ForwardKernelBuilder::runStep(LaunchArgument &launch) {
+  return switchToConfiguration(launch, b.blockId(), b.getI1Type(),
+                               [&](const StepInput &input) {
+                                 return SmallVector<Value>{
+                                     input.configuration.pooling
+                                         ? buildBagStep(b, input)
+                                         : buildRowStep(b, input)};
+                               })
+      .front();
+}
+
+void ForwardKernelBuilder::reportStep(LaunchArgument &launch) {
+  SmallVector<Type> types(3, b.getI32Type());
+  SmallVector<Value> found = switchToConfiguration(
+      launch, b.blockIdAgain(), types, [&](const StepInput &input) {
+        return buildInspection(b, input).getValues();
       });
+  Value report = launch.load(offsetof(trec_gpu_launch, report));
+  StepReport(b, report, idType, lookup).tell({found[0], found[1], found[2]});
 }
 
-gpu::GPUFuncOp ForwardKernelBuilder::build() {
+gpu::GPUFuncOp ForwardKernelBuilder::build(StringRef name) {
   GPULoweringConfigAttr lowering = configurations.front().gpuLowering;
   int64_t threads = lowering.getWarps() * DeviceBuilder::kWarpLanes;
-  std::string name = "trec_forward_i" + std::to_string(idType.getWidth());
   gpu::GPUFuncOp kernel =
       createKernel(b, b.getLoc(), name, sizeof(trec_gpu_launch), threads);
   if (lowering.getBlocksPerSm())
@@ -185,7 +199,8 @@ gpu::GPUFuncOp ForwardKernelBuilder::build() {
   b.setInsertionPointToStart(&kernel.getBody().front());
   LaunchArgument launch(b, kernel.getArgument(0));
   checkBatches(launch);
-  runSteps(launch, findLookup(launch));
+  Value isWrong = b.anyOfWarp(runStep(launch));
+  b.doIf(isWrong, [&] { reportStep(launch); });
   gpu::ReturnOp::create(b);
   return kernel;
 }
@@ -195,5 +210,18 @@ mlir::trec::buildForwardKernel(OpBuilder &builder, Location loc,
                                ArrayRef<BagConfiguration> configurations,
                                IntegerType idType) {
   OpBuilder::InsertionGuard guard(builder);
-  return ForwardKernelBuilder(builder, loc, configurations, idType).build();
+  std::string name = "trec_forward_i" + std::to_string(idType.getWidth());
+  return ForwardKernelBuilder(builder, loc, configurations, idType).build(name);
+}
+
+gpu::GPUFuncOp
+mlir::trec::buildFewForwardKernel(OpBuilder &builder, Location loc,
+                                  ArrayRef<BagConfiguration> configurations,
+                                  IntegerType idType) {
+  OpBuilder::InsertionGuard guard(builder);
+  auto few = llvm::map_to_vector(configurations, [](const BagConfiguration &c) {
+    return c.getForFewBags();
+  });
+  std::string name = "trec_forward_few_i" + std::to_string(idType.getWidth());
+  return ForwardKernelBuilder(builder, loc, few, idType).build(name);
 }

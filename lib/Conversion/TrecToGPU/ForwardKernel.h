@@ -3,11 +3,9 @@
 // Builds, for one type of ids, the kernel of a whole model:
 //
 //   gpu.func @trec_forward_i32(%launch: !llvm.ptr) kernel {
-//     %lookup = …                  // the block's, found by its number
-//     scf.while … {                // steps
-//       scf.index_switch %kernel   // one case per configuration
-//       …                          // a report of what was wrong
-//     }
+//     %lookup = …                      // the block's, found by its number
+//     %isWrong = scf.index_switch …    // one case per configuration
+//     scf.if %isWrong { … }            // a report, with another switch
 //   }
 //
 // The argument is struct trec_gpu_launch (DeviceABI.h).
@@ -37,6 +35,12 @@ gpu::GPUFuncOp createKernel(OpBuilder &builder, Location loc, StringRef name,
 gpu::GPUFuncOp buildForwardKernel(OpBuilder &builder, Location loc,
                                   ArrayRef<BagConfiguration> configurations,
                                   IntegerType idType);
+
+/// Builds trec_forward_few_i32 or trec_forward_few_i64: the same, scheduled for
+/// launches of few bags.
+gpu::GPUFuncOp buildFewForwardKernel(OpBuilder &builder, Location loc,
+                                     ArrayRef<BagConfiguration> configurations,
+                                     IntegerType idType);
 
 } // namespace mlir::trec
 

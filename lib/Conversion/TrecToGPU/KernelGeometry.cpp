@@ -5,6 +5,12 @@
 using namespace mlir;
 using namespace mlir::trec;
 
+bool mlir::trec::hasFewKernels(ArrayRef<BagConfiguration> configurations) {
+  return llvm::any_of(configurations, [](const BagConfiguration &c) {
+    return c.gpuLowering.getForFewBags() != c.gpuLowering;
+  });
+}
+
 int64_t mlir::trec::getThreadsPerBlock(const BagConfiguration &configuration) {
   constexpr int64_t warpLanes = 32;
   return configuration.gpuLowering.getWarps() * warpLanes;

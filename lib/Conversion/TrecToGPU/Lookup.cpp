@@ -34,6 +34,9 @@ Value Lookup::loadPositionWeights(DeviceBuilder &b) const {
 Value Lookup::loadMaxLength(DeviceBuilder &b) const {
   return loadField(b, offsetof(trec_gpu_bag, max_length));
 }
+Value Lookup::loadRowStride(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, row_stride));
+}
 Value Lookup::loadRemap(DeviceBuilder &b) const {
   return loadField(b, offsetof(trec_gpu_bag, remap));
 }
@@ -61,42 +64,33 @@ static Value findKey(DeviceBuilder &b, Value slots, Value key) {
       .front();
 }
 
-static void loadBatch(DeviceBuilder &b, LaunchArgument &launch, Lookup &lookup,
-                      Value key) {
+void Lookup::loadBatch(DeviceBuilder &b, LaunchArgument &launch, Value key) {
   auto load = [&](int64_t offset) {
-    return launch.load(offsetof(trec_gpu_launch, batches), lookup.batch,
+    return launch.load(offsetof(trec_gpu_launch, batches), batch,
                        sizeof(trec_gpu_batch), offset);
   };
-  lookup.values = load(offsetof(trec_gpu_batch, values));
-  lookup.numValues = load(offsetof(trec_gpu_batch, num_values));
-  lookup.offsets = load(offsetof(trec_gpu_batch, offsets));
+  batchSize = b.truncate(launch.load(offsetof(trec_gpu_launch, batch_size)));
+  values = load(offsetof(trec_gpu_batch, values));
+  numValues = b.truncate(load(offsetof(trec_gpu_batch, num_values)));
+  offsets = load(offsetof(trec_gpu_batch, offsets));
   Value bytes = load(offsetof(trec_gpu_batch, offsets_bytes));
-  lookup.hasWideOffsets = b.compare(Predicate::eq, bytes, 8);
-  lookup.sampleWeights = load(offsetof(trec_gpu_batch, weights));
+  hasWideOffsets = b.compare(Predicate::eq, bytes, 8);
+  sampleWeights = load(offsetof(trec_gpu_batch, weights));
   Value slots = load(offsetof(trec_gpu_batch, slots));
-  Value slot = findKey(b, slots, key);
-  lookup.firstOffset = b.multiply(slot, lookup.batchSize);
+  firstOffset = b.multiply(findKey(b, slots, key), batchSize);
 }
 
-static void loadOutput(DeviceBuilder &b, LaunchArgument &launch, Lookup &lookup,
-                       int64_t elementBytes) {
-  auto load = [&](int64_t offset) {
-    return b.load(b.add(lookup.bag, offset), b.getI64Type());
-  };
-  Value number = load(offsetof(trec_gpu_bag, output));
+void Lookup::loadOutput(DeviceBuilder &b, LaunchArgument &launch,
+                        int64_t elementBytes) {
+  Value number = loadField(b, offsetof(trec_gpu_bag, output));
   Value first = launch.load(offsetof(trec_gpu_launch, first_output));
-  Value place = b.subtract(number, first);
+  Value place = b.truncate(b.subtract(number, first));
   Value base =
       launch.load(offsetof(trec_gpu_launch, outputs), place, sizeof(void *), 0);
-  lookup.outputRows = launch.load(offsetof(trec_gpu_launch, output_rows), place,
-                                  sizeof(int64_t), 0);
-  Value column = load(offsetof(trec_gpu_bag, column));
-  lookup.output = b.add(base, b.multiply(column, elementBytes));
-  Value own = load(offsetof(trec_gpu_bag, row_stride));
-  Value common = launch.load(offsetof(trec_gpu_launch, row_stride));
-  Value hasOwn = b.compare(Predicate::ne, own, 0);
-  Value stride = b.select(hasOwn, own, common);
-  lookup.outputRowBytes = b.multiply(stride, elementBytes);
+  outputExtent = launch.load(offsetof(trec_gpu_launch, output_extents), place,
+                             sizeof(int64_t), 0);
+  Value column = loadField(b, offsetof(trec_gpu_bag, column));
+  output = b.add(base, b.multiply(column, elementBytes));
 }
 
 Lookup Lookup::load(DeviceBuilder &b, LaunchArgument &launch, Value index,
@@ -109,11 +103,29 @@ Lookup Lookup::load(DeviceBuilder &b, LaunchArgument &launch, Value index,
   Value key = lookup.loadField(b, offsetof(trec_gpu_bag, key));
   lookup.rows = lookup.loadField(b, offsetof(trec_gpu_bag, rows));
   lookup.numRows = lookup.loadField(b, offsetof(trec_gpu_bag, num_rows));
-  lookup.batchSize =
-      b.truncate(launch.load(offsetof(trec_gpu_launch, batch_size)));
-  loadOutput(b, launch, lookup, elementBytes);
-  loadBatch(b, launch, lookup, key);
+  lookup.loadBatch(b, launch, key);
+  lookup.loadOutput(b, launch, elementBytes);
   return lookup;
+}
+
+Value Lookup::loadShortOffset(DeviceBuilder &b, Value index) const {
+  Value wide = b.i64(3), narrow = b.i64(2), zero = b.i32(0);
+  Value shift = b.select(hasWideOffsets, wide, narrow);
+  Value address = b.add(offsets, b.shiftLeft(b.zeroExtend(index), shift));
+  Value low = b.load(address, b.getI32Type());
+  Value high = b.loadIf(hasWideOffsets, b.add(address, 4), zero).front();
+  Value isShort = b.compare(Predicate::eq, high, 0);
+  Value isWithin = b.compare(Predicate::ule, low, numValues);
+  Value none = b.i32(kNoOffset);
+  return b.select(b.both(isShort, isWithin), low, none);
+}
+
+IdSpan IdSpan::between(DeviceBuilder &b, Value first, Value last) {
+  // As an unsigned number kNoOffset is behind all others.
+  Value isOrdered = b.compare(Predicate::ule, first, last);
+  Value hasLast = b.compare(Predicate::ne, last, kNoOffset);
+  Value isGood = b.both(isOrdered, hasLast);
+  return {first, b.select(isGood, last, first), isGood};
 }
 
 OffsetPair Lookup::loadOffsets(DeviceBuilder &b, Value index) const {

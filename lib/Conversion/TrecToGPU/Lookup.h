@@ -36,36 +36,54 @@ private:
   Value pointer;
 };
 
-/// Two neighbours in an array of offsets, as i64.
+/// Two offsets as i64.
 struct OffsetPair {
   Value begin, end;
 };
 
+/// Where the ids between two offsets are, i32. Offsets that cannot be have none
+/// between them.
+struct IdSpan {
+  Value begin, end;
+  Value isGood; // an i1
+
+  /// Between what `loadShortOffset` gave.
+  static IdSpan between(DeviceBuilder &b, Value first, Value last);
+};
+
+constexpr int64_t kNoOffset = -1;
+
 /// One lookup of a launch. i64 unless noted; counts fit into 31 bits, which the
 /// host sees to.
 struct Lookup {
-  Value index; // in the array of lookups
+  Value index; // in the array of lookups, an i32
   Value bag;   // address of struct trec_gpu_bag
   Value batch; // its number
   Value rows, numRows;
-  Value values, numValues;
+  Value values, numValues;       // the latter an i32
   Value offsets, hasWideOffsets; // the latter an i1
   Value sampleWeights;
-  Value firstOffset; // an i32: of its key in offsets
-  Value batchSize;   // an i32
-  Value output;      // address of its first column in row 0
-  Value outputRows, outputRowBytes;
+  Value firstOffset;  // an i32: of its key in offsets
+  Value batchSize;    // an i32
+  Value output;       // address of its first column in row 0
+  Value outputExtent; // elements of a row, without pooling rows
 
+  /// Number `index` (an i32) of the launch's.
   static Lookup load(DeviceBuilder &b, LaunchArgument &launch, Value index,
                      int64_t elementBytes);
 
-  /// offsets[index] and the one behind it.
+  /// offsets[index], an i32 as the index is; kNoOffset where that is none of a
+  /// value nor their number. Without a branch: it is what a block waits for
+  /// first.
+  Value loadShortOffset(DeviceBuilder &b, Value index) const;
+  /// offsets[index] and the one behind it: whatever is there.
   OffsetPair loadOffsets(DeviceBuilder &b, Value index) const;
   Value loadOffset(DeviceBuilder &b, Value index) const;
 
   Value loadKernel(DeviceBuilder &b) const;
   Value loadPositionWeights(DeviceBuilder &b) const;
   Value loadMaxLength(DeviceBuilder &b) const;
+  Value loadRowStride(DeviceBuilder &b) const;
   Value loadRemap(DeviceBuilder &b) const;
   Value loadNumRemap(DeviceBuilder &b) const;
   Value loadNumIds(DeviceBuilder &b) const;
@@ -73,6 +91,9 @@ struct Lookup {
 
 private:
   Value loadField(DeviceBuilder &b, int64_t offset) const;
+  void loadBatch(DeviceBuilder &b, LaunchArgument &launch, Value key);
+  void loadOutput(DeviceBuilder &b, LaunchArgument &launch,
+                  int64_t elementBytes);
 };
 
 } // namespace mlir::trec

@@ -5,26 +5,35 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-SmallVector<Value> IdChunk::getValues() const {
+SmallVector<Value> IdWindow::getValues() const {
   SmallVector<Value> values = rows;
+  llvm::append_range(values, exist);
   llvm::append_range(values, weights);
   return values;
 }
 
-IdChunk IdChunk::of(ValueRange values, bool isWeighted) {
-  size_t count = isWeighted ? values.size() / 2 : values.size();
-  return {llvm::to_vector_of<Value>(values.take_front(count)),
-          llvm::to_vector_of<Value>(values.drop_front(count))};
+IdWindow IdWindow::withValues(ValueRange values) const {
+  auto take = [&](size_t count) {
+    auto taken = llvm::to_vector_of<Value>(values.take_front(count));
+    values = values.drop_front(count);
+    return taken;
+  };
+  IdWindow window;
+  window.rows = take(rows.size());
+  window.exist = take(exist.size());
+  window.weights = take(weights.size());
+  return window;
 }
 
 RowFetch::RowFetch(DeviceBuilder &builder,
                    const BagConfiguration &configuration, IntegerType idType,
-                   const Lookup &lookup)
+                   const Lookup &lookup, int64_t windowSize)
     : b(builder), c(configuration), idType(idType), lookup(lookup),
       sums(builder, configuration), ids(builder, configuration.remap, lookup),
       numLanes(configuration.gpuLowering.getLanes()),
       rowsInFlight(configuration.gpuLowering.getRowsInFlight()),
-      idsPerLane(llvm::divideCeil(rowsInFlight, numLanes)),
+      windowSize(windowSize),
+      idsPerLane(llvm::divideCeil(windowSize, numLanes)),
       deviceRowBytes(getDeviceRowBytes(configuration.row)) {
   lane = b.both(b.threadId(), numLanes - 1);
   if (c.weighting == Weighting::sample)
@@ -33,28 +42,32 @@ RowFetch::RowFetch(DeviceBuilder &builder,
     weights = lookup.loadPositionWeights(b);
 }
 
+int64_t RowFetch::selectWindowSize(GPULoweringConfigAttr lowering) {
+  int64_t lanes = lowering.getLanes(), rows = lowering.getRowsInFlight();
+  return lanes % rows == 0 ? lanes : rows;
+}
+
 /// Slot i of all lanes holds the ids behind those of slot i - 1.
 Value RowFetch::getPosition(Value position, int64_t slot) {
   return b.add(b.add(position, lane), slot * numLanes);
 }
 
-/// Lanes beyond the rows in flight hold nothing: their ids are the next
-/// chunk's.
-Value RowFetch::isThere(Value position, const IdRange &range, int64_t slot) {
-  Value inRange = b.compare(Predicate::slt, position, range.end);
-  int64_t numLeft = rowsInFlight - slot * numLanes;
+/// Lanes beyond the window hold nothing: their ids are the next one's.
+Value RowFetch::isThere(Value position, const IdSpan &bag, int64_t slot) {
+  Value inRange = b.compare(Predicate::slt, position, bag.end);
+  int64_t numLeft = windowSize - slot * numLanes;
   if (numLeft >= numLanes)
     return inRange;
   return b.both(inRange, b.compare(Predicate::slt, lane, numLeft));
 }
 
-SmallVector<Value> RowFetch::loadIds(Value position, const IdRange &range) {
+SmallVector<Value> RowFetch::loadIds(Value position, const IdSpan &bag) {
   Value none = b.constant(idType, -1);
   SmallVector<Value> loaded;
   for (int64_t slot = 0; slot < idsPerLane; ++slot) {
     Value at = getPosition(position, slot);
     Value address = b.addressOf(lookup.values, at, idType.getWidth() / 8);
-    Value exists = isThere(at, range, slot);
+    Value exists = isThere(at, bag, slot);
     llvm::append_range(loaded, b.loadIf(exists, address, none));
   }
   return loaded;
@@ -62,40 +75,52 @@ SmallVector<Value> RowFetch::loadIds(Value position, const IdRange &range) {
 
 /// Rows that are not there must change nothing. Zeros times -0 do so, whatever
 /// the sum is; FBGEMM's GPU kernels take 0 as the weight of an id of -1.
-Value RowFetch::loadWeight(Value position, const IdRange &range, Value row,
-                           Value isThere) {
+Value RowFetch::loadWeight(Value position, const IdSpan &bag, Value row) {
   Value index = c.weighting == Weighting::position
-                    ? b.subtract(position, range.begin)
+                    ? b.subtract(position, bag.begin)
                     : position;
   Value address = b.addressOf(weights, index, 4);
   constexpr int64_t minusZero = std::numeric_limits<int32_t>::min();
   Value nothing = b.i32(minusZero);
-  if (c.gpuLowering.getNumerics() == GPUNumerics::fbgemm)
+  if (c.gpuLowering.getNumerics() == GPUNumerics::fbgemm) {
+    Value isThere = b.compare(Predicate::slt, position, bag.end);
     nothing = b.select(isThere, b.i32(0), nothing);
+  }
   Value bits = b.loadIf(isRow(row), address, nothing).front();
   return b.bits(b.getF32Type(), bits);
 }
 
-IdChunk RowFetch::resolve(ValueRange loaded, Value position,
-                          const IdRange &range, SeenBadIds &badIds) {
-  IdChunk chunk;
+/// A row of codes that is not there has a header of zeros, and so none of its
+/// codes counts: any may be read instead, and no load depends on a condition.
+IdWindow RowFetch::resolve(ValueRange loaded, Value position, const IdSpan &bag,
+                           Value &hasBadId) {
+  IdWindow window;
+  Value zero = b.i32(0);
   for (auto [slot, id] : llvm::enumerate(loaded)) {
     Value at = getPosition(position, slot);
-    Value exists = isThere(at, range, slot);
-    ResolvedId resolved = ids.resolve(id, exists);
-    chunk.rows.push_back(resolved.row);
+    ResolvedId resolved = ids.resolve(id, isThere(at, bag, slot));
+    hasBadId = b.either(hasBadId, resolved.isBad);
+    Value row = resolved.row;
     if (c.isWeighted())
-      chunk.weights.push_back(loadWeight(at, range, resolved.row, exists));
-    Value isBad = b.both(resolved.isBad, range.isNoted);
-    Value one = arith::ExtUIOp::create(b, b.getI32Type(), isBad);
-    badIds.count = b.add(badIds.count, one);
-    Value first = arith::MinSIOp::create(b, badIds.first, at);
-    badIds.first = b.select(isBad, first, badIds.first);
+      window.weights.push_back(loadWeight(at, bag, row));
+    if (c.row.isQuantized()) {
+      window.exist.push_back(isRow(row));
+      row = b.select(window.exist.back(), row, zero);
+    }
+    window.rows.push_back(row);
   }
-  return chunk;
+  return window;
 }
 
-SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdChunk &chunk,
+/// What the lane has that holds row `row` of the chunk.
+Value RowFetch::handOut(ValueRange held, const Chunk &chunk, int64_t row) {
+  if (!chunk.first)
+    return b.shuffle(held[row / numLanes], row % numLanes, numLanes);
+  return b.shuffle(held.front(), b.add(chunk.first, row), numLanes);
+}
+
+SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdWindow &window,
+                                                   const Chunk &chunk,
                                                    Value firstUnit) {
   const RowUnits &units = sums.getUnits();
   int64_t unitsPerLane = c.gpuLowering.getUnitsPerLane();
@@ -108,11 +133,11 @@ SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdChunk &chunk,
         Predicate::slt, b.add(firstUnit, unit * numLanes), units.count));
   bool isWhole = units.count % (numLanes * unitsPerLane) == 0;
   SmallVector<Value> handedOut;
-  for (int64_t i = 0; i < rowsInFlight; ++i)
-    handedOut.push_back(handOut(chunk.rows, i));
+  for (int64_t i = 0; i < chunk.rows; ++i)
+    handedOut.push_back(handOut(window.rows, chunk, i));
   SmallVector<SmallVector<Value>> rows;
   for (Value row : handedOut) {
-    Value exists = isRow(row);
+    Value exists = c.row.isQuantized() ? b.boolean(true) : isRow(row);
     SmallVector<Value> isThere(unitsPerLane, exists);
     if (!isWhole)
       for (auto [here, unit] : llvm::zip(isThere, hasUnit))
@@ -123,24 +148,28 @@ SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdChunk &chunk,
   return rows;
 }
 
-SmallVector<Value> RowFetch::loadHeaders(const IdChunk &chunk) {
+SmallVector<Value> RowFetch::loadHeaders(const IdWindow &window,
+                                         const Chunk &chunk) {
   SmallVector<Value> headers;
-  if (!c.row.isQuantized())
-    return headers;
-  Value nothing = b.i32(0);
-  for (Value row : chunk.rows) {
+  Value zero = b.i32(0);
+  for (auto [row, exists] : llvm::zip(window.rows, window.exist)) {
+    Value isLoaded = exists;
+    if (chunk.first) {
+      Value inChunk = b.subtract(lane, chunk.first);
+      isLoaded = b.both(exists, b.compare(Predicate::ult, inChunk, chunk.rows));
+    }
     Value address = b.addressOf(lookup.rows, row, deviceRowBytes);
-    llvm::append_range(headers, b.loadIf(isRow(row), address, nothing));
+    llvm::append_range(headers, b.loadIf(isLoaded, address, zero));
   }
   return headers;
 }
 
-RowHeader RowFetch::getHeader(const IdChunk &chunk, ValueRange headers,
-                              int64_t row) {
+RowHeader RowFetch::getHeader(const IdWindow &window, ValueRange headers,
+                              const Chunk &chunk, int64_t row) {
   RowHeader header;
   if (!headers.empty())
-    header.scaleAndBias = handOut(headers, row);
-  if (!chunk.weights.empty())
-    header.weight = handOut(chunk.weights, row);
+    header.scaleAndBias = handOut(headers, chunk, row);
+  if (!window.weights.empty())
+    header.weight = handOut(window.weights, chunk, row);
   return header;
 }

@@ -2,17 +2,17 @@
 //
 // The ids of the next rows of a bag, and their headers and weights, are held
 // one per lane of the bag's group and handed out by shuffles, so that each is
-// loaded once:
+// loaded once. A window is what the lanes hold at a time, a chunk of it the
+// rows that are in flight:
 //
 //   RowFetch fetch(b, configuration, idType, lookup);
-//   IdRange bag = {begin, end, isCounted};
 //   SmallVector<Value> ids = fetch.loadIds(position, bag);
-//   IdChunk chunk = fetch.resolve(ids, position, bag, badIds);
-//   auto rows = fetch.loadRows(chunk, firstUnit); // all loads, then all sums
-//   SmallVector<Value> headers = fetch.loadHeaders(chunk);
-//   … = sums.add(…, rows[i], fetch.getHeader(chunk, headers, i));
+//   IdWindow window = fetch.resolve(ids, position, bag, hasBadId);
+//   auto rows = fetch.loadRows(window, chunk, firstUnit); // all, then the sums
+//   SmallVector<Value> headers = fetch.loadHeaders(window, chunk);
+//   … = sums.add(…, rows[i], fetch.getHeader(window, headers, chunk, i));
 //
-// Positions are those in the values of a batch, i32.
+// Positions are those in the values of a batch, i32. `bag` is an IdSpan.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,59 +24,58 @@
 
 namespace mlir::trec {
 
-/// Positions of ids, all i32, and whether bad ones are to be noted.
-struct IdRange {
-  Value begin, end;
-  Value isNoted; // an i1
-};
-
 /// The next ids of a group, resolved; one per lane and slot.
-struct IdChunk {
+struct IdWindow {
   SmallVector<Value> rows;    // i32
+  SmallVector<Value> exist;   // i1: there is such a row
   SmallVector<Value> weights; // f32; empty where rows have none
 
   SmallVector<Value> getValues() const;
-  static IdChunk of(ValueRange values, bool isWeighted);
+  /// What `getValues` gave, of a window like this one.
+  IdWindow withValues(ValueRange values) const;
 };
 
-/// Bad ids that a thread has seen, i32.
-struct SeenBadIds {
-  static constexpr int64_t kNone = std::numeric_limits<int32_t>::max();
-
-  Value count;
-  Value first; // the lowest position; kNone where there is none
+/// Rows that are in flight together.
+struct Chunk {
+  int64_t rows;
+  Value first; // its place in the window, an i32; null: 0
 };
 
 class RowFetch {
 public:
   RowFetch(DeviceBuilder &builder, const BagConfiguration &configuration,
-           IntegerType idType, const Lookup &lookup);
+           IntegerType idType, const Lookup &lookup, int64_t windowSize);
 
   /// The lane within its group.
   Value getLane() const { return lane; }
   DeviceSums &getSums() { return sums; }
-  int64_t getIdsPerLane() const { return idsPerLane; }
+  int64_t getWindowSize() const { return windowSize; }
+  /// As many ids as there are lanes, if chunks divide them.
+  static int64_t selectWindowSize(GPULoweringConfigAttr lowering);
 
-  /// The ids at `position` and behind it, as many as there are rows in flight.
-  SmallVector<Value> loadIds(Value position, const IdRange &range);
-  IdChunk resolve(ValueRange ids, Value position, const IdRange &range,
-                  SeenBadIds &badIds);
-  /// Words of each row in flight: the lane's units, `firstUnit` the first.
-  SmallVector<SmallVector<Value>> loadRows(const IdChunk &chunk,
-                                           Value firstUnit);
-  /// What `getHeader` hands out; empty where rows have no headers.
-  SmallVector<Value> loadHeaders(const IdChunk &chunk);
-  RowHeader getHeader(const IdChunk &chunk, ValueRange headers, int64_t row);
+  /// Whether chunks may begin anywhere in a window.
+  bool hasOneIdPerLane() const { return idsPerLane == 1; }
+
+  /// The ids at `position` and behind it, as many as a window has.
+  SmallVector<Value> loadIds(Value position, const IdSpan &bag);
+  /// `hasBadId`, an i1, becomes true where one of the ids is out of bounds.
+  IdWindow resolve(ValueRange ids, Value position, const IdSpan &bag,
+                   Value &hasBadId);
+  /// Words of each row of a chunk: the lane's units, `firstUnit` the first.
+  SmallVector<SmallVector<Value>> loadRows(const IdWindow &window,
+                                           const Chunk &chunk, Value firstUnit);
+  /// What belongs to these rows besides; empty where they have no headers. To
+  /// be loaded behind them: memory then has their lines open.
+  SmallVector<Value> loadHeaders(const IdWindow &window, const Chunk &chunk);
+  RowHeader getHeader(const IdWindow &window, ValueRange headers,
+                      const Chunk &chunk, int64_t row);
 
 private:
   Value getPosition(Value position, int64_t slot);
-  Value isThere(Value position, const IdRange &range, int64_t slot);
-  Value loadWeight(Value position, const IdRange &range, Value row,
-                   Value isThere);
+  Value isThere(Value position, const IdSpan &bag, int64_t slot);
+  Value loadWeight(Value position, const IdSpan &bag, Value row);
   Value isRow(Value row) { return b.compare(Predicate::ne, row, kNoRow); }
-  Value handOut(ValueRange held, int64_t row) {
-    return b.shuffle(held[row / numLanes], row % numLanes, numLanes);
-  }
+  Value handOut(ValueRange held, const Chunk &chunk, int64_t row);
 
   DeviceBuilder &b;
   const BagConfiguration &c;
@@ -84,7 +83,7 @@ private:
   const Lookup &lookup;
   DeviceSums sums;
   DeviceIds ids;
-  int64_t numLanes, rowsInFlight, idsPerLane, deviceRowBytes;
+  int64_t numLanes, rowsInFlight, windowSize, idsPerLane, deviceRowBytes;
   Value lane;
   Value weights; // address of an array of f32
 };

@@ -8,7 +8,6 @@
 #include "OutputRow.h"
 #include "RowFetch.h"
 #include "Steps.h"
-#include "trec/Runtime/DeviceABI.h"
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -19,17 +18,18 @@ class RowStepBuilder {
 public:
   RowStepBuilder(DeviceBuilder &builder, const StepInput &input)
       : b(builder), c(input.configuration), lookup(input.lookup),
-        step(input.step), fetch(builder, c, input.idType, lookup),
+        step(input.step), fetch(builder, c, input.idType, lookup,
+                                c.gpuLowering.getRowsInFlight()),
         output(builder, c), numLanes(c.gpuLowering.getLanes()),
         rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
 
-  StepResult build();
+  Value build();
 
 private:
   void findIds();
   void checkOffsets();
-  void writeRows(Value position, Value firstUnit, IdRange range,
-                 SeenBadIds &badIds);
+  void runStep(Value index);
+  void writeRows(Value position, Value firstUnit);
   int64_t getUnitsPerPass() {
     return numLanes * c.gpuLowering.getUnitsPerLane();
   }
@@ -41,8 +41,9 @@ private:
   RowFetch fetch;
   OutputRow output;
   int64_t numLanes, rowsInFlight;
-  Value begin, end;     // of the ids of the feature; i32
-  Value kind, position; // of what is wrong, i32
+  IdSpan ids;           // of the feature
+  Value outputRowBytes; // i64
+  Value isWrong;        // i1: anything so far
 };
 
 } // namespace
@@ -51,108 +52,84 @@ private:
 /// rows, has no ids.
 void RowStepBuilder::findIds() {
   Value lastPlace = b.add(lookup.firstOffset, lookup.batchSize);
-  Value first = lookup.loadOffset(b, lookup.firstOffset);
-  Value last = lookup.loadOffset(b, lastPlace);
-  Value isOrdered = b.compare(Predicate::ule, first, last);
-  Value isWithin = b.compare(Predicate::ule, last, lookup.numValues);
-  Value isGood = b.both(isOrdered, isWithin);
-  Value count = b.subtract(last, first);
-  Value fits = b.compare(Predicate::sle, count, lookup.outputRows);
-  Value isUsed = b.both(isGood, fits);
-  Value zero = b.i32(0);
-  begin = b.select(isUsed, b.truncate(first), zero);
-  end = b.select(isUsed, b.truncate(last), zero);
-  Value small = b.i32(TREC_GPU_SMALL_OUTPUT);
-  Value badOffset = b.i32(TREC_GPU_BAD_OFFSET);
-  Value whereGood = b.select(fits, zero, small);
-  kind = b.select(isGood, whereGood, badOffset);
-  position = lastPlace;
+  Value first = lookup.loadShortOffset(b, lookup.firstOffset);
+  Value last = lookup.loadShortOffset(b, lastPlace);
+  ids = IdSpan::between(b, first, last);
+  Value count = b.zeroExtend(b.subtract(ids.end, ids.begin));
+  Value isSmall = b.compare(Predicate::sgt, count, lookup.outputExtent);
+  ids.end = b.select(isSmall, ids.begin, ids.end);
+  isWrong = b.either(isSmall, b.negate(ids.isGood));
 }
 
 /// The threads of all blocks look at the offsets of the samples, which nothing
 /// else here reads.
 void RowStepBuilder::checkOffsets() {
-  int64_t threads = c.gpuLowering.getWarps() * DeviceBuilder::kWarpLanes;
-  Value thread = b.threadId();
-  Value from = b.add(b.multiply(step.index, threads), thread);
+  int64_t threads = getThreadsPerBlock(c);
+  Value from = b.add(b.multiply(step.index, threads), b.threadId());
   Value stride = b.multiply(step.stride, threads);
-  SmallVector<Value> found =
-      b.loop(from, lookup.batchSize, stride, ValueRange{kind, position},
-             [&](Value sample, ValueRange carried) {
-               Value place = b.add(lookup.firstOffset, sample);
-               OffsetPair pair = lookup.loadOffsets(b, place);
-               Value isBad = b.compare(Predicate::sgt, pair.begin, pair.end);
-               Value isFirst =
-                   b.compare(Predicate::ne, carried[0], TREC_GPU_BAD_OFFSET);
-               Value isNoted = b.both(isBad, isFirst);
-               Value badOffset = b.i32(TREC_GPU_BAD_OFFSET);
-               Value kind = b.select(isNoted, badOffset, carried[0]);
-               Value position = b.select(isNoted, b.add(place, 1), carried[1]);
-               return SmallVector<Value>{kind, position};
-             });
-  kind = found[0];
-  position = found[1];
+  isWrong = b.loop(from, lookup.batchSize, stride, isWrong,
+                   [&](Value sample, ValueRange carried) {
+                     Value place = b.add(lookup.firstOffset, sample);
+                     OffsetPair pair = lookup.loadOffsets(b, place);
+                     Value isBad =
+                         b.compare(Predicate::sgt, pair.begin, pair.end);
+                     return SmallVector<Value>{b.either(carried[0], isBad)};
+                   })
+                .front();
 }
 
-void RowStepBuilder::writeRows(Value position, Value firstUnit, IdRange range,
-                               SeenBadIds &badIds) {
-  SmallVector<Value> ids = fetch.loadIds(position, range);
-  IdChunk chunk = fetch.resolve(ids, position, range, badIds);
-  SmallVector<SmallVector<Value>> rows = fetch.loadRows(chunk, firstUnit);
-  SmallVector<Value> headers = fetch.loadHeaders(chunk);
+void RowStepBuilder::writeRows(Value position, Value firstUnit) {
+  SmallVector<Value> loaded = fetch.loadIds(position, ids);
+  IdWindow window = fetch.resolve(loaded, position, ids, isWrong);
+  Chunk chunk = {rowsInFlight, Value()};
+  auto rows = fetch.loadRows(window, chunk, firstUnit);
+  SmallVector<Value> headers = fetch.loadHeaders(window, chunk);
   for (int64_t i = 0; i < rowsInFlight; ++i) {
-    RowHeader header = fetch.getHeader(chunk, headers, i);
+    RowHeader header = fetch.getHeader(window, headers, chunk, i);
     Value at = b.add(position, i);
     SmallVector<Value> sums =
         fetch.getSums().add(fetch.getSums().makeZeros(), rows[i], header);
-    b.doIf(b.compare(Predicate::slt, at, end), [&] {
-      Value row = b.zeroExtend(b.subtract(at, begin));
-      Value offset = b.multiply(row, lookup.outputRowBytes);
+    b.doIf(b.compare(Predicate::slt, at, ids.end), [&] {
+      Value row = b.zeroExtend(b.subtract(at, ids.begin));
+      Value offset = b.multiply(row, outputRowBytes);
       output.store(b.add(lookup.output, offset), firstUnit, sums);
     });
   }
 }
 
-StepResult RowStepBuilder::build() {
-  findIds();
-  // Once: at the first step of each block.
-  Value isFirst = b.compare(Predicate::slt, step.index, step.stride);
-  Type i32 = b.getI32Type();
-  SmallVector<Value> wrong = b.branch(
-      isFirst, {i32, i32},
-      [&] {
-        checkOffsets();
-        return SmallVector<Value>{kind, position};
-      },
-      [&] { return SmallVector<Value>(2, b.i32(0)); });
+/// The ids of one step: a pass for each part of their rows.
+void RowStepBuilder::runStep(Value index) {
   Value group = b.shiftRight(b.threadId(), llvm::Log2_64(numLanes));
-  int64_t perBlock = getBagsPerBlock(c);
-  Value firstOfBlock = b.add(b.multiply(step.index, perBlock), begin);
+  Value firstOfBlock = b.add(b.multiply(index, getBagsPerBlock(c)), ids.begin);
   Value first = b.add(firstOfBlock, b.multiply(group, rowsInFlight));
   Value from = b.i32(0), to = b.i32(fetch.getSums().getUnits().count);
-  Value none = b.i32(SeenBadIds::kNone);
-  SmallVector<Value> noted =
-      b.loop(from, to, getUnitsPerPass(), ValueRange{from, none},
-             [&](Value unit, ValueRange carried) {
-               Value isFirstPass = b.compare(Predicate::eq, unit, 0);
-               SeenBadIds badIds = {carried[0], carried[1]};
-               Value firstUnit = b.add(unit, fetch.getLane());
-               writeRows(first, firstUnit, {begin, end, isFirstPass}, badIds);
-               return SmallVector<Value>{badIds.count, badIds.first};
-             });
-  Value next = b.add(step.index, step.stride);
-  Value firstOfNext = b.add(b.multiply(next, perBlock), begin);
-  Value hasMore = b.compare(Predicate::slt, firstOfNext, end);
-  // Offsets are graver than ids.
-  Value isRight = b.compare(Predicate::eq, wrong[0], 0);
-  Value hasBad = b.compare(Predicate::ne, noted[0], 0);
-  Value isBadId = b.both(isRight, hasBad);
-  Value badId = b.i32(TREC_GPU_BAD_ID);
-  Value kind = b.select(isBadId, badId, wrong[0]);
-  Value position = b.select(isBadId, noted[1], wrong[1]);
-  return {noted[0], kind, position, hasMore};
+  isWrong = b.loop(from, to, getUnitsPerPass(), isWrong,
+                   [&](Value unit, ValueRange carried) {
+                     isWrong = carried[0];
+                     writeRows(first, b.add(unit, fetch.getLane()));
+                     return SmallVector<Value>{isWrong};
+                   })
+                .front();
 }
 
-StepResult mlir::trec::buildRowStep(DeviceBuilder &b, const StepInput &input) {
+Value RowStepBuilder::build() {
+  findIds();
+  checkOffsets();
+  outputRowBytes =
+      b.multiply(lookup.loadRowStride(b), output.getElementBytes());
+  int64_t perBlock = getBagsPerBlock(c);
+  Value count = b.add(b.subtract(ids.end, ids.begin), perBlock - 1);
+  Value numSteps = arith::DivUIOp::create(b, count, b.i32(perBlock));
+  return b
+      .loop(step.index, numSteps, step.stride, isWrong,
+            [&](Value index, ValueRange carried) {
+              isWrong = carried[0];
+              runStep(index);
+              return SmallVector<Value>{isWrong};
+            })
+      .front();
+}
+
+Value mlir::trec::buildRowStep(DeviceBuilder &b, const StepInput &input) {
   return RowStepBuilder(b, input).build();
 }

@@ -3,8 +3,6 @@
 #include "StepReport.h"
 #include "trec/Runtime/DeviceABI.h"
 
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
-
 using namespace mlir;
 using namespace mlir::trec;
 
@@ -12,14 +10,6 @@ using namespace mlir::trec;
 /// least.
 static constexpr int64_t kKindLimit = 8;
 static_assert(TREC_GPU_BAD_LENGTH < kKindLimit);
-
-/// Whether any thread of the warp says so.
-static Value isAny(DeviceBuilder &b, Value condition) {
-  Value all = b.i32(-1);
-  return NVVM::VoteSyncOp::create(
-      b, b.getI1Type(), all, condition,
-      NVVM::VoteSyncKindAttr::get(b.getContext(), NVVM::VoteSyncKind::any));
-}
 
 /// The sample that the id at a position is of: the last one whose offset is not
 /// behind it. i64.
@@ -99,22 +89,22 @@ StepReport::Description StepReport::describe(Value kind, Value position) {
 
 void StepReport::write(Value kind, Value position) {
   Description place = describe(kind, position);
-  report.write({kind, lookup.batch, lookup.index, place[0], place[1], place[2],
-                place[3]});
+  report.write({kind, lookup.batch, b.zeroExtend(lookup.index), place[0],
+                place[1], place[2], place[3]});
 }
 
 /// One thread tells for all. Bad ids of a lookup that repeats another are that
 /// one's to tell.
-void StepReport::tellWarp(const StepResult &result) {
+void StepReport::tell(const Findings &findings) {
   Value counts = b.compare(Predicate::ne, lookup.loadCountsBadIds(b), 0);
-  Value isId = b.compare(Predicate::eq, result.kind, TREC_GPU_BAD_ID);
+  Value isId = b.compare(Predicate::eq, findings.kind, TREC_GPU_BAD_ID);
   Value isTold = b.either(counts, b.exclusive(isId, b.boolean(true)));
   Value nothing = b.i32(TREC_GPU_NOTHING);
-  Value kind = b.zeroExtend(b.select(isTold, result.kind, nothing));
+  Value kind = b.zeroExtend(b.select(isTold, findings.kind, nothing));
   Value limit = b.i64(kKindLimit);
   Value rank = b.shiftLeft(b.subtract(limit, kind), 32);
-  Value order = b.either(rank, b.zeroExtend(result.position));
-  Value numBadIds = result.numBadIds;
+  Value order = b.either(rank, b.zeroExtend(findings.position));
+  Value numBadIds = findings.numBadIds;
   for (int64_t mask = 1; mask < DeviceBuilder::kWarpLanes; mask *= 2) {
     Value other = b.shuffleXor(order, mask);
     order = arith::MinUIOp::create(b, order, other);
@@ -129,10 +119,4 @@ void StepReport::tellWarp(const StepResult &result) {
   b.doIf(countsThem, [&] { report.count(b.zeroExtend(numBadIds)); });
   Value isWrong = b.compare(Predicate::ne, gravest, TREC_GPU_NOTHING);
   b.doIf(b.both(isWrong, isTeller), [&] { write(gravest, position); });
-}
-
-void StepReport::tell(const StepResult &result) {
-  Value isWrong =
-      b.compare(Predicate::ne, result.kind, int64_t(TREC_GPU_NOTHING));
-  b.doIf(isAny(b, isWrong), [&] { tellWarp(result); });
 }

@@ -13,7 +13,7 @@
 #define TREC_LIB_CONVERSION_TRECTOGPU_STEPREPORT_H
 
 #include "DeviceReport.h"
-#include "Steps.h"
+#include "Inspection.h"
 
 namespace mlir::trec {
 
@@ -23,15 +23,14 @@ public:
              const Lookup &lookup)
       : b(builder), report(builder, address), idType(idType), lookup(lookup) {}
 
-  /// At a place that all threads of a warp come to.
-  void tell(const StepResult &result);
+  /// One thread tells for all of a warp, which have to come here together.
+  void tell(const Findings &findings);
 
 private:
   /// Of a bad id, offset, bag or output: sample, begin, position and value of
   /// ReportPlace.
   using Description = SmallVector<Value>;
 
-  void tellWarp(const StepResult &result);
   void write(Value kind, Value position);
   Description describe(Value kind, Value position);
   Description describeId(Value position);

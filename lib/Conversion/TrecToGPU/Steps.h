@@ -1,10 +1,9 @@
 //===- Steps.h - What a block does at a time --------------------*- C++ -*-===//
 //
 // The code of one configuration: a block works on some bags of its lookup, or
-// without pooling on some ids, and then on those that all blocks of the lookup
-// have left. Made into a case of the kernel's switch:
+// without pooling on some ids. Made into a case of the kernel's switch:
 //
-//   StepResult result = buildBagStep(b, {configuration, idType, lookup, step});
+//   Value isWrong = buildBagStep(b, {configuration, idType, lookup, step});
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,24 +27,14 @@ struct StepInput {
   Step step;
 };
 
-/// What a thread has to tell of a step. Kinds are TREC_GPU_*; what happened at
-/// `position` is the lowest of the gravest kind.
-struct StepResult {
-  Value numBadIds; // i32
-  Value kind;      // i32
-  Value position;  // i32
-  Value hasMore;   // i1, the same for all threads of a block
+/// Pools the bags of one step, each by a group of lanes. The host launches as
+/// many blocks as there are steps. An i1: whether the thread has met anything
+/// that is wrong.
+Value buildBagStep(DeviceBuilder &b, const StepInput &input);
 
-  SmallVector<Value> getValues() const {
-    return {numBadIds, kind, position, hasMore};
-  }
-};
-
-/// Pools bags, each by a group of lanes.
-StepResult buildBagStep(DeviceBuilder &b, const StepInput &input);
-
-/// Writes the rows of ids.
-StepResult buildRowStep(DeviceBuilder &b, const StepInput &input);
+/// Writes the rows of ids, of every step that is the block's: how many ids a
+/// lookup has is known on the device alone. An i1, as above.
+Value buildRowStep(DeviceBuilder &b, const StepInput &input);
 
 } // namespace mlir::trec
 

@@ -32,7 +32,8 @@ class Call:
     by_position: bool = False
     remap: np.ndarray | None = None
     num_ids: int = 0  # of a map
-    blocks: int = 2
+    unpooled: bool = False
+    few: bool = False  # by the kernel for few bags, where the model has one
 
 
 @dataclasses.dataclass
@@ -69,13 +70,18 @@ def run(text: str, call: Call) -> Outcome:
     output = call.output.copy()
     address = add("output", output, writable=True)
     report_address = add("report", report, writable=True)
-    argument = struct.pack("<5q", add("lookups", np.frombuffer(bag, np.uint8)), report_address, batch_size, 0, 1)
-    argument += struct.pack("<3q", 0, call.blocks, 0).ljust(24 * MAX_SPANS, b"\0")
+    argument = struct.pack("<4q", add("lookups", np.frombuffer(bag, np.uint8)), report_address, batch_size, 1)
+    blocks = -(-batch_size // 4)  # no block takes fewer bags
+    shift = 31 + (blocks - 1).bit_length()
+    span = struct.pack("<5q", 0, blocks, 0, -(-(1 << shift) // blocks), shift)
+    argument += span.ljust(40 * MAX_SPANS, b"\0")
     argument += struct.pack("<q", 1) + batch.ljust(56 * MAX_BATCHES, b"\0") + struct.pack("<q", 0)
     argument += struct.pack("<q", address).ljust(8 * MAX_OUTPUTS, b"\0")
-    argument += struct.pack("<q", len(output)).ljust(8 * MAX_OUTPUTS, b"\0")
-    kernel = f"trec_forward_i{8 * call.ids.dtype.itemsize}"
-    ptx.run(ptx.Module(text), kernel, memory, argument, call.blocks)
+    argument += struct.pack("<q", len(output) if call.unpooled else output.shape[1]).ljust(8 * MAX_OUTPUTS, b"\0")
+    bits, module = 8 * call.ids.dtype.itemsize, ptx.Module(text)
+    few = f"trec_forward_few_i{bits}"
+    kernel = few if call.few and few in module.kernels else f"trec_forward_i{bits}"
+    ptx.run(module, kernel, memory, argument, blocks)
     return Outcome(output, dict(zip(REPORT, map(int, report))))
 
 

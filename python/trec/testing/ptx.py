@@ -200,7 +200,7 @@ class Block:
             return None
         if name in ("ld", "st", "atom", "red"):
             return self.access(instruction, active)
-        if name in ("shfl", "vote"):
+        if name in ("shfl", "vote", "redux"):
             return self.exchange(instruction, active)
         return self.compute(instruction, active)
 
@@ -257,6 +257,8 @@ class Block:
                 raise ValueError(f"unknown instruction: {instruction.text}")
             self.write(instruction.operands[0], active, np.array([any_of[warp] for warp in warps]))
             return
+        if instruction.opcode[0] == "redux":
+            return self.reduce(instruction, active)
         target, value, by, clamp = instruction.operands[:4]
         kind = next(kind for kind in ("idx", "bfly", "up", "down") if kind in instruction.opcode)
         lane = self.lanes[active]
@@ -265,6 +267,13 @@ class Block:
         held = np.zeros(self.count, np.uint64)
         held[active] = self.read(value, active)
         self.write(target.partition("|")[0], active, held[active - lane + source])
+
+    def reduce(self, instruction: Instruction, active: np.ndarray) -> None:
+        if instruction.opcode[2:] != ["max", "s32"]:
+            raise ValueError(f"unknown instruction: {instruction.text}")
+        values, warps = ptx_arithmetic.signed(self.read(instruction.operands[1], active), 32), active // WARP
+        greatest = {warp: int(values[warps == warp].max()) & 0xFFFFFFFF for warp in np.unique(warps)}
+        self.write(instruction.operands[0], active, np.array([greatest[warp] for warp in warps], np.uint64))
 
     def compute(self, instruction: Instruction, active: np.ndarray) -> None:
         opcode, operands = instruction.opcode, instruction.operands

@@ -1,0 +1,170 @@
+//===- Inspection.cpp - What is wrong with a step -------------------------===//
+
+#include "Inspection.h"
+#include "Bags.h"
+#include "DeviceIds.h"
+#include "trec/Runtime/DeviceABI.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+/// Above all positions.
+static constexpr int64_t kNowhere = std::numeric_limits<int32_t>::max();
+
+namespace {
+
+/// The lowest positions of each kind, and how many bad ids; i32.
+struct Seen {
+  Value numBadIds, badId, badBag, longBag;
+
+  SmallVector<Value> getValues() const {
+    return {numBadIds, badId, badBag, longBag};
+  }
+  static Seen of(ValueRange values) {
+    return {values[0], values[1], values[2], values[3]};
+  }
+};
+
+class InspectionBuilder {
+public:
+  InspectionBuilder(DeviceBuilder &builder, const StepInput &input)
+      : b(builder), c(input.configuration), input(input), lookup(input.lookup),
+        ids(builder, c.remap, lookup) {}
+
+  Findings inspectBags();
+  Findings inspectRows();
+
+private:
+  Seen makeSeen();
+  void note(Value isSo, Value position, Value &lowest);
+  void inspectIds(Value first, Value end, Value stride, Seen &seen);
+  void inspectOffsets(Seen &seen);
+  Findings findGravest(const Seen &seen, Value small, Value smallAt);
+
+  DeviceBuilder &b;
+  const BagConfiguration &c;
+  const StepInput &input;
+  const Lookup &lookup;
+  DeviceIds ids;
+};
+
+} // namespace
+
+Seen InspectionBuilder::makeSeen() {
+  Value none = b.i32(0), nowhere = b.i32(kNowhere);
+  return {none, nowhere, nowhere, nowhere};
+}
+
+void InspectionBuilder::note(Value isSo, Value position, Value &lowest) {
+  Value lower = arith::MinSIOp::create(b, lowest, position);
+  lowest = b.select(isSo, lower, lowest);
+}
+
+/// The ids at `first` and each `stride` further.
+void InspectionBuilder::inspectIds(Value first, Value end, Value stride,
+                                   Seen &seen) {
+  seen = Seen::of(b.loop(
+      first, end, stride, seen.getValues(),
+      [&](Value position, ValueRange carried) {
+        Seen now = Seen::of(carried);
+        int64_t bytes = input.idType.getWidth() / 8;
+        Value address = b.addressOf(lookup.values, position, bytes);
+        Value isThere = b.boolean(true);
+        Value isBad = ids.resolve(b.load(address, input.idType), isThere).isBad;
+        Value one = arith::ExtUIOp::create(b, b.getI32Type(), isBad);
+        now.numBadIds = b.add(now.numBadIds, one);
+        note(isBad, position, now.badId);
+        return now.getValues();
+      }));
+}
+
+/// The lanes of a group share the ids of its bag.
+Findings InspectionBuilder::inspectBags() {
+  Bags bags(b, input);
+  int64_t lanes = c.gpuLowering.getLanes();
+  Value lane = b.both(b.threadId(), lanes - 1), stride = b.i32(lanes);
+  Value place = bags.getPlace(), behind = b.add(place, 1);
+  Value first = bags.loadOffset(place), last = bags.loadOffset(behind);
+  Seen seen = makeSeen();
+  IdSpan stored = IdSpan::between(b, first, last);
+  Value exists = bags.exists();
+  note(b.both(exists, b.negate(stored.isGood)), behind, seen.badBag);
+  note(b.both(exists, bags.isLong(stored)), place, seen.longBag);
+  IdSpan bag = bags.getSpan(first, last);
+  inspectIds(b.add(bag.begin, lane), bag.end, stride, seen);
+  Value no = b.boolean(false);
+  return findGravest(seen, no, seen.badId);
+}
+
+/// The threads of all blocks share the offsets of the samples.
+void InspectionBuilder::inspectOffsets(Seen &seen) {
+  int64_t threads = getThreadsPerBlock(c);
+  Value from = b.add(b.multiply(input.step.index, threads), b.threadId());
+  Value stride = b.multiply(input.step.stride, threads);
+  seen = Seen::of(b.loop(from, lookup.batchSize, stride, seen.getValues(),
+                         [&](Value sample, ValueRange carried) {
+                           Seen now = Seen::of(carried);
+                           Value place = b.add(lookup.firstOffset, sample);
+                           OffsetPair pair = lookup.loadOffsets(b, place);
+                           Value isBad =
+                               b.compare(Predicate::sgt, pair.begin, pair.end);
+                           note(isBad, b.add(place, 1), now.badBag);
+                           return now.getValues();
+                         }));
+}
+
+/// A group looks at the ids that it has worked on, in each of the block's
+/// steps: other warps may have met nothing, and look at nothing.
+Findings InspectionBuilder::inspectRows() {
+  Seen seen = makeSeen();
+  inspectOffsets(seen);
+  Value lastPlace = b.add(lookup.firstOffset, lookup.batchSize);
+  Value first = lookup.loadShortOffset(b, lookup.firstOffset);
+  Value last = lookup.loadShortOffset(b, lastPlace);
+  IdSpan span = IdSpan::between(b, first, last);
+  note(b.negate(span.isGood), lastPlace, seen.badBag);
+  Value count = b.zeroExtend(b.subtract(span.end, span.begin));
+  Value isSmall = b.compare(Predicate::sgt, count, lookup.outputExtent);
+  Value end = b.select(isSmall, span.begin, span.end);
+  GPULoweringConfigAttr lowering = c.gpuLowering;
+  int64_t lanes = lowering.getLanes(), perGroup = lowering.getRowsInFlight();
+  Value lane = b.both(b.threadId(), lanes - 1), apart = b.i32(lanes);
+  Value group = b.shiftRight(b.threadId(), llvm::Log2_64(lanes));
+  Value inStep = b.add(b.multiply(group, perGroup), span.begin);
+  int64_t perStep = getBagsPerBlock(c);
+  Value from = b.add(b.multiply(input.step.index, perStep), inStep);
+  Value stride = b.multiply(input.step.stride, perStep);
+  seen = Seen::of(b.loop(from, end, stride, seen.getValues(),
+                         [&](Value begin, ValueRange carried) {
+                           Seen now = Seen::of(carried);
+                           Value behind = b.add(begin, perGroup);
+                           Value stop = arith::MinSIOp::create(b, behind, end);
+                           inspectIds(b.add(begin, lane), stop, apart, now);
+                           return now.getValues();
+                         }));
+  return findGravest(seen, isSmall, lastPlace);
+}
+
+Findings InspectionBuilder::findGravest(const Seen &seen, Value small,
+                                        Value smallAt) {
+  Value kind = b.i32(TREC_GPU_NOTHING), position = b.i32(0);
+  auto take = [&](Value isSo, int64_t graver, Value where) {
+    Value code = b.i32(graver);
+    kind = b.select(isSo, code, kind);
+    position = b.select(isSo, where, position);
+  };
+  auto takeSeen = [&](Value where, int64_t graver) {
+    take(b.compare(Predicate::ne, where, kNowhere), graver, where);
+  };
+  takeSeen(seen.badId, TREC_GPU_BAD_ID);
+  takeSeen(seen.longBag, TREC_GPU_LONG_BAG);
+  take(small, TREC_GPU_SMALL_OUTPUT, smallAt);
+  takeSeen(seen.badBag, TREC_GPU_BAD_OFFSET);
+  return {seen.numBadIds, kind, position};
+}
+
+Findings mlir::trec::buildInspection(DeviceBuilder &b, const StepInput &input) {
+  InspectionBuilder inspection(b, input);
+  return input.configuration.pooling ? inspection.inspectBags()
+                                     : inspection.inspectRows();
+}
