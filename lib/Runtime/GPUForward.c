@@ -13,6 +13,9 @@ enum { MIN_BLOCKS = 1024 };
 
 /* A launch of no more blocks leaves a large device idle now and then: what counts is how long one bag takes. */
 enum { FEW_BLOCKS = 2048 };
+
+/* Lengths that one block adds up no later than two launches of several do, in tiles of scan_lengths_per_block. */
+enum { SCAN_TILES_OF_ONE_BLOCK = 2 };
 static const int64_t max_blocks = INT32_MAX;
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
@@ -169,7 +172,8 @@ static int32_t scan_lengths(struct call *call, int64_t batch, trec_device_addres
   const struct trec_gpu_image *image = call->job->model->image->gpu;
   struct trec_gpu_scan scan = describe_lengths(call, batch, offsets);
   const int64_t tiles = divide_up(scan.count, image->scan_lengths_per_block);
-  const int64_t tiles_per_block = tiles ? divide_up(tiles, TREC_GPU_SCAN_BLOCKS) : 1;
+  const int64_t tiles_per_block =
+      tiles > SCAN_TILES_OF_ONE_BLOCK ? divide_up(tiles, TREC_GPU_SCAN_BLOCKS) : SCAN_TILES_OF_ONE_BLOCK;
   const int64_t blocks = tiles ? divide_up(tiles, tiles_per_block) : 1;
   void *parameters[] = {&scan};
   int result = 0;

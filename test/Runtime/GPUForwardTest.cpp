@@ -125,10 +125,10 @@ TEST_F(GPUForward, WorkspaceOfTheCaller) {
   EXPECT_TRUE(std::equal(batch.offsets64.begin(), batch.offsets64.end(), workspace.begin() + TREC_GPU_SCAN_BLOCKS));
 }
 
-// Up to 1,024 lengths are one block's; more than 1,024 blocks have several times as many each.
+// Up to two tiles of 1,024 lengths are one block's; each of 1,024 blocks has several tiles where there are more.
 TEST_F(GPUForward, LengthsOfSeveralBlocks) {
   Model model(onGPU(), image);
-  for (const auto &[samples, launches] : std::vector<std::pair<int, int>>{{341, 2}, {342, 3}, {400000, 3}}) {
+  for (const auto &[samples, launches] : std::vector<std::pair<int, int>>{{341, 2}, {682, 2}, {683, 3}, {400000, 3}}) {
     const Ids many = randomIds(3, samples, 2);
     Batch batch(many);
     const int before = cuda.launches;

@@ -8,7 +8,7 @@ from trec.testing import gpu_launch
 from trec.compiler import run_tool
 from trec.exporter import write_model
 
-TILE = 8192
+TILE = 2048
 
 
 @pytest.fixture(scope="module")

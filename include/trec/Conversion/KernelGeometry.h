@@ -17,7 +17,7 @@ namespace mlir::trec {
 /// The symbol of the gpu.module.
 constexpr StringLiteral kGPUModuleName = "trec_gpu";
 
-constexpr int64_t kScanThreadsPerBlock = 1024;
+constexpr int64_t kScanThreadsPerBlock = 256;
 constexpr int64_t kScanLengthsPerBlock = 8 * kScanThreadsPerBlock;
 
 /// Samples, or without pooling ids, that one block works on at a time.

@@ -3,8 +3,8 @@
 // A block takes its share of the lengths tile by tile. Where there are several
 // blocks the kernel is launched twice: the first time each block writes the sum
 // of its share, the second time it adds those of the blocks in front of it, of
-// which there are no more than threads, and makes offsets of its share. So
-// every length is read twice, and nothing waits for another block.
+// which there are few, and makes offsets of its share. So every length is read
+// twice, and no block waits for another.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,10 +24,8 @@ static constexpr int64_t kThreads = kScanThreadsPerBlock;
 static constexpr int64_t kTile = kScanLengthsPerBlock;
 static constexpr int64_t kPerThread = kTile / kThreads;
 static constexpr int64_t kLanes = DeviceBuilder::kWarpLanes;
-static_assert(kThreads / kLanes == kLanes,
-              "the sums of a block's warps are those of one warp's lanes");
-static_assert(TREC_GPU_SCAN_BLOCKS <= kThreads,
-              "a thread adds at most one of the sums in front");
+static constexpr int64_t kWarps = kThreads / kLanes;
+static_assert(kWarps <= kLanes, "a warp scans the sums of all of them");
 
 namespace {
 
@@ -60,7 +58,7 @@ private:
   Value lengths, isWide, count, numValues, offsets, report, batch;
   Value sums, lengthsPerBlock, writesSums;
   Value thread, lane, block, first, end;
-  Value sumsOfWarps; // a memref in shared memory, one i64 per warp
+  Value sumsOfWarps; // a memref in shared memory, one i64 per lane
 };
 
 } // namespace
@@ -122,8 +120,10 @@ ScanKernelBuilder::Sums ScanKernelBuilder::scanBlock(Value own) {
   });
   gpu::BarrierOp::create(b);
   // Each warp scans the sums of all of them.
+  Value isWarp = b.compare(Predicate::slt, lane, kWarps);
   Value place = arith::IndexCastUIOp::create(b, index, lane);
-  Value ofWarp = memref::LoadOp::create(b, sumsOfWarps, place);
+  Value stored = memref::LoadOp::create(b, sumsOfWarps, place);
+  Value ofWarp = b.select(isWarp, stored, b.i64(0));
   Value warps = scanWarp(ofWarp);
   Value inFront = b.shuffle(b.subtract(warps, ofWarp), warp, kLanes);
   Value before = b.add(inFront, b.subtract(scanned, own));
@@ -150,9 +150,14 @@ void ScanKernelBuilder::writeSum() {
 
 /// Of all lengths in front of the block's.
 Value ScanKernelBuilder::sumInFront() {
-  Value isInFront = b.compare(Predicate::slt, thread, block);
-  Value address = b.addressOf(sums, thread, 8);
-  return scanBlock(b.loadIf(isInFront, address, b.i64(0)).front()).all;
+  Value own = b.loop(thread, block, kThreads, b.i64(0),
+                     [&](Value other, ValueRange sum) {
+                       Value address = b.addressOf(sums, other, 8);
+                       Value loaded = b.load(address, b.getI64Type());
+                       return SmallVector<Value>{b.add(sum.front(), loaded)};
+                     })
+                  .front();
+  return scanBlock(own).all;
 }
 
 void ScanKernelBuilder::reportLength(Value index, Value length) {

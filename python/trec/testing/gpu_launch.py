@@ -16,7 +16,7 @@ import numpy as np
 from trec.testing import ptx
 
 MAX_SPANS, MAX_BATCHES, MAX_OUTPUTS = 8, 16, 128
-_SCAN_TILE = 8192
+_SCAN_TILE = 2048
 REPORT = ("lock", "count", "epoch", "place_epoch", "kind", "batch", "bag", "sample", "begin", "position", "value")
 NOTHING, BAD_ID, LONG_BAG, SMALL_OUTPUT, BAD_OFFSET, BAD_SUM, BAD_LENGTH = range(7)
 
