@@ -6,7 +6,9 @@
 //
 // becomes
 //
-//   … gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 8>
+//   … gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4,
+//                   few_lanes = 32, few_units_per_lane = 1,
+//                   few_rows_in_flight = 16>
 //
 //===----------------------------------------------------------------------===//
 

@@ -102,8 +102,8 @@ struct trec_gpu_launch {
    * without pooling. */
   int64_t first_output;
   void *outputs[TREC_GPU_MAX_OUTPUTS];
-  int64_t output_extents[TREC_GPU_MAX_OUTPUTS]; /* elements from a row to the next, less than 2^29; without pooling rows
-                                                   that fit, to be checked before a write */
+  int64_t output_extents[TREC_GPU_MAX_OUTPUTS]; /* elements from a row to the next; without pooling rows that fit, to be
+                                                   checked before a write */
 };
 
 /* The one argument of trec_scan_lengths, passed by value: offsets[i] is the sum of the first i lengths. What is wrong

@@ -242,18 +242,3 @@ DeviceBuilder::loop(Value from, Value to, Value step, ValueRange carried,
     scf::YieldOp::create(*this, results);
   return llvm::to_vector_of<Value>(op.getResults());
 }
-
-SmallVector<Value> DeviceBuilder::doWhile(
-    ValueRange carried,
-    function_ref<std::pair<Value, SmallVector<Value>>(ValueRange)> body) {
-  auto op = scf::WhileOp::create(
-      *this, carried.getTypes(), carried,
-      [&](OpBuilder &, Location, ValueRange state) {
-        auto [isMore, results] = body(state);
-        scf::ConditionOp::create(*this, isMore, results);
-      },
-      [&](OpBuilder &, Location, ValueRange state) {
-        scf::YieldOp::create(*this, state);
-      });
-  return llvm::to_vector_of<Value>(op.getResults());
-}

@@ -144,11 +144,6 @@ public:
   SmallVector<Value>
   loop(Value from, Value to, Value step, ValueRange carried,
        function_ref<SmallVector<Value>(Value, ValueRange)> body);
-  /// Does the body at least once, and again as long as it says so; with what is
-  /// carried.
-  SmallVector<Value>
-  doWhile(ValueRange carried,
-          function_ref<std::pair<Value, SmallVector<Value>>(ValueRange)> body);
 
 private:
   Value shuffleHalves(Value value, function_ref<Value(Value)> shuffleWord);

@@ -38,7 +38,6 @@ private:
   Description describeLongBag(Value position);
   Description describeOutput();
   Value findSample(Value position);
-  Value choose(Value kind, int64_t code);
 
   DeviceBuilder &b;
   DeviceReport report;
