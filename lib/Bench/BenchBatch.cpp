@@ -77,11 +77,9 @@ Batch BatchMaker::makeBatch(const Argument &argument, size_t &feature) {
     batch.keys.push_back(key.str());
     int64_t rows = argument.byKey.lookup(key.getValue()).fewestRows;
     auto sampler = samplers.find(rows);
-    auto limit = argument.bagLimits.find(key.getValue());
+    BagLimits limits = argument.bagLimits.lookup(key.getValue());
     for (int64_t sample = 0; sample < load.batchSize; ++sample) {
-      int64_t length = load.lengths.draw(feature, random);
-      if (limit != argument.bagLimits.end())
-        length = std::min(length, limit->second);
+      int64_t length = limits.clamp(load.lengths.draw(feature, random));
       batch.lengths.push_back(length);
       // A table without rows has no id but -1.
       for (int64_t i = 0; i < length; ++i)

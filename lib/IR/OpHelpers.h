@@ -87,6 +87,10 @@ LogicalResult verifyRemap(Operation *op, FlatSymbolRefAttr map,
 FailureOr<RowType> inferStoredRow(std::optional<Location> loc,
                                   ValueRange operands);
 
+/// C2 of what says how many ids each bag has: a number that an int32 holds.
+LogicalResult verifyLength(function_ref<InFlightDiagnostic()> emitError,
+                           std::optional<int64_t> length);
+
 /// C1 of ops that read a key of a batch.
 LogicalResult verifyBatchHasKey(Operation *op, KJTType kjt, StringRef key);
 

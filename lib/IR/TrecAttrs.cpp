@@ -4,7 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "trec/IR/TrecDialect.h"
+#include "OpHelpers.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -35,18 +35,29 @@ RowLayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+LogicalResult
+mlir::trec::verifyLength(function_ref<InFlightDiagnostic()> emitError,
+                         std::optional<int64_t> length) {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  if (length && (*length < 0 || *length > most))
+    return emitError() << "expected a length of 0 to " << most << " ids, got "
+                       << *length;
+  return success();
+}
+
 LogicalResult BagAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               FlatSymbolRefAttr table, StringAttr feature,
                               int64_t column, FlatSymbolRefAttr weights,
                               FlatSymbolRefAttr remap, int64_t batch,
-                              int64_t output, BadIds badIds) {
+                              int64_t output, BadIds badIds,
+                              std::optional<int64_t> length) {
   if (column < 0) // C1
     return emitError() << "expected a column of at least 0, got " << column;
   if (batch < 0) // C1
     return emitError() << "expected a batch of at least 0, got " << batch;
   if (output < 0) // C1
     return emitError() << "expected an output of at least 0, got " << output;
-  return success();
+  return verifyLength(emitError, length); // C2
 }
 
 LogicalResult MapAttr::verify(function_ref<InFlightDiagnostic()> emitError,

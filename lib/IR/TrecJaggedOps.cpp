@@ -18,7 +18,9 @@ LogicalResult mlir::trec::verifyBatchHasKey(Operation *op, KJTType kjt,
 }
 
 LogicalResult FeatureOp::verify() {
-  return verifyBatchHasKey(*this, getKjt().getType(), getKey()); // C1
+  if (failed(verifyBatchHasKey(*this, getKjt().getType(), getKey()))) // C1
+    return failure();
+  return verifyLength([&] { return emitOpError(); }, getLength()); // C2
 }
 
 LogicalResult SampleWeightsOp::verify() {

@@ -34,6 +34,7 @@ private:
   void buildMap(const RemapSpec &remap);
   Value buildRowIds(const TableSpec &table, Value ids);
   Value buildRows(const OutputSpec &output, Value ids);
+  Value buildFeature(StringRef name, Value kjt);
   Value buildOutput(const OutputSpec &output, Value kjt);
   Value buildWeights(const OutputSpec &output, Value kjt, Value ids);
   Value buildResult(const OutputSpec &output, Value values);
@@ -181,9 +182,16 @@ Value CollectionBuilder::buildRows(const OutputSpec &output, Value ids) {
   return LookupOp::create(b, type, symbol, rowIds);
 }
 
+Value CollectionBuilder::buildFeature(StringRef name, Value kjt) {
+  IntegerAttr length;
+  for (const FixedLengthSpec &fixed : collection.fixedLengths)
+    if (fixed.feature == name)
+      length = b.getI64IntegerAttr(fixed.length);
+  return FeatureOp::create(b, kjt, b.getStringAttr(name), length);
+}
+
 Value CollectionBuilder::buildOutput(const OutputSpec &output, Value kjt) {
-  StringAttr feature = b.getStringAttr(output.feature);
-  Value ids = FeatureOp::create(b, kjt, feature);
+  Value ids = buildFeature(output.feature, kjt);
   Value rows = buildRows(output, ids);
   if (spec.outputType == OutputType::uint8)
     return StoredBytesOp::create(b, rows);

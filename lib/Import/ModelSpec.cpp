@@ -26,6 +26,7 @@ static constexpr int64_t specVersion = 1;
 static constexpr int64_t maxRows = int64_t(1) << 36;
 static constexpr int64_t maxDim = int64_t(1) << 24;
 static constexpr int64_t maxAlignment = int64_t(1) << 16;
+static constexpr int64_t maxLength = std::numeric_limits<int32_t>::max();
 /// TorchRec's default for quantized modules.
 static constexpr int64_t defaultAlignment = 16;
 
@@ -79,6 +80,14 @@ static PositionWeightsSpec readPositionWeights(const json::Value &value,
                                     : "position_weights." + weights.feature;
   weights.length = fields.readInteger("length", {0, maxRows});
   return weights;
+}
+
+static FixedLengthSpec readFixedLength(const json::Value &value,
+                                       std::string place, FirstError &error) {
+  JsonFields fields(value, std::move(place), error);
+  fields.refuseUnknown({"feature", "length"});
+  return {fields.readString("feature"),
+          fields.readInteger("length", {0, maxLength})};
 }
 
 static TableSpec readTable(const json::Value &value, std::string place,
@@ -175,6 +184,9 @@ static CollectionSpec readCollection(const json::Value &value, bool isPooled,
   if (fields.has("position_weights"))
     spec.positionWeights =
         readObjects(fields, "position_weights", error, readPositionWeights);
+  if (fields.has("fixed_lengths"))
+    spec.fixedLengths =
+        readObjects(fields, "fixed_lengths", error, readFixedLength);
   if (!isPooled)
     refusePooling(value, spec, error);
   if (fields.has("features"))
@@ -208,7 +220,7 @@ static void readRegroup(JsonFields &fields, ModelSpec &spec,
     error.setScope("collections[" + std::to_string(index) + "].");
     JsonFields(value, "", error)
         .refuseUnknown({"batch", "features", "weighted", "position_weights",
-                        "tables", "outputs"});
+                        "fixed_lengths", "tables", "outputs"});
     spec.collections.push_back(readCollection(value, /*isPooled=*/true, error));
     error.setScope("");
   }
@@ -229,8 +241,8 @@ Expected<ModelSpec> mlir::trec::parseModelSpec(StringRef text) {
                                               "regrouped_collections"}));
   if (kind != regroup)
     fields.refuseUnknown({"trec_spec", "kind", "name", "features", "weighted",
-                          "position_weights", "output_dtype", "bounds_check",
-                          "tables", "outputs", "weights"});
+                          "position_weights", "fixed_lengths", "output_dtype",
+                          "bounds_check", "tables", "outputs", "weights"});
   fields.readInteger("trec_spec", {specVersion, specVersion});
   ModelSpec spec;
   readOptions(fields, spec);

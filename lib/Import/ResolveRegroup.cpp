@@ -11,6 +11,8 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <map>
+
 using namespace mlir::trec;
 using llvm::StringMap;
 using llvm::StringRef;
@@ -61,6 +63,32 @@ static void checkBatches(const ModelSpec &spec, FirstError &error) {
                                   "0 to " +
                                       Twine(numBatches - 1) + ", but batch " +
                                       Twine(batch) + " has none");
+}
+
+/// The fixed length of a feature, as text.
+static std::string describeLength(const CollectionSpec &collection,
+                                  StringRef feature) {
+  for (const FixedLengthSpec &fixed : collection.fixedLengths)
+    if (fixed.feature == feature)
+      return "the fixed length " + std::to_string(fixed.length);
+  return "no fixed length";
+}
+
+/// Collections that read one batch promise the same of it.
+static void checkFixedLengths(const ModelSpec &spec, FirstError &error) {
+  std::map<std::pair<size_t, std::string>, size_t> first;
+  for (const auto &[index, collection] : llvm::enumerate(spec.collections))
+    for (const std::string &feature : collection.features) {
+      size_t other =
+          first.try_emplace({collection.batch, feature}, index).first->second;
+      std::string here = describeLength(collection, feature);
+      std::string there = describeLength(spec.collections[other], feature);
+      if (here != there)
+        error.report(element("collections", index) + ".fixed_lengths",
+                     "feature " + quote(feature) + " has " + here + ", but " +
+                         there + " in " + element("collections", other) +
+                         ", which reads the same batch");
+    }
 }
 
 /// The collections that have an output of each key, once for each time.
@@ -119,6 +147,7 @@ static void checkGroups(const ModelSpec &spec, FirstError &error) {
 void mlir::trec::resolveRegroup(const ModelSpec &spec, FirstError &error) {
   checkTensorNames(spec, error);
   checkBatches(spec, error);
+  checkFixedLengths(spec, error);
   checkGroupKeys(spec, error);
   checkGroups(spec, error);
 }

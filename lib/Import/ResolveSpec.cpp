@@ -179,6 +179,36 @@ static void checkPositionWeights(const CollectionSpec &spec,
                        " is missing; add it");
 }
 
+/// The weights of a feature by position, or null.
+static const PositionWeightsSpec *findWeights(const CollectionSpec &spec,
+                                              StringRef feature) {
+  for (const PositionWeightsSpec &weights : spec.positionWeights)
+    if (weights.feature == feature)
+      return &weights;
+  return nullptr;
+}
+
+static void checkFixedLengths(const CollectionSpec &spec, FirstError &error) {
+  StringSet<> features;
+  for (const auto &[index, fixed] : llvm::enumerate(spec.fixedLengths)) {
+    std::string place = element("fixed_lengths", index);
+    if (!llvm::is_contained(spec.features, fixed.feature))
+      error.report(place + ".feature", quote(fixed.feature) +
+                                           " is no feature of this model; use "
+                                           "one of its \"features\"");
+    if (!features.insert(fixed.feature).second)
+      error.report(place + ".feature", quote(fixed.feature) +
+                                           " has a fixed length already; list "
+                                           "each feature once");
+    const PositionWeightsSpec *weights = findWeights(spec, fixed.feature);
+    if (weights && fixed.length > weights->length)
+      error.report(place + ".length",
+                   "expected at most " + Twine(weights->length) +
+                       ", the position weights of " + quote(fixed.feature) +
+                       ", got " + Twine(fixed.length));
+  }
+}
+
 static PairCounts countPairs(const CollectionSpec &spec) {
   PairCounts counts;
   for (const auto &[index, table] : llvm::enumerate(spec.tables))
@@ -267,6 +297,7 @@ void mlir::trec::resolveCollection(
   if (!hasFeatures)
     spec.features = listFeatures(spec);
   checkPositionWeights(spec, error);
+  checkFixedLengths(spec, error);
   if (!error)
     sortTensors(spec);
 }

@@ -70,11 +70,18 @@ static Expected<Jagged<T>> slice(const Batch &batch, ArrayRef<T> elements,
   return jagged;
 }
 
-Expected<Ids> mlir::trec::takeFeature(const Batch &batch, StringRef key) {
-  auto ids = slice<int64_t>(batch, batch.values, key);
-  if (!ids)
-    return ids.takeError();
-  return Ids{std::move(*ids), key.str()};
+Expected<Ids> mlir::trec::takeFeature(const Batch &batch, StringRef key,
+                                      std::optional<int64_t> length) {
+  auto taken = slice<int64_t>(batch, batch.values, key);
+  if (!taken)
+    return taken.takeError();
+  Ids ids{std::move(*taken), key.str()};
+  for (int64_t sample = 0; length && sample < ids.getNumBags(); ++sample)
+    if (int64_t found = ids.getBag(sample).size(); found != *length)
+      return createStringError(
+          "expected bags of " + Twine(*length) + " ids, got " + Twine(found) +
+          " ids of feature \"" + ids.feature + "\", sample " + Twine(sample));
+  return ids;
 }
 
 Expected<Weights> mlir::trec::takeSampleWeights(const Batch &batch,

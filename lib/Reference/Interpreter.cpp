@@ -134,7 +134,7 @@ static std::vector<To> convert(ArrayRef<uint8_t> bytes) {
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(FeatureOp op) {
-  return lift(takeFeature(getBatch(op.getKjt()), op.getKey()));
+  return lift(takeFeature(getBatch(op.getKjt()), op.getKey(), op.getLength()));
 }
 
 Expected<RuntimeValue> Interpreter::evaluateOp(SampleWeightsOp op) {
@@ -352,8 +352,8 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmptyOp op) {
 Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
   JaggedDict dict = get<JaggedDict>(op.getDest());
   for (auto bag : op.getBags().getAsRange<BagAttr>()) {
-    Expected<Ids> ids =
-        takeFeature(getBatch(op.getKjt()), bag.getFeature().getValue());
+    Expected<Ids> ids = takeFeature(
+        getBatch(op.getKjt()), bag.getFeature().getValue(), bag.getLength());
     if (!ids)
       return ids.takeError();
     Expected<Rows> rows = findRows(*ids, op.getPolicy(),
@@ -367,7 +367,8 @@ Expected<RuntimeValue> Interpreter::evaluateOp(EmbeddingGroupOp op) {
 
 Expected<Matrix> Interpreter::runBag(EmbeddingBagGroupOp group, BagAttr bag) {
   const Batch &batch = getBatch(group.getKjts()[bag.getBatch()]);
-  Expected<Ids> ids = takeFeature(batch, bag.getFeature().getValue());
+  Expected<Ids> ids =
+      takeFeature(batch, bag.getFeature().getValue(), bag.getLength());
   if (!ids)
     return ids.takeError();
   size_t numBadIds = badIds.size();

@@ -38,7 +38,8 @@ struct BoundMap {
 // The batch.
 /// Those of a model that takes `expected` of them.
 llvm::Error checkBatches(ArrayRef<Batch> batches, size_t expected);
-llvm::Expected<Ids> takeFeature(const Batch &batch, StringRef key);
+llvm::Expected<Ids> takeFeature(const Batch &batch, StringRef key,
+                                std::optional<int64_t> length);
 llvm::Expected<Weights> takeSampleWeights(const Batch &batch, StringRef key);
 llvm::Expected<Weights> weightByPosition(const Ids &ids,
                                          ArrayRef<float> weights);

@@ -289,30 +289,40 @@ llvm::StringMap<KeyTables> mlir::trec::findKeyTables(ModuleOp module,
   return found;
 }
 
-llvm::StringMap<int64_t> mlir::trec::findBagLimits(ModuleOp module,
-                                                   unsigned argument) {
-  llvm::StringMap<int64_t> limits;
+llvm::StringMap<BagLimits> mlir::trec::findBagLimits(ModuleOp module,
+                                                     unsigned argument) {
+  llvm::StringMap<BagLimits> limits;
   SymbolTable symbols(module);
-  auto note = [&](StringRef key, StringRef parameter) {
+  auto noteWeights = [&](StringRef key, StringRef parameter) {
     Type type = symbols.lookup<ParameterOp>(parameter).getParameterType();
     int64_t count = cast<RankedTensorType>(type).getNumElements();
-    auto [entry, isNew] = limits.try_emplace(key, count);
-    if (!isNew)
-      entry->second = std::min(entry->second, count);
+    limits[key].most = std::min(limits[key].most, count);
+  };
+  auto noteLength = [&](StringRef key, std::optional<int64_t> length) {
+    if (length)
+      limits[key] = {*length, *length};
   };
   module.walk([&](PositionWeightsOp op) {
     if (auto feature = getFeatureOf(op.getIds(), argument))
-      note(feature.getKey(), op.getParameter());
+      noteWeights(feature.getKey(), op.getParameter());
   });
   module.walk([&](EmbeddingBagOp op) {
     auto feature = getFeatureOf(op.getIds(), argument);
     if (feature && op.getPositionWeights())
-      note(feature.getKey(), *op.getPositionWeights());
+      noteWeights(feature.getKey(), *op.getPositionWeights());
+  });
+  module.walk([&](FeatureOp op) {
+    if (getFeatureOf(op, argument))
+      noteLength(op.getKey(), op.getLength());
   });
   module.walk([&](LookupGroupInterface op) {
-    for (auto bag : op.getBags().getAsRange<BagAttr>())
-      if (bag.getWeights() && bag.getBatch() == argument)
-        note(bag.getFeature().getValue(), bag.getWeights().getValue());
+    for (auto bag : op.getBags().getAsRange<BagAttr>()) {
+      if (bag.getBatch() != argument)
+        continue;
+      if (bag.getWeights())
+        noteWeights(bag.getFeature().getValue(), bag.getWeights().getValue());
+      noteLength(bag.getFeature().getValue(), bag.getLength());
+    }
   });
   return limits;
 }
@@ -362,9 +372,8 @@ static Batch makeBatch(BlockArgument kjt, const TableMap &tables,
   for (StringAttr key : type.getKeys()) {
     batch.keys.push_back(key.str());
     for (int64_t sample = 0; sample < shape.batchSize; ++sample) {
-      int64_t length = chooseLength(shape, random);
-      if (auto limit = limits.find(key.getValue()); limit != limits.end())
-        length = std::min(length, limit->second);
+      int64_t length =
+          limits.lookup(key.getValue()).clamp(chooseLength(shape, random));
       batch.lengths.push_back(length);
       for (int64_t i = 0; i < length; ++i)
         batch.values.push_back(chooseId(byKey[key.getValue()], shape, random));

@@ -180,24 +180,48 @@ int32_t trec_check_outputs(const struct trec_job *job, trec_error *error) {
   return TREC_OK;
 }
 
+/* The first sample of a bag with fewer than `least` or more than `most` ids; -1 where there is none. */
+static int64_t find_length(const struct trec_job *job, int64_t i, int64_t least, int64_t most) {
+  const int64_t *begin = trec_bag_offsets(job, i);
+  for (int64_t sample = 0; sample < job->args->batch_size; ++sample) {
+    const int64_t length = begin[sample + 1] - begin[sample];
+    if (length < least || length > most)
+      return sample;
+  }
+  return -1;
+}
+
+static int32_t fail_length(const struct trec_job *job, int64_t i, int64_t sample, trec_error *error) {
+  const struct trec_image *image = job->model->image;
+  const struct trec_bag *bag = &job->model->bags[i];
+  const int64_t *begin = trec_bag_offsets(job, i) + sample;
+  const struct trec_shown feature = trec_show(trec_feature_name(image, bag->feature));
+  error->feature = bag->feature;
+  error->sample = sample;
+  error->value = begin[1] - begin[0];
+  if (bag->length >= 0 && error->value != bag->length) {
+    error->limit = bag->length;
+    trec_fail(error, TREC_INVALID_INPUT,
+              "feature \"%s\", sample %" PRId64 ": %" PRId64 " ids, expected the fixed length of %" PRId64,
+              feature.text, sample, error->value, error->limit);
+  } else {
+    error->limit = bag->max_length;
+    trec_fail(error, TREC_INVALID_INPUT,
+              "feature \"%s\", sample %" PRId64 ": %" PRId64 " ids, but weights for %" PRId64 " positions",
+              feature.text, sample, error->value, error->limit);
+  }
+  return trec_fail_batch(image, bag->batch, error);
+}
+
 int32_t trec_check_lengths(const struct trec_job *job, trec_error *error) {
-  const trec_model *model = job->model;
-  for (int64_t i = 0; i < model->image->num_bags; ++i) {
-    const struct trec_bag *bag = &model->bags[i];
-    const int64_t *begin = trec_bag_offsets(job, i);
-    for (int64_t sample = 0; bag->max_length >= 0 && sample < job->args->batch_size; ++sample) {
-      const int64_t length = begin[sample + 1] - begin[sample];
-      if (length <= bag->max_length)
-        continue;
-      error->feature = bag->feature;
-      error->sample = sample;
-      error->value = length;
-      error->limit = bag->max_length;
-      trec_fail(error, TREC_INVALID_INPUT,
-                "feature \"%s\", sample %" PRId64 ": %" PRId64 " ids, but weights for %" PRId64 " positions",
-                trec_show(trec_feature_name(model->image, bag->feature)).text, sample, length, bag->max_length);
-      return trec_fail_batch(model->image, bag->batch, error);
-    }
+  for (int64_t i = 0; i < job->model->image->num_bags; ++i) {
+    const struct trec_bag *bag = &job->model->bags[i];
+    int64_t sample = bag->length >= 0 ? find_length(job, i, bag->length, bag->length) : -1;
+    if (sample >= 0)
+      return fail_length(job, i, sample, error);
+    sample = bag->max_length >= 0 ? find_length(job, i, 0, bag->max_length) : -1;
+    if (sample >= 0)
+      return fail_length(job, i, sample, error);
   }
   return TREC_OK;
 }

@@ -119,6 +119,8 @@ static void prepare_bags(trec_model *model) {
     bag->column_bytes = image->unpooled ? 0 : desc->column * model->element_bytes;
     bag->weights = desc->weights ? model->parameters[desc->weights - 1].data : NULL;
     bag->max_length = desc->weights ? model->parameters[desc->weights - 1].count : -1;
+    bag->length = desc->length - 1;
+    model->checks_lengths |= bag->max_length >= 0 || bag->length >= 0;
     if (desc->remap)
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;

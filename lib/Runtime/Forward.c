@@ -62,7 +62,7 @@ static int32_t resolve_batches(struct trec_job *job, int64_t *workspace, trec_er
 
 static int32_t run(trec_model *model, struct trec_job *job, int64_t *workspace, trec_error *error) {
   int32_t status = resolve_batches(job, workspace, error);
-  if (status == TREC_OK && model->image->num_parameters)
+  if (status == TREC_OK && model->checks_lengths)
     status = trec_check_lengths(job, error);
   if (status == TREC_OK && model->image->unpooled)
     status = trec_check_outputs(job, error);

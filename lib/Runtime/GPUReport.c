@@ -76,6 +76,11 @@ static int32_t fail_place(const trec_model *model, const struct trec_gpu_report 
   case TREC_GPU_SMALL_OUTPUT:
     trec_fail(error, TREC_INVALID_INPUT, "%s%" PRId64 " ids, but its output has fewer rows", names.text, value);
     break;
+  case TREC_GPU_OTHER_LENGTH:
+    error->limit = model->bags[model->gpu->order[place->bag]].length;
+    trec_fail(error, TREC_INVALID_INPUT, "%s%" PRId64 " ids, expected the fixed length of %" PRId64, names.text, value,
+              error->limit);
+    break;
   default:
     error->limit = model->bags[model->gpu->order[place->bag]].max_length;
     trec_fail(error, TREC_INVALID_INPUT, "%s%" PRId64 " ids, but weights for %" PRId64 " positions", names.text, value,

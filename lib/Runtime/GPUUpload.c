@@ -180,8 +180,24 @@ static int copy_table(struct upload *upload, int64_t i) {
   return result;
 }
 
+/* Of each feature how many ids a sample has in those in front of it in its batch, where all of them are promised; else
+ * -1. */
+static void count_ids_before(const trec_model *model, int64_t *before) {
+  const struct trec_image *image = model->image;
+  int64_t sum = 0;
+  for (int64_t i = 0; i < image->num_features; ++i)
+    before[i] = -1;
+  for (int64_t i = 0; i < image->num_bags; ++i)
+    before[model->bags[i].feature] = model->bags[i].length;
+  for (int64_t i = 0; i < image->num_features; ++i) {
+    const int64_t length = before[i];
+    before[i] = sum = i && image->features[i].batch == image->features[i - 1].batch ? sum : 0;
+    sum = sum < 0 || length < 0 || sum + length > INT32_MAX ? -1 : sum + length;
+  }
+}
+
 /* The bags as the device has them, in its order. */
-static void describe_bags(const trec_model *model, const struct trec_gpu_layout *layout,
+static void describe_bags(const trec_model *model, const struct trec_gpu_layout *layout, const int64_t *ids_before,
                           struct trec_gpu_bag *described) {
   const struct trec_image *image = model->image;
   for (int64_t place = 0; place < image->num_bags; ++place) {
@@ -204,6 +220,8 @@ static void describe_bags(const trec_model *model, const struct trec_gpu_layout 
     to->num_ids = bag->num_ids;
     to->counts_bad_ids = bag->counts_bad_ids;
     to->row_stride = image->unpooled ? bag->dim : 0;
+    to->length = bag->length;
+    to->ids_before = ids_before[bag->feature];
   }
 }
 
@@ -222,12 +240,11 @@ static int copy_all(struct upload *upload) {
   return result;
 }
 
-static int32_t copy_model(struct upload *upload, struct trec_gpu_bag *bags, trec_error *error) {
+static int32_t copy_model(struct upload *upload, const struct trec_gpu_bag *bags, trec_error *error) {
   const trec_model *model = upload->model;
   const struct trec_gpu *gpu = model->gpu;
   for (int64_t i = 0; i < model->image->num_tables; ++i)
     upload->total += gpu->places[i] == TREC_PLACE_CALLERS ? 0 : trec_gpu_table_bytes(model, i);
-  describe_bags(model, upload->layout, bags);
   int result = open_staging(upload);
   if (!result)
     result = copy_all(upload);
@@ -249,10 +266,16 @@ static int32_t place_and_copy(struct upload *upload, trec_error *error) {
   if (status != TREC_OK)
     return status;
   struct trec_gpu_bag *bags = calloc((size_t)model->image->num_bags + 1, sizeof *bags);
-  if (!bags)
-    return trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a model on a GPU");
-  status = copy_model(upload, bags, error);
+  int64_t *ids_before = calloc((size_t)model->image->num_features + 1, sizeof *ids_before);
+  if (bags && ids_before) {
+    count_ids_before(model, ids_before);
+    describe_bags(model, upload->layout, ids_before, bags);
+    status = copy_model(upload, bags, error);
+  } else {
+    status = trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a model on a GPU");
+  }
   free(bags);
+  free(ids_before);
   return status;
 }
 

@@ -36,6 +36,7 @@ struct trec_bag {
   int64_t column_bytes; /* of its first column in a row of output; 0 without pooling */
   const float *weights; /* by position; NULL: those of the ids, if any */
   int64_t max_length;   /* of its bags: the positions that have a weight; -1: any */
+  int64_t length;       /* of each of its bags, as promised; -1: any */
   const void *remap;    /* from ids to rows; NULL: ids are rows */
   int64_t num_remap;    /* its elements */
   int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
@@ -60,6 +61,7 @@ struct trec_model {
   uint64_t file_bytes;
   const char *pages_reason;
   int fetches_ahead;     /* some tables are beyond the cache */
+  int checks_lengths;    /* of some bags not every length is good */
   int32_t pages;         /* TREC_PAGES_MAP or TREC_PAGES_HUGE */
   int64_t element_bytes; /* of the output */
   int32_t bounds_check;  /* never TREC_BOUNDS_AS_COMPILED */
@@ -162,7 +164,7 @@ int32_t trec_resolve_offsets(const struct trec_image *image, struct trec_job_bat
 /* Puts the number of a batch in front of a message about it, where the model takes several. */
 int32_t trec_fail_batch(const struct trec_image *image, int64_t batch, trec_error *error);
 
-/* Refuses bags that are longer than their weights by position. */
+/* Refuses bags of other lengths than promised, and longer ones than their weights by position. */
 int32_t trec_check_lengths(const struct trec_job *job, trec_error *error);
 
 /* Without pooling: refuses outputs that are missing or too small for the ids of their features. */

@@ -7,6 +7,8 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 
+#include <set>
+
 using namespace mlir;
 using namespace mlir::trec;
 
@@ -113,6 +115,25 @@ static void writeOutputs(llvm::raw_ostream &os, const Manifest &manifest) {
   os << " */\n";
 }
 
+/// What the caller has promised of his batches.
+static void writeFixedLengths(llvm::raw_ostream &os, const Manifest &manifest) {
+  std::set<std::tuple<int64_t, std::string, int64_t>> lengths;
+  for (const ManifestOutput &output : manifest.outputs)
+    if (output.length)
+      lengths.insert({output.batch, output.feature, *output.length});
+  if (lengths.empty())
+    return;
+  os << "/* Ids of every sample, as fixed when the model was exported; forward "
+        "fails where there are others:\n";
+  for (const auto &[batch, feature, length] : lengths) {
+    os << " *   ";
+    if (manifest.batches.size() > 1)
+      os << "batch " << batch << ", ";
+    os << makeCommentText(feature) << ": " << length << '\n';
+  }
+  os << " */\n";
+}
+
 static void writeConstants(llvm::raw_ostream &os, const Manifest &manifest,
                            StringRef prefix) {
   os << "#define " << prefix << "_NUM_FEATURES "
@@ -143,6 +164,7 @@ std::string mlir::trec::renderHeader(const Manifest &manifest,
      << "/* Model \"" << makeCommentText(manifest.name) << "\". */\n";
   writeConstants(os, manifest, prefix);
   writeFeatures(os, manifest, prefix);
+  writeFixedLengths(os, manifest);
   writeGroups(os, manifest, prefix);
   writeOutputs(os, manifest);
   os << "#ifdef __cplusplus\nextern \"C\"\n#endif\n"

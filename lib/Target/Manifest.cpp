@@ -50,7 +50,8 @@ static void readGroup(LookupGroupInterface group, Manifest &manifest,
         {feature, feature, table.str(), pooling.str(), getName(bag.getRemap()),
          bag.getOutput(), bag.getColumn(),
          group.getRowType().getOutputDim(group.getOutputElement()),
-         bag.getBatch(), group.getWeighting(), getName(bag.getWeights())});
+         bag.getBatch(), group.getWeighting(), getName(bag.getWeights()),
+         bag.getLength()});
   }
 }
 
@@ -151,6 +152,8 @@ static void writeOutput(llvm::json::OStream &json, const Manifest &manifest) {
           json.attribute("pooling", output.pooling);
           if (!output.remap.empty())
             json.attribute("remap", output.remap);
+          if (output.length)
+            json.attribute("fixed_length", *output.length);
           if (!manifest.groups.empty())
             writeOrigin(json, output);
           json.attribute("column", output.column);

@@ -57,6 +57,24 @@ static void writeLookups(llvm::json::OStream &json, const Manifest &manifest,
   });
 }
 
+/// What callers have promised of the features that a table is looked up by.
+static void writeFixedLengths(llvm::json::OStream &json,
+                              const Manifest &manifest, StringRef table) {
+  auto isPromised = [&](const ManifestOutput &output) {
+    return output.table == table && output.length;
+  };
+  if (llvm::none_of(manifest.outputs, isPromised))
+    return;
+  json.attributeArray("fixed_lengths", [&] {
+    for (const ManifestOutput &output :
+         llvm::make_filter_range(manifest.outputs, isPromised))
+      json.object([&] {
+        json.attribute("feature", output.feature);
+        json.attribute("length", *output.length);
+      });
+  });
+}
+
 static void writeTable(llvm::json::OStream &json, const Manifest &manifest,
                        const ManifestTable &table,
                        ArrayRef<LevelKernels> levels) {
@@ -75,6 +93,7 @@ static void writeTable(llvm::json::OStream &json, const Manifest &manifest,
     json.attribute("bytes_per_lookup",
                    row.getHeaderBytes() + row.getDataBytes());
     json.attribute("lines_per_lookup", averageLines(row));
+    writeFixedLengths(json, manifest, table.name);
     writeLookups(json, manifest, table, levels);
   });
 }

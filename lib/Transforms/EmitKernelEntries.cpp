@@ -11,7 +11,8 @@
 //   llvm.func @trec_kernel_bag_i32(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.func @trec_kernel_bag_i64(%args: !llvm.ptr, %begin: i64, %end: i64)
 //   llvm.mlir.global constant @trec_kernels() : !llvm.array<2 x ptr>
-//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0, 0, 0, 0]]>)
+//   llvm.mlir.global constant @trec_bags(dense<[[0, 0, 0, 0, 0, 0, 0, 0, 0,
+//   0]]>)
 //
 //===----------------------------------------------------------------------===//
 
@@ -103,7 +104,7 @@ private:
 
 /// The fields of struct trec_bag_desc: their number, and the index of those
 /// that say where a bag's output is.
-constexpr size_t bagFields = 9;
+constexpr size_t bagFields = 10;
 constexpr size_t bagColumn = 3, bagOutput = 6;
 
 /// The descriptors of a model as they fill up.
@@ -299,7 +300,8 @@ static void describeBags(DispatchOp dispatch, int64_t kernel,
          features.lookup(bag.getFeature().getValue()), bag.getColumn(),
          indices.findParameter(bag.getWeights()),
          indices.findParameter(bag.getRemap()), bag.getOutput(),
-         bag.getBadIds() == BadIds::repeated, dispatch.getCertified()});
+         bag.getBadIds() == BadIds::repeated, dispatch.getCertified(),
+         bag.getLength() ? *bag.getLength() + 1 : 0});
   }
 }
 

@@ -148,7 +148,7 @@ static BagAttr makeBag(FeatureOp feature, FlatSymbolRefAttr table,
   int64_t batch = llvm::find(batches, feature.getKjt()) - batches.begin();
   return BagAttr::get(feature.getContext(), table, feature.getKeyAttr(),
                       place.column, weights, remap, batch, place.output,
-                      place.badIds);
+                      place.badIds, feature.getLength());
 }
 
 static Member makeMember(EmbeddingBagOp lookup, FeatureOp feature,

@@ -320,6 +320,29 @@ static LogicalResult verifyStoredBytes(func::FuncOp forward) {
   return success();
 }
 
+/// C17: a promise is one about the batch, whoever reads it.
+static LogicalResult verifyLengths(func::FuncOp forward) {
+  DenseMap<std::pair<Value, StringAttr>, FeatureOp> features;
+  for (auto feature : forward.getOps<FeatureOp>()) {
+    FeatureOp first =
+        features.try_emplace({feature.getKjt(), feature.getKeyAttr()}, feature)
+            .first->second;
+    if (first.getLengthAttr() == feature.getLengthAttr())
+      continue;
+    auto describe = [](FeatureOp op) {
+      return op.getLength() ? "length " + std::to_string(*op.getLength())
+                            : std::string("no length");
+    };
+    InFlightDiagnostic diagnostic = feature.emitOpError("expected ")
+                                    << describe(first) << " of key "
+                                    << feature.getKeyAttr() << ", got "
+                                    << describe(feature);
+    diagnostic.attachNote(first.getLoc()) << "the key is taken first here";
+    return diagnostic;
+  }
+  return success();
+}
+
 /// C11: what nothing reads would still have to be in the weights.
 static LogicalResult verifyTablesAreUsed(ModuleOp module,
                                          func::FuncOp forward) {
@@ -398,7 +421,7 @@ void VerifyImportContractPass::runOnOperation() {
       failed(verifyBody(*forward)) || failed(verifyPolicies(*forward)) ||
       failed(verifyBatchesAreRead(*forward)) ||
       failed(verifyGroups(*forward)) || failed(verifyUnpooled(*forward)) ||
-      failed(verifyStoredBytes(*forward)) ||
+      failed(verifyStoredBytes(*forward)) || failed(verifyLengths(*forward)) ||
       failed(verifyTablesAreUsed(module, *forward)) ||
       failed(verifyNames(module, *forward)))
     return signalPassFailure();

@@ -58,9 +58,9 @@ size_t GroupLookups::addFeature(LookupGroupInterface group, BagAttr bag,
   });
   if (known != features.end())
     return known - features.begin();
-  Feature feature{
-      argument, bag.getFeature(), 0,
-      0,        std::nullopt,     group.getWeighting() == Weighting::sample};
+  Feature feature{argument,    bag.getFeature(),
+                  0,           0,
+                  BagLimits(), group.getWeighting() == Weighting::sample};
   for (auto [index, batch] : llvm::enumerate(group.getBatches())) {
     auto type = cast<KJTType>(batch.getType());
     if (index == argument) {
@@ -73,9 +73,7 @@ size_t GroupLookups::addFeature(LookupGroupInterface group, BagAttr bag,
   feature.rows = findKeyTables(module, workload.getTables(), argument)
                      .lookup(feature.key)
                      .fewestRows;
-  auto limits = findBagLimits(module, argument);
-  if (auto limit = limits.find(feature.key); limit != limits.end())
-    feature.bagLimit = limit->second;
+  feature.limits = findBagLimits(module, argument).lookup(feature.key);
   features.push_back(feature);
   return features.size() - 1;
 }
@@ -165,9 +163,8 @@ GroupLookups::GroupBatch GroupLookups::draw(const BenchLoad &load,
                    .first->second
             : nullptr;
     for (int64_t sample = 0; sample < load.batchSize; ++sample) {
-      int64_t length = load.lengths.draw(feature.index, random);
-      if (feature.bagLimit)
-        length = std::min(length, *feature.bagLimit);
+      int64_t length =
+          feature.limits.clamp(load.lengths.draw(feature.index, random));
       // A table without rows has no id but -1.
       for (int64_t i = 0; i < length; ++i)
         ids.push_back(sampler ? sampler->draw(random) : -1);

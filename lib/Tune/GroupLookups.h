@@ -54,7 +54,7 @@ private:
     StringAttr key;
     size_t index; // among the features of all arguments
     int64_t rows; // ids are below
-    std::optional<int64_t> bagLimit;
+    BagLimits limits;
     bool isWeighted;
   };
   /// One lookup, with what does not change from batch to batch.

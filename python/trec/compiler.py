@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -91,21 +91,22 @@ def compile(
     dynamic_rows: bool = False,
     regroup: Any = None,
     batches: Optional[Sequence[int]] = None,
+    fixed_lengths: Optional[Mapping[str, int]] = None,
     **tool_options: Any,
 ) -> Path:
     """Compiles a module, an exported directory or an `.mlir` file; returns the path of the `.so`.
 
     A module's weights are written beside the `.so`. With `gpu`, such as "sm_90" or "sm_80,sm_90", or "native" for the
-    chip of this machine, it has code for GPUs beside that for CPUs. `dtype`, `output_dtype`, `bounds_check`, `dynamic_rows`, `regroup`
-    and `batches` are those of `trec.export`. Further keywords are options of `trec-compile` (`report="r.json"` is
-    `--report=r.json`). With `tune=True`, or `tune=` a benchmark case or a recorded batch, lowerings are measured on this
+    chip of this machine, it has code for GPUs beside that for CPUs. `dtype`, `output_dtype`, `bounds_check`,
+    `dynamic_rows`, `regroup`, `batches` and `fixed_lengths` are those of `trec.export`. Further keywords are options of
+    `trec-compile` (`report="r.json"` is `--report=r.json`). With `tune=True`, or `tune=` a benchmark case or a recorded batch, lowerings are measured on this
     machine; what was gained is in the cache, `<stem>.tune.json` beside the `.so` or the file of `tune_cache=`, which
     later compiles take by `tune_cache=` alone.
     """
     options = _options(cpu, gpu, weights, tool_options)
     export = {
         "dtype": dtype, "output_dtype": output_dtype, "bounds_check": bounds_check, "dynamic_rows": dynamic_rows,
-        "regroup": regroup, "batches": batches,
+        "regroup": regroup, "batches": batches, "fixed_lengths": fixed_lengths,
     }  # fmt: skip
     path = Path(output) if output is not None else _temporary_directory() / "model.so"
     if not _is_path(module_or_dir):

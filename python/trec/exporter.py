@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -37,6 +37,7 @@ def export(
     dynamic_rows: bool = False,
     regroup: Any = None,
     batches: Optional[Sequence[int]] = None,
+    fixed_lengths: Optional[Mapping[str, int]] = None,
 ) -> list[Path]:
     """Writes `model.mlir` and `model.safetensors` for each supported collection in `module`; returns the directories.
 
@@ -47,11 +48,15 @@ def export(
 
     With `regroup`, a KTRegroupAsDict, `module` is a list of collections that become one model in `dir`; `batches` says
     for each which batch of the model it reads, by default one of its own.
+
+    `fixed_lengths` is a promise, by feature: every bag of it has so many ids. Code for GPUs then loads ids without
+    waiting for offsets. It is checked at every call, and a batch that breaks it is an error.
     """
-    from trec.torch.collect import CollectOptions, find_collections, with_managed_maps
+    from trec.torch.collect import CollectOptions, check_fixed_lengths, find_collections, with_managed_maps
     from trec.torch.regroup import collect_regroup
 
-    options = CollectOptions(dtype, output_dtype, bounds_check)
+    lengths = check_fixed_lengths(fixed_lengths, module)
+    options = CollectOptions(dtype, output_dtype, bounds_check, fixed_lengths=lengths)
     if regroup is not None:
         regrouped = collect_regroup(module, regroup, batches, options)
         if dynamic_rows:

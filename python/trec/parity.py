@@ -54,10 +54,12 @@ def _different(got: np.ndarray, expected: np.ndarray) -> int:
 def compare_model(draw: Any, batches: int, cpu: str = "native") -> Tally:
     """One random model on some random batches."""
     import trec.torch
-    from trec.testing.cases import draw_case
+    from trec.testing.cases import draw_case, promise_lengths
     from trec.testing.models import draw_batch
 
     case = draw_case(draw)
+    if draw.chance(30):
+        promise_lengths(draw, case)
     compiled = trec.torch.compile(case.module, cpu=cpu, **case.options)
     tally = Tally(models=1)
     for number in range(batches):

@@ -130,6 +130,22 @@ STORED_ROWS = Refusal(
     "use float32, float16 or bfloat16",
 )
 
+FIXED_UNKNOWN = Refusal(
+    "`fixed_lengths=` of a feature that there is not",
+    "no collection has the feature '{feature}'",
+    "name some of {features}",
+)
+FIXED_LENGTH = Refusal(
+    "`fixed_lengths=` of another kind",
+    "feature '{feature}' has the length {length}",
+    "expected an integer of 0 to {longest}",
+)
+FIXED_PAST_WEIGHTS = Refusal(
+    "`fixed_lengths=` above the weights by position",
+    "feature '{feature}' has {count} position weights, its fixed length is {length}",
+    "expected at most as many ids as weights",
+)
+
 # Feature processors and managed collision.
 PROCESSOR = Refusal(
     "`trec.export` of a feature processor in Python",

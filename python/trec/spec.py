@@ -120,6 +120,8 @@ class ModelSpec:
     weights: Optional[str] = None
     kind: str = BAGS
     position_weights: list[PositionWeightsSpec] = field(default_factory=list)
+    # By feature: every bag of it has so many ids.
+    fixed_lengths: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -139,7 +141,10 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         result: dict[str, Any] = {"trec_spec": 1, **asdict(self), "tables": [table.to_dict() for table in self.tables]}
-        for name in ("weights", "position_weights"):
+        result["fixed_lengths"] = [
+            {"feature": feature, "length": length} for feature, length in self.fixed_lengths.items()
+        ]
+        for name in ("weights", "position_weights", "fixed_lengths"):
             if not result[name]:
                 del result[name]
         if self.kind == SEQUENCE:
@@ -185,6 +190,6 @@ class RegroupSpec:
 
 def _fields_of(collection: ModelSpec) -> dict[str, Any]:
     """What a spec says of one of several collections."""
-    names = ("features", "weighted", "position_weights", "tables", "outputs")
+    names = ("features", "weighted", "position_weights", "fixed_lengths", "tables", "outputs")
     whole = collection.to_dict()
     return {name: whole[name] for name in names if name in whole}

@@ -137,6 +137,18 @@ module attributes {trec.bad = #trec.bag<@t, "f", 0, batch = -1>} {}
 
 // -----
 
+// #trec.bag C2: fewer ids than none.
+// expected-error @below {{expected a length of 0 to 2147483647 ids, got -1}}
+module attributes {trec.bad = #trec.bag<@t, "f", 0, length = -1>} {}
+
+// -----
+
+// #trec.bag C2: more ids than lengths of 32 bits can say.
+// expected-error @below {{expected a length of 0 to 2147483647 ids, got 2147483648}}
+module attributes {trec.bad = #trec.bag<@t, "f", 0, length = 2147483648>} {}
+
+// -----
+
 // #trec.bag C1: before the first output.
 // expected-error @below {{expected an output of at least 0, got -2}}
 module attributes {trec.bad = #trec.bag<@t, "f", 0, output = -2>} {}

@@ -53,10 +53,13 @@ module @lowering_config attributes {trec.all = [
 // CHECK-SAME: #trec.bag<@t, "f", 8, output = 2>
 // CHECK-SAME: #trec.bag<@t, "f", 8, weights = @w, batch = 1, output = 2, bad_ids = repeated>
 // CHECK-SAME: #trec.bag<@t, "f", 8>
+// CHECK-SAME: #trec.bag<@t, "f", 8, length = 0>
+// CHECK-SAME: #trec.bag<@t, "f", 8, batch = 1, length = 20>
 module @bag_places attributes {trec.all = [
   #trec.bag<@t, "f", 0, batch = 1>, #trec.bag<@t, "f", 8, output = 2>,
   #trec.bag<@t, "f", 8, output = 2, bad_ids = repeated, batch = 1, weights = @w>,
-  #trec.bag<@t, "f", 8, batch = 0, output = 0, bad_ids = counted>]} {}
+  #trec.bag<@t, "f", 8, batch = 0, output = 0, bad_ids = counted>, #trec.bag<@t, "f", 8, length = 0>,
+  #trec.bag<@t, "f", 8, length = 20, batch = 1>]} {}
 
 // CHECK-LABEL: module @gpu_lowering_config
 // CHECK-SAME: #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 8>

@@ -9,6 +9,24 @@ func.func @f(%kjt: !trec.kjt<["a"]>) {
 
 // -----
 
+// trec.feature C2: fewer ids than none.
+func.func @f(%kjt: !trec.kjt<["a"]>) {
+  // expected-error @below {{'trec.feature' op expected a length of 0 to 2147483647 ids, got -1}}
+  %0 = trec.feature %kjt "a" length -1 : !trec.kjt<["a"]>
+  return
+}
+
+// -----
+
+// trec.feature C2: more ids than lengths of 32 bits can say.
+func.func @f(%kjt: !trec.kjt<["a"]>) {
+  // expected-error @below {{expected a length of 0 to 2147483647 ids, got 2147483648}}
+  %0 = trec.feature %kjt "a" length 2147483648 : !trec.kjt<["a"]>
+  return
+}
+
+// -----
+
 // trec.sample_weights C1: another key.
 func.func @f(%kjt: !trec.kjt<["a"], weighted>) {
   // expected-error @below {{expected a key of the batch, got "b"}}

@@ -19,6 +19,10 @@ func.func @feature(%kjt: !kjt, %plain: !plain) -> (!ids, !ids) {
   %b = trec.feature %kjt "b" : !kjt
   // CHECK: trec.feature %{{.*}} "a" {tag} : !kjt{{[0-9]*}}
   %a = trec.feature %plain "a" {tag} : !plain
+  // CHECK: trec.feature %{{.*}} "a" length 0 : !kjt{{[0-9]*}}
+  %none = trec.feature %plain "a" length 0 : !plain
+  // CHECK: trec.feature %{{.*}} "b" length 2147483647 {tag} : !kjt{{[0-9]*}}
+  %most = trec.feature %kjt "b" length 2147483647 {tag} : !kjt
   return %a, %b : !ids, !ids
 }
 

@@ -81,6 +81,15 @@ static float *output_of(const struct work *work) {
   return (float *)work->launch->outputs[output] + work->bag->column;
 }
 
+/* Reports a bag of another length than promised, or one that does not begin where the promises say. */
+static void check_length(const struct work *work, int64_t offset) {
+  const struct trec_gpu_bag *bag = work->bag;
+  const int64_t length = work->end - work->begin, before = work->batch->slots ? -1 : bag->ids_before;
+  const int64_t begin = before * work->launch->batch_size + work->sample * bag->length;
+  if (bag->length >= 0 && (length != bag->length || (before >= 0 && work->begin != begin)))
+    report_work(work, TREC_GPU_OTHER_LENGTH, offset, length);
+}
+
 static void pool(const struct work *work) {
   const struct trec_gpu_bag *bag = work->bag;
   const int64_t stride = work->launch->output_extents[bag->output - work->launch->first_output];
@@ -133,6 +142,9 @@ static void run_block(struct work *work, const struct trec_gpu_span *span, int64
   const int64_t first = key * launch->batch_size;
   int64_t count = launch->batch_size;
   if (is_unpooled) {
+    for (work->sample = 0; work->sample < launch->batch_size; ++work->sample)
+      if (set_bounds(work, first + work->sample, first + work->sample + 1))
+        check_length(work, first + work->sample);
     work->sample = -1;
     count = set_bounds(work, first, first + launch->batch_size) ? work->end - work->begin : 0;
   }
@@ -143,7 +155,8 @@ static void run_block(struct work *work, const struct trec_gpu_span *span, int64
         continue;
       }
       work->sample = i;
-      set_bounds(work, first + i, first + i + 1);
+      if (set_bounds(work, first + i, first + i + 1))
+        check_length(work, first + i);
       pool(work);
     }
 }

@@ -25,6 +25,6 @@ module @m {
 }
 
 // CHECK: @trec_features(dense<{{\[\[}}0, 0, 0], [3, 0, 1], [8, 1, 0]]> : tensor<3x3xi64>)
-// CHECK: @trec_bags(dense<{{\[\[}}0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 8, 0, 0, 0, 1, 0], [0, 0, 2, 16, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 1, 0, 0]]> : tensor<4x9xi64>)
+// CHECK: @trec_bags(dense<{{\[\[}}0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 8, 0, 0, 0, 1, 0, 0], [0, 0, 2, 16, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 1, 0, 0, 0]]> : tensor<4x10xi64>)
 // CHECK: @trec_outputs(dense<{{\[\[}}15, 24], [21, 8]]> : tensor<2x2xi64>)
 // CHECK: @trec_strings("ad\00page\00user\00t\00dense\00user\00")

@@ -30,7 +30,7 @@ module @sparse attributes {trec.contract = 1 : i32} {
     %0 = trec.empty : !keyed
     %1 = trec.dispatch @b_i32, @b_i64(%kjt) into %0 [#trec.bag<@ads, "ad", 8, weights = @decay>, #trec.bag<@ads, "user", 24, weights = @decay, remap = @pruned>]
       bounds warning : !kjt, !keyed
-    %2 = trec.dispatch @a_i32, @a_i64(%kjt) into %1 [#trec.bag<@users, "user", 0>] bounds warning certified : !kjt, !keyed
+    %2 = trec.dispatch @a_i32, @a_i64(%kjt) into %1 [#trec.bag<@users, "user", 0, length = 20>] bounds warning certified : !kjt, !keyed
     return %2 : !keyed
   }
 }
@@ -99,7 +99,7 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // Per parameter: name, entries, type, map, ids.
 // CHECK: llvm.mlir.global external constant @trec_parameters(dense<{{\[\[}}23, 20, 3, 0, 0], [29, 500, 1, 1, 2147483648], [36, -1, 1, 2, 70], [42, 9, 2, 3, 2147483648]]> : tensor<4x5xi64>)
 // Per bag, in the order of columns: kernel, table, feature, column, from 1 weights and remap, output, repeated, certified.
-// CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0, 0, 0, 1], [0, 0, 0, 8, 1, 0, 0, 0, 0], [0, 0, 1, 24, 1, 2, 0, 0, 0]]> : tensor<3x9xi64>)
+// CHECK: llvm.mlir.global external constant @trec_bags(dense<{{\[\[}}1, 1, 1, 0, 0, 0, 0, 0, 1, 21], [0, 0, 0, 8, 1, 0, 0, 0, 0, 0], [0, 0, 1, 24, 1, 2, 0, 0, 0, 0]]> : tensor<3x10xi64>)
 // CHECK: llvm.mlir.global external constant @trec_outputs(dense<> : tensor<0x2xi64>)
 // CHECK: llvm.mlir.global external constant @trec_strings("ad\00user\00idle\00ads\00users\00decay\00pruned\00slots\00pairs\00")
 // CHECK: llvm.mlir.global external constant @trec_kernels() {{.*}} : !llvm.array<4 x ptr> {

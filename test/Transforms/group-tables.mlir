@@ -188,3 +188,26 @@ func.func @stored_rows(%kjt: !kjt) -> !dict {
     !trec.jagged<vector<12xi8>>) -> !dict
   return %out : !dict
 }
+
+// -----
+
+// What is promised of a feature is that of its bags, and no configuration.
+#layout = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f", "g", "h"]>
+!keyed = !trec.keyed_tensor<["f", "g", "h"], [8, 8, 8], f32>
+trec.table @t : !trec.table<10x8, int8, #layout>
+
+// CHECK-LABEL: func.func @lengths(
+// CHECK: trec.embedding_bag_group sum
+// CHECK-SAME: [#trec.bag<@t, "f", 0, length = 20>, #trec.bag<@t, "g", 8, length = 0>, #trec.bag<@t, "h", 16>]
+// CHECK-NOT: trec.embedding_bag_group
+func.func @lengths(%kjt: !kjt) -> !keyed {
+  %f = trec.feature %kjt "f" length 20 : !kjt
+  %0 = trec.embedding_bag sum @t[%f] bounds warning : tensor<?x8xf32>
+  %g = trec.feature %kjt "g" length 0 : !kjt
+  %1 = trec.embedding_bag sum @t[%g] bounds warning : tensor<?x8xf32>
+  %h = trec.feature %kjt "h" : !kjt
+  %2 = trec.embedding_bag sum @t[%h] bounds warning : tensor<?x8xf32>
+  %out = trec.keyed_tensor %0, %1, %2 : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) -> !keyed
+  return %out : !keyed
+}

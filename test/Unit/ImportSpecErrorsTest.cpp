@@ -59,8 +59,8 @@ TEST(ImportSpecErrorsTest, Documents) {
             "\"linear\"");
   EXPECT_EQ(errorOf(R"("name": "m")", R"("nome": "m")"),
             "nome: unknown field, expected one of trec_spec, kind, name, "
-            "features, weighted, position_weights, output_dtype, "
-            "bounds_check, tables, outputs, weights");
+            "features, weighted, position_weights, fixed_lengths, "
+            "output_dtype, bounds_check, tables, outputs, weights");
 }
 
 TEST(ImportSpecErrorsTest, TypesOfFields) {

@@ -63,7 +63,8 @@ TEST(ImportSpecRegroupTest, FieldsOfACollection) {
             "collections[1].batch: expected an integer from 0 to 15, got 16");
   EXPECT_EQ(errorOf("\"weighted\": true", "\"bounds_check\": \"fatal\""),
             "collections[1].bounds_check: unknown field, expected one of "
-            "batch, features, weighted, position_weights, tables, outputs");
+            "batch, features, weighted, position_weights, fixed_lengths, "
+            "tables, outputs");
   EXPECT_EQ(errorOf("{\"batch\": 0,", "{\"features\": [\"a\"],"),
             "collections[0].features: expected all features of the tables, but "
             "\"b\" of table \"t\" is missing; add it");
@@ -75,8 +76,8 @@ TEST(ImportSpecRegroupTest, FieldsOfADocument) {
             "output_dtype, bounds_check, collections, groups, weights");
   EXPECT_EQ(errorOf("regrouped_collections", "embedding_bag_collection"),
             "collections: unknown field, expected one of trec_spec, kind, "
-            "name, features, weighted, position_weights, output_dtype, "
-            "bounds_check, tables, outputs, weights");
+            "name, features, weighted, position_weights, fixed_lengths, "
+            "output_dtype, bounds_check, tables, outputs, weights");
   auto none = parseModelSpec(R"({"trec_spec": 1,
     "kind": "regrouped_collections", "collections": [], "groups": []})");
   EXPECT_EQ(llvm::toString(none.takeError()),

@@ -355,6 +355,7 @@ TEST_F(DescriptorsTest, bags) {
   EXPECT_EQ(bag[FIELD(trec_bag_desc, feature)], 1);
   EXPECT_EQ(bag[FIELD(trec_bag_desc, column)], 0);
   EXPECT_EQ(bag[FIELD(trec_bag_desc, certified)], 1);
+  EXPECT_EQ(bag[FIELD(trec_bag_desc, length)], 0);
 }
 
 TEST_F(DescriptorsTest, features) {

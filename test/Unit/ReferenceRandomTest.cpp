@@ -201,9 +201,10 @@ TEST(ReferenceRandomTest, FillsParameters) {
 TEST(ReferenceRandomTest, KeepsBagsWithinPositionWeights) {
   Runner runner(withParameters);
   RandomTables tables(runner.getModule(), 1);
-  llvm::StringMap<int64_t> limits = findBagLimits(runner.getModule());
+  llvm::StringMap<BagLimits> limits = findBagLimits(runner.getModule());
   EXPECT_EQ(limits.size(), 1u);
-  EXPECT_EQ(limits.lookup("a"), 7);
+  EXPECT_EQ(limits.lookup("a").least, 0);
+  EXPECT_EQ(limits.lookup("a").most, 7);
   BatchShape shape;
   shape.batchSize = 200;
   Batch batch =

@@ -23,6 +23,7 @@ class Model:
     output: str = "f32"
     remap: str = ""  # array, hash_table or sorted
     numerics: str = "fbgemm"
+    lengths: tuple[int | None, ...] = (None,)  # promised of each of its features, all of one table
 
     @property
     def is_quantized(self) -> bool:
@@ -33,49 +34,62 @@ class Model:
         return (4 if self.is_quantized else 0) + -(-self.dim * BITS[self.dtype] // 8)
 
 
+def write_lookup(model: Model, index: int) -> list[str]:
+    """The lookup of one feature, whose result is %r<index>; the first is "f"."""
+    row = f"!trec.row<{model.dim}, {model.dtype}, #layout>"
+    element, length = model.output, model.lengths[index]
+    values = f"!trec.jagged<!trec.dequantized<{model.dim}>>"
+    promise = "" if length is None else f" length {length}"
+    lines = [f'    %f{index} = trec.feature %kjt "f{index or ""}"{promise} : !kjt']
+    if model.remap:
+        lines += [f"    %c{index} = trec.check_bounds warning %f{index} in @map",
+                  f"    %ids{index} = trec.remap %c{index} by @map"]
+    else:
+        lines.append(f"    %ids{index} = trec.check_bounds warning %f{index} in @t")
+    lines += [f"    %rows{index} = trec.lookup @t[%ids{index}] : !trec.jagged<{row}>",
+              f"    %v{index} = trec.dequantize %rows{index} : !trec.jagged<{row}>"]
+    pooled = f"%v{index}"
+    if model.weighting:
+        source = f'%kjt "f{index or ""}" : !kjt' if model.weighting == "sample" else f"%f{index} from @weights"
+        name = "sample_weights" if model.weighting == "sample" else "position_weights"
+        lines += [f"    %w{index} = trec.{name} {source}",
+                  f"    %weighted{index} = trec.weight %v{index} by %w{index} : {values}"]
+        pooled = f"%weighted{index}"
+    if model.pooling == "none":
+        return [*lines, f"    %r{index} = trec.materialize %v{index} : {values} -> "
+                        f"!trec.jagged<vector<{model.dim}x{element}>>"]
+    kind = f"tensor<?x{model.dim}xf32>"
+    name = "%r" if element == "f32" else "%p"
+    lines.append(f"    {name}{index} = trec.pool {model.pooling} {pooled} : {values}")
+    if element != "f32":
+        lines.append(f"    %r{index} = trec.cast_output %p{index} : {kind} -> tensor<?x{model.dim}x{element}>")
+    return lines
+
+
 def write_model(model: Model) -> str:
     """The IR that an importer writes."""
     header = "f16" if model.is_quantized else "none"
-    row = f"!trec.row<{model.dim}, {model.dtype}, #layout>"
     weighted = ", weighted" if model.weighting == "sample" else ""
-    element = model.output
-    values = f"!trec.jagged<!trec.dequantized<{model.dim}>>"
-    is_pooled = model.pooling != "none"
+    is_pooled, count = model.pooling != "none", len(model.lengths)
     kind = "keyed_tensor" if is_pooled else "jagged_dict"
+    element = f"tensor<?x{model.dim}x{model.output}>" if is_pooled else (
+        f"!trec.jagged<vector<{model.dim}x{model.output}>>")
     entries = {"array": "<array> : tensor<?xi32>", "hash_table": "<hash_table, ids = 1000> : tensor<?x2xi32>",
                "sorted": "<sorted> : tensor<?x2xi64>"}
-    lines = [f"#layout = #trec.row_layout<header = {header}>", f'!kjt = !trec.kjt<["f"]{weighted}>',
-             f'!out = !trec.{kind}<["f"], [{model.dim}], {element}>',
+    keys = ", ".join(f'"f{index or ""}"' for index in range(count))
+    lines = [f"#layout = #trec.row_layout<header = {header}>", f"!kjt = !trec.kjt<[{keys}]{weighted}>",
+             f"!out = !trec.{kind}<[{keys}], {[model.dim] * count}, {model.output}>",
              "module @one attributes {trec.contract = 1 : i32} {",
              f"  trec.table @t : !trec.table<?x{model.dim}, {model.dtype}, #layout>"]
     if model.remap:
         lines.append(f"  trec.parameter @map maps {entries[model.remap]}")
     if model.weighting == "position":
         lines.append(f"  trec.parameter @weights : tensor<{NUM_WEIGHTS}xf32>")
-    lines += ["  func.func @forward(%kjt: !kjt) -> !out {", '    %f = trec.feature %kjt "f" : !kjt']
-    if model.remap:
-        lines += ["    %c = trec.check_bounds warning %f in @map", "    %ids = trec.remap %c by @map"]
-    else:
-        lines.append("    %ids = trec.check_bounds warning %f in @t")
-    lines += [f"    %rows = trec.lookup @t[%ids] : !trec.jagged<{row}>",
-              f"    %v = trec.dequantize %rows : !trec.jagged<{row}>"]
-    pooled = "%v"
-    if model.weighting:
-        source = '%kjt "f" : !kjt' if model.weighting == "sample" else "%f from @weights"
-        name = "sample_weights" if model.weighting == "sample" else "position_weights"
-        lines += [f"    %w = trec.{name} {source}", f"    %weighted = trec.weight %v by %w : {values}"]
-        pooled = "%weighted"
-    if is_pooled:
-        lines.append(f"    %p = trec.pool {model.pooling} {pooled} : {values}")
-        result, kind = "%p", f"tensor<?x{model.dim}xf32>"
-        if element != "f32":
-            lines.append(f"    %cast = trec.cast_output %p : {kind} -> tensor<?x{model.dim}x{element}>")
-            result, kind = "%cast", f"tensor<?x{model.dim}x{element}>"
-        lines.append(f"    %out = trec.keyed_tensor {result} : ({kind}) -> !out")
-    else:
-        kind = f"!trec.jagged<vector<{model.dim}x{element}>>"
-        lines += [f"    %m = trec.materialize %v : {values} -> {kind}",
-                  f"    %out = trec.jagged_dict %m : ({kind}) -> !out"]
+    lines.append("  func.func @forward(%kjt: !kjt) -> !out {")
+    for index in range(count):
+        lines += write_lookup(model, index)
+    results = ", ".join(f"%r{index}" for index in range(count))
+    lines.append(f"    %out = trec.{kind} {results} : ({', '.join([element] * count)}) -> !out")
     return "\n".join([*lines, "    return %out : !out", "  }", "}"])
 
 

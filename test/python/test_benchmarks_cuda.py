@@ -25,12 +25,19 @@ def test_cases():
     by_model = {}
     for case in CASES:
         # A library is shared by cases that differ in what is looked up alone.
-        compiled = (case.tables, case.is_pooled, case.is_weighted, case.pooling, case.output)
+        compiled = (case.tables, case.is_pooled, case.is_weighted, case.pooling, case.output, case.spec().fixed_lengths)
         assert by_model.setdefault(case.model, compiled) == compiled
         assert len(case.tables) == len(case.lengths)
     (mixed,) = find_cases(["C$"])
     assert len(mixed.tables) == 200 and sum(dim for _, dim, _ in mixed.tables) == 19856
     assert {dtype for _, _, dtype in mixed.tables} == {"int8", "int4", "fp16"}
+
+
+def test_promised_lengths_are_those_that_are_drawn():
+    (fixed,) = find_cases(["B-int4-fixed-B64$"])
+    (plain,) = find_cases(["B-int4-B64$"])
+    assert list(fixed.spec().fixed_lengths.values()) == list(fixed.lengths)
+    assert not plain.spec().fixed_lengths and (plain.tables, plain.lengths) == (fixed.tables, fixed.lengths)
 
 
 def test_filters():
@@ -39,7 +46,7 @@ def test_filters():
     assert find_cases([]) == CASES
 
 
-@pytest.mark.parametrize("case", find_cases(["C", "A-int2-D128-zipf", "weighted-uniform"]), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", find_cases(["C", "A-int2-D128-zipf", "weighted-uniform", "A-int8-D128-fixed"]), ids=lambda case: case.name)
 def test_small_cases(case):
     made = small(case)
     assert made.spec().kind == case.spec().kind and made.ids == case.ids
@@ -49,11 +56,11 @@ def test_small_cases(case):
 def test_dry_run(tmp_path, capsys):
     """Of bags and sequences: bits equal to FBGEMM's, calls of modules, and all that is written."""
     files = [f"--json={tmp_path / 'r.json'}", f"--markdown={tmp_path / 'r.md'}", f"--plot={tmp_path / 'r.svg'}"]
-    assert command.main(["--dry-run", "--filter=D-B1$", "--filter=E-int4", "--filter=E-int8-B16", *files]) == 0
+    assert command.main(["--dry-run", "--filter=D-B1$", "--filter=E-int4", "--filter=E-int8-B16", "--filter=B-int8-fixed-B1$", *files]) == 0
     document = json.loads((tmp_path / "r.json").read_text())
-    assert [entry["name"] for entry in document["cases"]] == ["D-B1", "E-int4", "E-int8-B16"]
+    assert [entry["name"] for entry in document["cases"]] == ["B-int8-fixed-B1", "D-B1", "E-int4", "E-int8-B16"]
     assert all(entry["compared"]["different"] == 0 for entry in document["cases"])
-    for entry in (document["cases"][0], document["cases"][2]):
+    for entry in (document["cases"][1], document["cases"][3]):
         assert {"floor", "trec", "fbgemm", "trec module", "torchrec module, new batch"} <= set(entry["clock"])
         assert not entry["absent"]
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import pytest
 import torch
-from conftest import configs, make_float, make_quantized
+from conftest import configs, make_float, make_processed, make_quantized
 from fbgemm_gpu.split_embedding_configs import SparseType
 from test_managed import collection_of, configs_of, quantized, searching
 from test_torch_fuse import Branching, GivenList, GivenTensors, UsedTwice, WithoutRegroup
@@ -310,6 +310,24 @@ CASES = {
     "STORED_ROWS": [
         Case(lambda: sequence(DataType.INT4, output_dtype=torch.qint8), "t", {"dtype": "int4"}),
         Case(float_sequence, "t", {"dtype": "fp16"}, {"dtype": "fp16", "output_dtype": "uint8"}),
+    ],
+    "FIXED_UNKNOWN": [
+        Case(
+            make_quantized, options={"fixed_lengths": {"ad": 3, "zz": 2}}, place="fixed_lengths",
+            values={"feature": "zz", "features": "ad, last_ad, page, user"},
+        )
+    ],
+    "FIXED_LENGTH": [
+        Case(
+            make_quantized, options={"fixed_lengths": {"ad": length}}, place="fixed_lengths",
+            values={"feature": "ad", "length": length, "longest": 2**31 - 1},
+        )
+        for length in (-1, 2**31, 2.0, True, "3", None)
+    ],
+    "FIXED_PAST_WEIGHTS": [
+        Case(
+            make_processed, options={"fixed_lengths": {"ad": 21}}, values={"feature": "ad", "length": 21, "count": 20}
+        )
     ],
     "PROCESSOR": [
         Case(lambda: float_processed(float_bags(is_weighted=True), InPython()), None, {"type": "InPython"}, INT8),

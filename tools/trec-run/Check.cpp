@@ -46,8 +46,8 @@ public:
   Error check(const BatchShape &shape, uint64_t seed);
   /// Where bad ids are errors: that they are.
   Error checkRefusal(uint64_t seed);
-  /// Where weights by position bound the length of bags: that longer ones are
-  /// errors.
+  /// Where weights by position or promises bound the length of bags: that
+  /// longer ones are errors.
   Error checkLongBags();
   bool refusesBadIds() const {
     return ir.getPolicy() == BoundsPolicy::fatal ||
@@ -179,6 +179,14 @@ static std::vector<CallForm> listForms(ArrayRef<Batch> batches) {
   return forms;
 }
 
+static int64_t findLongestBag(ArrayRef<Batch> batches) {
+  int64_t longest = 0;
+  for (const Batch &batch : batches)
+    for (int64_t length : batch.lengths)
+      longest = std::max(longest, length);
+  return longest;
+}
+
 Error Checker::check(const BatchShape &shape, uint64_t seed) {
   std::vector<Batch> batches =
       makeRandomBatches(ir.getModule(), tables, shape, seed);
@@ -192,10 +200,9 @@ Error Checker::check(const BatchShape &shape, uint64_t seed) {
                                      magnitudes.getTables());
   if (!sums)
     return sums.takeError();
-  Tolerance tolerance{*sums,
-                      Magnitudes::getTolerance(
-                          ir.getOutputLayout().getElement(),
-                          std::max(shape.minBagLength, shape.maxBagLength))};
+  Tolerance tolerance{
+      *sums, Magnitudes::getTolerance(ir.getOutputLayout().getElement(),
+                                      findLongestBag(batches))};
   return checkForms(batches, *expected, &tolerance);
 }
 
@@ -234,17 +241,18 @@ Error Checker::expectStatus(ArrayRef<Batch> batches, int32_t expected,
                            Twine(expected) + ", got " + Twine(status));
 }
 
-/// Two samples whose only ids are `count` of `key`, skipped ones, in the
-/// second; without any where the batch has no such key.
-static Batch makeLongBag(KJTType type, StringRef key, int64_t count) {
+/// Two samples with as few ids as may be, skipped ones, but `count` of `key` in
+/// the second, where the batch has such a key.
+static Batch makeLongBag(KJTType type, const llvm::StringMap<BagLimits> &limits,
+                         StringRef key, int64_t count) {
   Batch batch;
   batch.batchSize = 2;
   for (StringAttr other : type.getKeys()) {
-    bool isLong = other == key;
+    int64_t least = limits.lookup(other.getValue()).least;
     batch.keys.push_back(other.str());
-    batch.lengths.push_back(0);
-    batch.lengths.push_back(isLong ? count : 0);
-    batch.values.insert(batch.values.end(), isLong ? count : 0, -1);
+    batch.lengths.push_back(least);
+    batch.lengths.push_back(other == key ? count : least);
+    batch.values.insert(batch.values.end(), least + batch.lengths.back(), -1);
   }
   if (type.getWeighted())
     batch.weights.assign(batch.values.size(), 1.0f);
@@ -255,12 +263,13 @@ Error Checker::checkLongBags() {
   SmallVector<KJTType> types = ir.getBatchTypes();
   for (size_t argument = 0; argument < types.size(); ++argument)
     for (const auto &limit : findBagLimits(ir.getModule(), argument)) {
+      int64_t count = limit.getValue().most + 1;
       std::vector<Batch> batches;
       for (auto [index, type] : llvm::enumerate(types))
-        batches.push_back(
-            makeLongBag(type, index == argument ? limit.getKey() : StringRef(),
-                        limit.getValue() + 1));
-      std::string what = "a bag of " + std::to_string(limit.getValue() + 1) +
+        batches.push_back(makeLongBag(
+            type, findBagLimits(ir.getModule(), index),
+            index == argument ? limit.getKey() : StringRef(), count));
+      std::string what = "a bag of " + std::to_string(count) +
                          " ids of feature \"" + limit.getKey().str() + "\"";
       if (Error error = expectStatus(batches, TREC_INVALID_INPUT, what))
         return error;

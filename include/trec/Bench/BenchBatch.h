@@ -41,7 +41,7 @@ private:
   struct Argument {
     KJTType type;
     llvm::StringMap<KeyTables> byKey;
-    llvm::StringMap<int64_t> bagLimits;
+    llvm::StringMap<BagLimits> bagLimits;
   };
 
   Batch makeBatch(const Argument &argument, size_t &feature);

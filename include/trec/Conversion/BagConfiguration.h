@@ -13,6 +13,14 @@
 
 namespace mlir::trec {
 
+/// What callers have promised of the lengths of a group's bags.
+struct PromisedLengths {
+  enum Extent { none, some, all };
+
+  Extent extent = none;
+  std::optional<int64_t> common; // that all bags have
+};
+
 /// Everything that is constant in a kernel but the integer type of its ids.
 struct BagConfiguration {
   RowType row;
@@ -22,6 +30,7 @@ struct BagConfiguration {
   Type outputElement;           // f32, f16, bf16, or i8 for stored rows
   LoweringConfigAttr lowering;
   GPULoweringConfigAttr gpuLowering;
+  PromisedLengths lengths;
 
   /// The configuration of a group.
   static BagConfiguration of(LookupGroupInterface group);

@@ -110,12 +110,14 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
     the model has the same ids, table and map and counts the bad ones; this one
     counts none. With `weights` each row is weighted by its position in its bag,
     by the `trec.parameter` of that name. With `remap` ids are mapped to the rows
-    of the table by that `trec.parameter`, as `trec.remap` does.
+    of the table by that `trec.parameter`, as `trec.remap` does. With `length`
+    each of the bags has so many ids, as `trec.feature` promises.
 
     ```mlir
     module attributes {trec.plain = #trec.bag<@ads, "ad_id", 128>,
                        trec.weighted = #trec.bag<@ads, "ad_id", 0, weights = @ad_weights>,
                        trec.pruned = #trec.bag<@ads, "ad_id", 0, remap = @ad_map>,
+                       trec.promised = #trec.bag<@ads, "ad_id", 0, length = 20>,
                        trec.regrouped = #trec.bag<@ads, "ad_id", 0, batch = 1, output = 2>,
                        trec.again = #trec.bag<@ads, "ad_id", 64, batch = 1, bad_ids = repeated>} {
     }
@@ -123,6 +125,7 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
 
     Constraints:
     * C1: `column`, `batch` and `output` are not negative.
+    * C2: `length` is from 0 to 2147483647.
   }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$table,
                         "::mlir::StringAttr":$feature, "int64_t":$column,
@@ -130,10 +133,11 @@ def Trec_BagAttr : Trec_Attr<"Bag", "bag"> {
                         OptionalParameter<"::mlir::FlatSymbolRefAttr">:$remap,
                         DefaultValuedParameter<"int64_t", "0">:$batch,
                         DefaultValuedParameter<"int64_t", "0">:$output,
-                        DefaultValuedParameter<"::mlir::trec::BadIds", "::mlir::trec::BadIds::counted">:$bad_ids);
+                        DefaultValuedParameter<"::mlir::trec::BadIds", "::mlir::trec::BadIds::counted">:$bad_ids,
+                        OptionalParameter<"std::optional<int64_t>">:$length);
   let assemblyFormat = [{
     `<` $table `,` $feature `,` $column
-    (`,` struct($weights, $remap, $batch, $output, $bad_ids)^)? `>`
+    (`,` struct($weights, $remap, $batch, $output, $bad_ids, $length)^)? `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -13,19 +13,25 @@ include "trec/IR/TrecOpBase.td"
 def Trec_FeatureOp : Trec_Op<"feature", [Pure]> {
   let summary = "take the ids of one key of the batch";
   let description = [{
+    With `length` the caller promises that every bag of the key has so many ids.
+    A batch that breaks the promise is an error when the model runs.
+
     ```mlir
-    func.func @f(%kjt: !trec.kjt<["ad_id"]>) -> !trec.jagged<index> {
-      %ids = trec.feature %kjt "ad_id" : !trec.kjt<["ad_id"]>
-      return %ids : !trec.jagged<index>
+    !kjt = !trec.kjt<["ad_id", "page_id"]>
+    func.func @f(%kjt: !kjt) -> (!trec.jagged<index>, !trec.jagged<index>) {
+      %ads = trec.feature %kjt "ad_id" : !kjt
+      %pages = trec.feature %kjt "page_id" length 20 : !kjt
+      return %ads, %pages : !trec.jagged<index>, !trec.jagged<index>
     }
     ```
 
     Constraints:
     * C1: the batch has the key.
+    * C2: `length` is from 0 to 2147483647.
   }];
-  let arguments = (ins Trec_KJTType:$kjt, StrAttr:$key);
+  let arguments = (ins Trec_KJTType:$kjt, StrAttr:$key, OptionalAttr<I64Attr>:$length);
   let results = (outs Trec_Ids:$ids);
-  let assemblyFormat = "$kjt $key attr-dict `:` type($kjt)";
+  let assemblyFormat = "$kjt $key (`length` $length^)? attr-dict `:` type($kjt)";
   let hasVerifier = 1;
 }
 

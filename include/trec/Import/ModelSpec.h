@@ -75,6 +75,12 @@ struct PositionWeightsSpec {
   int64_t length = 0;
 };
 
+/// A promise: every bag of a feature has so many ids.
+struct FixedLengthSpec {
+  std::string feature;
+  int64_t length = 0;
+};
+
 /// One collection of tables.
 struct CollectionSpec {
   /// False: an EmbeddingCollection, whose outputs have a row per id.
@@ -86,6 +92,8 @@ struct CollectionSpec {
   bool weighted = false;
   /// Of every feature, in the order of the features, or of none.
   std::vector<PositionWeightsSpec> positionWeights;
+  /// Of some features.
+  std::vector<FixedLengthSpec> fixedLengths;
   /// In the order in which the outputs use them first.
   std::vector<TableSpec> tables;
   /// Every feature of every table, in the order of the outputs.

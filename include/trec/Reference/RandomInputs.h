@@ -67,14 +67,24 @@ struct KeyTables {
 llvm::StringMap<KeyTables>
 findKeyTables(ModuleOp module, const TableMap &tables, unsigned argument = 0);
 
-/// By key, likewise: the ids that a bag may hold, for keys with weights by
-/// position.
-llvm::StringMap<int64_t> findBagLimits(ModuleOp module, unsigned argument = 0);
+/// How many ids the bags of a key may hold: as many as there are weights by
+/// position, or just as many as promised.
+struct BagLimits {
+  int64_t least = 0, most = std::numeric_limits<int32_t>::max();
+
+  int64_t clamp(int64_t length) const {
+    return std::max(least, std::min(most, length));
+  }
+};
+
+/// By key, likewise, for keys that have limits.
+llvm::StringMap<BagLimits> findBagLimits(ModuleOp module,
+                                         unsigned argument = 0);
 
 struct BatchShape {
   int64_t batchSize = 1;
   /// Four bags in five have from `minBagLength` to `maxBagLength` ids, the
-  /// others `minBagLength`; none has more than its weights by position allow.
+  /// others `minBagLength`, as far as the limits of their key allow.
   int64_t minBagLength = 0;
   int64_t maxBagLength = 20;
   /// Most ids are multiples of this.

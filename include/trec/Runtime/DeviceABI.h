@@ -17,6 +17,8 @@ struct trec_gpu_bag {
   int64_t kernel;       /* the configuration: the case that the block switches to */
   int64_t batch;        /* of its feature */
   int64_t key;          /* its feature among those of the batch */
+  int64_t length;       /* of each of its bags, as promised; -1: any */
+  int64_t ids_before;   /* of each sample in the features in front of its own, if all of them are promised; else -1 */
   int64_t column;       /* elements in front of its first column in a row of its output */
   int64_t output;       /* of a regroup: the tensor; without pooling: the index of its output; else 0 */
   int64_t table;        /* for reports */
@@ -81,10 +83,11 @@ enum {
   TREC_GPU_NOTHING = 0,
   TREC_GPU_BAD_ID = 1,
   TREC_GPU_LONG_BAG = 2,     /* value: its length; position: its offset's */
-  TREC_GPU_SMALL_OUTPUT = 3, /* value: ids of the lookup's feature, more than rows of its output; sample, position -1 */
-  TREC_GPU_BAD_OFFSET = 4,   /* the end of a bag, or the first or the last of a batch */
-  TREC_GPU_BAD_SUM = 5,      /* lengths do not sum to num_values; value: their sum; position: their count */
-  TREC_GPU_BAD_LENGTH = 6    /* a negative length */
+  TREC_GPU_OTHER_LENGTH = 3, /* than promised; value: that of the bag; position: its offset's */
+  TREC_GPU_SMALL_OUTPUT = 4, /* value: ids of the lookup's feature, more than rows of its output; sample, position -1 */
+  TREC_GPU_BAD_OFFSET = 5,   /* the end of a bag, or the first or the last of a batch */
+  TREC_GPU_BAD_SUM = 6,      /* lengths do not sum to num_values; value: their sum; position: their count */
+  TREC_GPU_BAD_LENGTH = 7    /* a negative length */
 };
 
 /* The one argument of trec_forward_i32, trec_forward_i64 and those for few bags, passed by value. Block 0 also looks at
@@ -145,7 +148,7 @@ struct trec_gpu_image {
   int64_t has_few_kernels; /* 1: trec_forward_few_i32 and _i64 are there for launches of few bags */
 };
 
-TREC_FIELD_AT(trec_gpu_bag, row_stride, 14);
+TREC_FIELD_AT(trec_gpu_bag, row_stride, 16);
 TREC_FIELD_AT(trec_gpu_kernel_desc, few_bags_per_block, 2);
 TREC_FIELD_AT(trec_gpu_span, shift, 4);
 TREC_FIELD_AT(trec_gpu_batch, num_keys, 6);

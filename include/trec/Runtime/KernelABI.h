@@ -105,6 +105,7 @@ struct trec_bag_desc {
   int64_t output;    /* of a regroup: the tensor that column is in */
   int64_t repeats;   /* 1: a bag before it has the same ids and table, and counts the bad ones */
   int64_t certified; /* 1: its kernels ask for the certified length of the table */
+  int64_t length;    /* 1 + the ids of each of its bags, where the caller has promised them; 0: any */
 };
 
 /* The kernels of one CPU level. `features` has bit i set where the code needs entry i of
@@ -171,6 +172,7 @@ TREC_FIELD_AT(trec_table_desc, weights_type, 4);
 TREC_FIELD_AT(trec_parameter_desc, ids, 4);
 TREC_FIELD_AT(trec_bag_desc, remap, 5);
 TREC_FIELD_AT(trec_bag_desc, certified, 8);
+TREC_FIELD_AT(trec_bag_desc, length, 9);
 TREC_FIELD_AT(trec_level_desc, kernels, 2);
 TREC_FIELD_AT(trec_image, unpooled, 23);
 TREC_FIELD_AT(trec_image, num_outputs, 26);

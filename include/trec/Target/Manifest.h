@@ -48,6 +48,7 @@ struct ManifestOutput {
   int64_t batch;
   Weighting weighting;
   std::string positionWeights; // the parameter of a bag's weights; empty: none
+  std::optional<int64_t> length; // of each of its bags, as promised
 };
 
 /// One tensor of a regroup.

@@ -36,6 +36,7 @@ def VerifyImportContractPass : Pass<"trec-verify-import-contract", "::mlir::Modu
     * C14: every key of a `trec.keyed_tensor` that is regrouped is in a group.
     * C15: every batch has a feature that is looked up.
     * C16: stored rows are given out of tables of INT8 alone.
+    * C17: all features of one key of a batch have one length, or none has one.
   }];
 }
 

@@ -62,13 +62,10 @@ private:
 } // namespace
 
 void BagStepBuilder::findBag() {
-  Value offset = bags.loadOffset(bags.getPlace());
-  Value behind = bags.loadOffset(b.add(bags.getPlace(), 1));
-  IdSpan stored = IdSpan::between(b, offset, behind);
-  isWrong = b.either(b.negate(stored.isGood), bags.isLong(stored));
-  isWrong = b.both(isWrong, bags.exists());
-  bag = bags.getSpan(offset, behind);
-  longest = b.maxOfWarp(b.subtract(bag.end, bag.begin));
+  Bag found = bags.find();
+  bag = found.span;
+  longest = found.longest;
+  isWrong = found.isWrong;
   Value rowBytes = b.multiply(lookup.outputExtent, output.getElementBytes());
   Value place = b.multiply(b.zeroExtend(bags.getSample()), rowBytes);
   outputRow = b.pin(b.add(lookup.output, place));

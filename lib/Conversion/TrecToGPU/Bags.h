@@ -12,9 +12,17 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOGPU_BAGS_H
 #define TREC_LIB_CONVERSION_TRECTOGPU_BAGS_H
 
+#include "Promise.h"
 #include "Steps.h"
 
 namespace mlir::trec {
+
+/// Where the ids of a bag are, how many the longest of the warp's has (an i32),
+/// and whether the bag is wrong (an i1).
+struct Bag {
+  IdSpan span;
+  Value longest, isWrong;
+};
 
 /// All values are i32 unless noted.
 class Bags {
@@ -35,12 +43,23 @@ public:
   IdSpan getSpan(Value firstOffset, Value lastOffset);
   /// An i1: more ids than weights.
   Value isLong(const IdSpan &span);
+  /// An i1: another length than promised; of offsets that cannot be, none.
+  Value isOther(const IdSpan &span);
+
+  /// The bag of the step. Where its length is promised, it is found without a
+  /// look at offsets, as far as those in front of it are promised too.
+  Bag find();
 
 private:
+  Bag findByOffsets();
+  Bag findByPromise();
+  Value findFirst();
+
   DeviceBuilder &b;
   const Lookup &lookup;
   Value sample, place, end;
   Value maxLength; // an i64; null where weights are not by position
+  Promise promise;
 };
 
 } // namespace mlir::trec

@@ -15,13 +15,13 @@ namespace {
 
 /// The lowest positions of each kind, and how many bad ids; i32.
 struct Seen {
-  Value numBadIds, badId, badBag, longBag;
+  Value numBadIds, badId, badBag, longBag, otherBag;
 
   SmallVector<Value> getValues() const {
-    return {numBadIds, badId, badBag, longBag};
+    return {numBadIds, badId, badBag, longBag, otherBag};
   }
   static Seen of(ValueRange values) {
-    return {values[0], values[1], values[2], values[3]};
+    return {values[0], values[1], values[2], values[3], values[4]};
   }
 };
 
@@ -52,7 +52,7 @@ private:
 
 Seen InspectionBuilder::makeSeen() {
   Value none = b.i32(0), nowhere = b.i32(kNowhere);
-  return {none, nowhere, nowhere, nowhere};
+  return {none, nowhere, nowhere, nowhere, nowhere};
 }
 
 void InspectionBuilder::note(Value isSo, Value position, Value &lowest) {
@@ -90,6 +90,7 @@ Findings InspectionBuilder::inspectBags() {
   Value exists = bags.exists();
   note(b.both(exists, b.negate(stored.isGood)), behind, seen.badBag);
   note(b.both(exists, bags.isLong(stored)), place, seen.longBag);
+  note(b.both(exists, bags.isOther(stored)), place, seen.otherBag);
   IdSpan bag = bags.getSpan(first, last);
   inspectIds(b.add(bag.begin, lane), bag.end, stride, seen);
   Value no = b.boolean(false);
@@ -101,6 +102,7 @@ void InspectionBuilder::inspectOffsets(Seen &seen) {
   int64_t threads = getThreadsPerBlock(c);
   Value from = b.add(b.multiply(input.step.index, threads), b.threadId());
   Value stride = b.multiply(input.step.stride, threads);
+  Promise promise = Promise::load(b, c, lookup);
   seen = Seen::of(b.loop(from, lookup.batchSize, stride, seen.getValues(),
                          [&](Value sample, ValueRange carried) {
                            Seen now = Seen::of(carried);
@@ -109,6 +111,9 @@ void InspectionBuilder::inspectOffsets(Seen &seen) {
                            Value isBad =
                                b.compare(Predicate::sgt, pair.begin, pair.end);
                            note(isBad, b.add(place, 1), now.badBag);
+                           Value length = b.subtract(pair.end, pair.begin);
+                           Value isOther = promise.isBroken(b, length);
+                           note(isOther, place, now.otherBag);
                            return now.getValues();
                          }));
 }
@@ -158,6 +163,7 @@ Findings InspectionBuilder::findGravest(const Seen &seen, Value small,
   };
   takeSeen(seen.badId, TREC_GPU_BAD_ID);
   takeSeen(seen.longBag, TREC_GPU_LONG_BAG);
+  takeSeen(seen.otherBag, TREC_GPU_OTHER_LENGTH);
   take(small, TREC_GPU_SMALL_OUTPUT, smallAt);
   takeSeen(seen.badBag, TREC_GPU_BAD_OFFSET);
   return {seen.numBadIds, kind, position};

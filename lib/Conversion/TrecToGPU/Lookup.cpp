@@ -34,6 +34,12 @@ Value Lookup::loadPositionWeights(DeviceBuilder &b) const {
 Value Lookup::loadMaxLength(DeviceBuilder &b) const {
   return loadField(b, offsetof(trec_gpu_bag, max_length));
 }
+Value Lookup::loadLength(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, length));
+}
+Value Lookup::loadIdsBefore(DeviceBuilder &b) const {
+  return loadField(b, offsetof(trec_gpu_bag, ids_before));
+}
 Value Lookup::loadRowStride(DeviceBuilder &b) const {
   return loadField(b, offsetof(trec_gpu_bag, row_stride));
 }
@@ -76,7 +82,7 @@ void Lookup::loadBatch(DeviceBuilder &b, LaunchArgument &launch, Value key) {
   Value bytes = load(offsetof(trec_gpu_batch, offsets_bytes));
   hasWideOffsets = b.compare(Predicate::eq, bytes, 8);
   sampleWeights = load(offsetof(trec_gpu_batch, weights));
-  Value slots = load(offsetof(trec_gpu_batch, slots));
+  slots = load(offsetof(trec_gpu_batch, slots));
   firstOffset = b.multiply(findKey(b, slots, key), batchSize);
 }
 
@@ -108,16 +114,35 @@ Lookup Lookup::load(DeviceBuilder &b, LaunchArgument &launch, Value index,
   return lookup;
 }
 
-Value Lookup::loadShortOffset(DeviceBuilder &b, Value index) const {
-  Value wide = b.i64(3), narrow = b.i64(2), zero = b.i32(0);
+Value Lookup::getOffsetAddress(DeviceBuilder &b, Value index) const {
+  Value wide = b.i64(3), narrow = b.i64(2);
   Value shift = b.select(hasWideOffsets, wide, narrow);
-  Value address = b.add(offsets, b.shiftLeft(b.zeroExtend(index), shift));
-  Value low = b.load(address, b.getI32Type());
-  Value high = b.loadIf(hasWideOffsets, b.add(address, 4), zero).front();
+  return b.add(offsets, b.shiftLeft(b.zeroExtend(index), shift));
+}
+
+/// The offset of these halves, or kNoOffset.
+Value Lookup::checkShortOffset(DeviceBuilder &b, Value low, Value high) const {
   Value isShort = b.compare(Predicate::eq, high, 0);
   Value isWithin = b.compare(Predicate::ule, low, numValues);
   Value none = b.i32(kNoOffset);
   return b.select(b.both(isShort, isWithin), low, none);
+}
+
+Value Lookup::loadShortOffset(DeviceBuilder &b, Value index) const {
+  Value zero = b.i32(0), address = getOffsetAddress(b, index);
+  Value low = b.load(address, b.getI32Type());
+  Value high = b.loadIf(hasWideOffsets, b.add(address, 4), zero).front();
+  return checkShortOffset(b, low, high);
+}
+
+Value Lookup::loadShortOffsetIf(DeviceBuilder &b, Value condition, Value index,
+                                Value otherwise) const {
+  Value zero = b.i32(0), address = getOffsetAddress(b, index);
+  Value low = b.loadIf(condition, address, otherwise).front();
+  Value hasHigh = b.both(condition, hasWideOffsets);
+  Value high = b.loadIf(hasHigh, b.add(address, 4), zero).front();
+  Value loaded = checkShortOffset(b, low, high);
+  return b.select(condition, loaded, otherwise);
 }
 
 IdSpan IdSpan::between(DeviceBuilder &b, Value first, Value last) {

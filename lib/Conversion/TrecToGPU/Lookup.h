@@ -63,6 +63,7 @@ struct Lookup {
   Value values, numValues;       // the latter an i32
   Value offsets, hasWideOffsets; // the latter an i1
   Value sampleWeights;
+  Value slots;
   Value firstOffset;  // an i32: of its key in offsets
   Value batchSize;    // an i32
   Value output;       // address of its first column in row 0
@@ -76,6 +77,9 @@ struct Lookup {
   /// value nor their number. Without a branch: it is what a block waits for
   /// first.
   Value loadShortOffset(DeviceBuilder &b, Value index) const;
+  /// The same where `condition` holds, else `otherwise`, at once.
+  Value loadShortOffsetIf(DeviceBuilder &b, Value condition, Value index,
+                          Value otherwise) const;
   /// offsets[index] and the one behind it: whatever is there.
   OffsetPair loadOffsets(DeviceBuilder &b, Value index) const;
   Value loadOffset(DeviceBuilder &b, Value index) const;
@@ -83,6 +87,8 @@ struct Lookup {
   Value loadKernel(DeviceBuilder &b) const;
   Value loadPositionWeights(DeviceBuilder &b) const;
   Value loadMaxLength(DeviceBuilder &b) const;
+  Value loadLength(DeviceBuilder &b) const;
+  Value loadIdsBefore(DeviceBuilder &b) const;
   Value loadRowStride(DeviceBuilder &b) const;
   Value loadRemap(DeviceBuilder &b) const;
   Value loadNumRemap(DeviceBuilder &b) const;
@@ -91,6 +97,8 @@ struct Lookup {
 
 private:
   Value loadField(DeviceBuilder &b, int64_t offset) const;
+  Value getOffsetAddress(DeviceBuilder &b, Value index) const;
+  Value checkShortOffset(DeviceBuilder &b, Value low, Value high) const;
   void loadBatch(DeviceBuilder &b, LaunchArgument &launch, Value key);
   void loadOutput(DeviceBuilder &b, LaunchArgument &launch,
                   int64_t elementBytes);

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "OutputRow.h"
+#include "Promise.h"
 #include "RowFetch.h"
 #include "Steps.h"
 
@@ -67,12 +68,15 @@ void RowStepBuilder::checkOffsets() {
   int64_t threads = getThreadsPerBlock(c);
   Value from = b.add(b.multiply(step.index, threads), b.threadId());
   Value stride = b.multiply(step.stride, threads);
+  Promise promise = Promise::load(b, c, lookup);
   isWrong = b.loop(from, lookup.batchSize, stride, isWrong,
                    [&](Value sample, ValueRange carried) {
                      Value place = b.add(lookup.firstOffset, sample);
                      OffsetPair pair = lookup.loadOffsets(b, place);
                      Value isBad =
                          b.compare(Predicate::sgt, pair.begin, pair.end);
+                     Value length = b.subtract(pair.end, pair.begin);
+                     isBad = b.either(isBad, promise.isBroken(b, length));
                      return SmallVector<Value>{b.either(carried[0], isBad)};
                    })
                 .front();

@@ -54,7 +54,7 @@ StepReport::Description StepReport::describeOffset(Value position) {
 }
 
 /// The offset that begins a bag.
-StepReport::Description StepReport::describeLongBag(Value position) {
+StepReport::Description StepReport::describeBag(Value position) {
   Value first = b.zeroExtend(lookup.firstOffset);
   Value sample = b.subtract(position, first);
   OffsetPair bag = lookup.loadOffsets(b, position);
@@ -79,9 +79,10 @@ StepReport::Description StepReport::describe(Value kind, Value position) {
             is(TREC_GPU_BAD_OFFSET), types,
             [&] { return describeOffset(position); },
             [&] {
+              Value isBag =
+                  b.either(is(TREC_GPU_LONG_BAG), is(TREC_GPU_OTHER_LENGTH));
               return b.branch(
-                  is(TREC_GPU_LONG_BAG), types,
-                  [&] { return describeLongBag(position); },
+                  isBag, types, [&] { return describeBag(position); },
                   [&] { return describeOutput(); });
             });
       });

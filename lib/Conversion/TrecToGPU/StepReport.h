@@ -35,7 +35,7 @@ private:
   Description describe(Value kind, Value position);
   Description describeId(Value position);
   Description describeOffset(Value position);
-  Description describeLongBag(Value position);
+  Description describeBag(Value position);
   Description describeOutput();
   Value findSample(Value position);
 

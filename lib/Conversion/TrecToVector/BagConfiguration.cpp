@@ -5,11 +5,25 @@
 using namespace mlir;
 using namespace mlir::trec;
 
+static PromisedLengths getLengths(ArrayAttr bags) {
+  auto lengths = llvm::map_to_vector(
+      bags.getAsRange<BagAttr>(), [](BagAttr bag) { return bag.getLength(); });
+  auto isPromised = [](std::optional<int64_t> length) { return bool(length); };
+  PromisedLengths promised;
+  if (llvm::any_of(lengths, isPromised))
+    promised.extent = PromisedLengths::some;
+  if (llvm::all_of(lengths, isPromised))
+    promised.extent = PromisedLengths::all;
+  if (llvm::all_equal(lengths))
+    promised.common = lengths.front();
+  return promised;
+}
+
 BagConfiguration BagConfiguration::of(LookupGroupInterface group) {
-  return {group.getRowType(),        group.getPoolingMode(),
-          group.getWeighting(),      group.getRemapKind(),
-          group.getOutputElement(),  group.getLoweringAttr(),
-          group.getGpuLoweringAttr()};
+  return {group.getRowType(),         group.getPoolingMode(),
+          group.getWeighting(),       group.getRemapKind(),
+          group.getOutputElement(),   group.getLoweringAttr(),
+          group.getGpuLoweringAttr(), getLengths(group.getBags())};
 }
 
 std::string BagConfiguration::getName() const {

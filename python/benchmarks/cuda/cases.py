@@ -25,7 +25,8 @@ FAMILIES = {
 class Case:
     """`tables` are (rows, dim, dtype), with a feature each; `lengths` the ids of a bag of each, or their mean.
 
-    Cases of one `model` share a compiled library. `is_called` ones are also timed as a user calls them: a torch
+    Cases of one `model` share a compiled library. Where the case `is_fixed`, lengths are a promise that the library was
+    compiled with. `is_called` ones are also timed as a user calls them: a torch
     module or the operator, and a wait for the GPU.
     """
 
@@ -36,6 +37,7 @@ class Case:
     batch: int
     sets: int
     is_jagged: bool = False
+    is_fixed: bool = False
     is_pooled: bool = True
     is_weighted: bool = False
     is_called: bool = False
@@ -55,7 +57,10 @@ class Case:
             for index, (rows, dim, dtype) in enumerate(self.tables)
         ]
         kind = BAGS if self.is_pooled else SEQUENCE
-        return ModelSpec(tables, weighted=self.is_weighted, output_dtype=self.output, kind=kind)
+        fixed = {f"f{index}": length for index, length in enumerate(self.lengths)} if self.is_fixed else {}
+        return ModelSpec(
+            tables, weighted=self.is_weighted, output_dtype=self.output, kind=kind, fixed_lengths=fixed
+        )
 
     def strides(self) -> list[int]:
         return [row_bytes(dim, dtype, 16) for _, dim, dtype in self.tables]
@@ -80,10 +85,12 @@ def _uniform(dtype: str, dim: int, suffix: str = "", **options: Any) -> list[Cas
     ]
 
 
-def _dlrm(dtype: str) -> list[Case]:
-    tables = tuple((rows, 128, dtype) for rows in _DLRM_ROWS)
+def _dlrm(dtype: str, suffix: str = "", **options: Any) -> list[Case]:
+    tables, model = tuple((rows, 128, dtype) for rows in _DLRM_ROWS), f"B-{dtype}{suffix}"
     return [
-        Case(f"B-{dtype}-B{batch}", f"B-{dtype}", tables, _DLRM_LENGTHS, batch, sets, rounds=24 if batch > 512 else 60)
+        Case(
+            f"{model}-B{batch}", model, tables, _DLRM_LENGTHS, batch, sets, rounds=24 if batch > 512 else 60, **options
+        )
         for batch, sets in ((1, 512), (64, 256), (512, 64), (2048, 16), (8192, 8))
     ]
 
@@ -127,8 +134,11 @@ CASES = [
     *_uniform("int8", 128, "-mean", pooling="mean"),
     *(case for dtype in ("int8", "int4", "fp16") for case in _uniform(dtype, 128, "-int64", ids="int64")),
     *(case for dtype in ("int8", "int4", "fp16") for case in _uniform(dtype, 128, "-fp32", output="float32")),
+    *(case for dtype in ("int8", "int4") for case in _uniform(dtype, 128, "-fixed", is_fixed=True)),
     *_dlrm("int8"),
     *_dlrm("int4"),
+    *_dlrm("int8", "-fixed", is_fixed=True),
+    *_dlrm("int4", "-fixed", is_fixed=True),
     *_mixed(),
     *_calls(),
     *_sequences(),

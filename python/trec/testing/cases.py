@@ -419,5 +419,17 @@ _KINDS = {
 KINDS = ("bags", "bags", "sequence", "processed", "formats", "remapped", "managed", "regrouped")
 
 
+def promise_lengths(draw: Draw, case: Case) -> None:
+    """Fixes the lengths of all features or of some; keys whose lengths are fixed cannot differ in size."""
+    is_of_all, fixed = draw.chance(50), {}
+    for shape in case.shape.all():
+        for feature in shape.rows:
+            if is_of_all or draw.chance(50):
+                longest = min(shape.longest_bag, draw.choice((1, 4, 40)))
+                fixed[feature] = shape.fixed_lengths[feature] = draw.integer(0, longest)
+        shape.takes_strides = shape.takes_strides and not shape.fixed_lengths
+    case.options = {**case.options, "fixed_lengths": fixed}
+
+
 def draw_case(draw: Draw, kinds: Sequence[str] = KINDS) -> Case:
     return _KINDS[draw.choice(kinds)](draw)

@@ -18,14 +18,14 @@ from trec.testing import ptx
 MAX_SPANS, MAX_BATCHES, MAX_OUTPUTS = 8, 16, 128
 _SCAN_TILE = 2048
 REPORT = ("lock", "count", "epoch", "place_epoch", "kind", "batch", "bag", "sample", "begin", "position", "value")
-NOTHING, BAD_ID, LONG_BAG, SMALL_OUTPUT, BAD_OFFSET, BAD_SUM, BAD_LENGTH = range(7)
+NOTHING, BAD_ID, LONG_BAG, OTHER_LENGTH, SMALL_OUTPUT, BAD_OFFSET, BAD_SUM, BAD_LENGTH = range(8)
 
 
 @dataclasses.dataclass
 class Call:
     rows: np.ndarray  # uint8 [rows, row bytes], as stored
     ids: np.ndarray
-    offsets: np.ndarray  # int32 or int64, [B + 1]
+    offsets: np.ndarray  # int32 or int64, [num_keys * B + 1]
     output: np.ndarray  # what is written into, [B or rows, stride]
     column: int = 0
     weights: np.ndarray | None = None  # per id, or by position
@@ -34,6 +34,11 @@ class Call:
     num_ids: int = 0  # of a map
     unpooled: bool = False
     few: bool = False  # by the kernel for few bags, where the model has one
+    num_keys: int = 1
+    key: int = 0  # the one that is looked up
+    slots: np.ndarray | None = None  # int32, the caller's key of each feature
+    length: int = -1  # promised of each bag
+    ids_before: int = -1  # promised of the keys in front
 
 
 @dataclasses.dataclass
@@ -57,16 +62,17 @@ def make_report() -> np.ndarray:
 def run(text: str, call: Call) -> Outcome:
     memory, report = ptx.Memory(), make_report()
     add = memory.add
-    batch_size = len(call.offsets) - 1
+    batch_size = (len(call.offsets) - 1) // call.num_keys
     by_position = call.weights is not None and call.by_position
     weights = add("weights", call.weights) if call.weights is not None else 0
     bag = struct.pack(
-        "<15q", add("rows", pad_rows(call.rows)), len(call.rows), 0, 0, 0, call.column, 0, 7,
-        weights if by_position else 0, len(call.weights) if by_position else -1,
+        "<17q", add("rows", pad_rows(call.rows)), len(call.rows), 0, 0, call.key, call.length, call.ids_before,
+        call.column, 0, 7, weights if by_position else 0, len(call.weights) if by_position else -1,
         add("map", call.remap) if call.remap is not None else 0, call.remap.size if call.remap is not None else 0,
         call.num_ids, 1, call.output.shape[1])
     batch = struct.pack("<7q", add("ids", call.ids), len(call.ids), add("offsets", call.offsets),
-                        call.offsets.dtype.itemsize, 0 if by_position else weights, 0, 1)
+                        call.offsets.dtype.itemsize, 0 if by_position else weights,
+                        add("slots", call.slots) if call.slots is not None else 0, call.num_keys)
     output = call.output.copy()
     address = add("output", output, writable=True)
     report_address = add("report", report, writable=True)

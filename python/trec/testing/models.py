@@ -45,8 +45,14 @@ class Shape:
     # What stands between ids and rows may know no -1, or one type of ids alone.
     takes_skipped: bool = True
     id_types: tuple[torch.dtype, ...] = (torch.int32, torch.int64)
+    # By feature: what every bag of it has.
+    fixed_lengths: dict[str, int] = field(default_factory=dict)
     # Of a model that takes several batches.
     others: list["Shape"] = field(default_factory=list)
+
+    def all(self) -> list["Shape"]:
+        """This one and those that come with it."""
+        return [self, *self.others]
 
 
 @dataclass
@@ -142,7 +148,7 @@ def _with_bad_ids(random: np.random.Generator, rows: int, ids: np.ndarray, bad: 
 
 def draw_batch(draw: Draw, shape: Shape) -> Batch:
     """A batch, and the others of a model that takes several: all of one size."""
-    shapes = [shape, *shape.others]
+    shapes = shape.all()
     smallest = 0 if all(item.takes_empty_batches for item in shapes) else 1
     size = draw.choice([size for size in _BATCH_SIZES if smallest <= size <= shape.largest_batch])
     is_strided = size > 0 and all(item.takes_strides for item in shapes) and draw.chance(20)
@@ -163,6 +169,9 @@ def _draw_batch(draw: Draw, shape: Shape, size: int, is_strided: bool) -> Batch:
         strides = [int(stride) for stride in random.integers(1, size + 1, len(keys))]
         inverse = torch.from_numpy(np.stack([random.integers(0, stride, size + 2) for stride in strides]))
     lengths = [random.integers(0, longest + 1, stride) for stride in strides or [size] * len(keys)]
+    for index, key in enumerate(keys):
+        if key in shape.fixed_lengths:
+            lengths[index][:] = shape.fixed_lengths[key]
     limits = [shape.rows.get(key, 10) for key in keys]
     ids = [_ids(random, limit, int(count.sum()), shape.takes_skipped) for limit, count in zip(limits, lengths)]
     ids = [_with_bad_ids(random, limit, part, bad) for limit, part in zip(limits, ids)]

@@ -19,7 +19,7 @@ from trec.spec import REGROUP
 from trec.torch.build import Target, parts_of, parts_of_files
 from trec.torch.build import build as build_library
 from trec.torch.classes import class_for
-from trec.torch.collect import Collection, CollectOptions, collect
+from trec.torch.collect import Collection, CollectOptions, check_fixed_lengths, collect
 from trec.torch.fuse import fuse_regroups
 from trec.torch.kinds import is_collection, is_quantized, walk
 from trec.torch.managed import (
@@ -80,20 +80,22 @@ def compile(
     regroup: Optional[KTRegroupAsDict] = None,
     batches: Optional[Sequence[int]] = None,
     numerics: str = "fbgemm",
+    fixed_lengths: Optional[Mapping[str, int]] = None,
 ) -> Any:
     """Compiles a quantized collection, or a float one with `dtype`, to a module with the same interface.
 
     A quantized module's rows are used where they are. Keys come in torchrec.quant's order. With `regroup` several
     collections and the KTRegroupAsDict behind them become one module, which takes a KeyedJaggedTensor for each
     collection, or, with `batches`, that many-th for each, and returns the dict of tensors. `numerics="relaxed"` gives
-    up FBGEMM's last bits for faster sums, as `trec-compile --numerics=relaxed` does.
+    up FBGEMM's last bits for faster sums, as `trec-compile --numerics=relaxed` does. `fixed_lengths` is a promise about
+    batches, as that of `trec.export`.
 
     With `device` "cuda" or "cuda:N" the module works on that GPU, on torch's current stream and with rows there, which
     are copied unless they are; `gpu` names the chips to compile for, by default the one of the device. `placement` says
     which tables stay in pinned host memory; its `device_bytes` are those of tables.
     """
     place = Place(device_index(device), placement)
-    options = CollectOptions(dtype, output_dtype, bounds_check, place)
+    options = CollectOptions(dtype, output_dtype, bounds_check, place, check_fixed_lengths(fixed_lengths, module))
     target = Target(cpu, gpu, numerics, place)
     if regroup is not None:
         return _compile_regroup(collect_regroup(module, regroup, batches, options), target)
@@ -118,16 +120,17 @@ def replace(
     bounds_check: Optional[str] = None,
     fuse_regroup: bool = False,
     numerics: str = "fbgemm",
+    fixed_lengths: Optional[Mapping[str, int]] = None,
 ) -> torch.nn.Module:
     """Swaps every collection inside `model` for its compiled one, in place, and returns the model.
 
     Nothing is changed where any of them is refused. A float collection is left alone without `dtype`. With
     `fuse_regroup` the model is traced by torch.fx, each KTRegroupAsDict becomes one module with its collections, and
-    what comes back is a GraphModule. `numerics`, `device`, `gpu` and `placement` are those of `compile`; the latter is
-    for each collection.
+    what comes back is a GraphModule. `numerics`, `device`, `gpu`, `placement` and `fixed_lengths` are those of
+    `compile`; a placement is for each collection, a length for each that has the feature.
     """
     place = Place(device_index(device), placement)
-    options = CollectOptions(dtype, output_dtype, bounds_check, place)
+    options = CollectOptions(dtype, output_dtype, bounds_check, place, check_fixed_lengths(fixed_lengths, model))
     target = Target(cpu, gpu, numerics, place)
     if fuse_regroup:
         model = fuse_regroups(

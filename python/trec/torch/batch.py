@@ -114,10 +114,16 @@ def lengths_by_key(features: KeyedJaggedTensor, strides: list[int]) -> list[torc
     return list(torch.split(lengths, strides))
 
 
-def pad(features: KeyedJaggedTensor, strides: list[int]) -> KeyedJaggedTensor:
-    """The same ids with as many samples for each key as the longest has."""
+def pad(features: KeyedJaggedTensor, strides: list[int], fixed: dict[str, int]) -> KeyedJaggedTensor:
+    """The same ids with as many samples for each key as the longest has; the lengths of some features are fixed."""
     by_key = lengths_by_key(features, strides)
     longest = max(strides, default=0)
+    for key, stride in zip(features.keys(), strides):
+        if fixed.get(key) and stride < longest:
+            raise InputError(
+                f"feature '{key}' has {stride} samples, another one {longest}: expected one number of samples, for its "
+                f"length is fixed to {fixed[key]}; compile the collection without fixed_lengths"
+            )
     kind = by_key[0].dtype if by_key else torch.int64
     lengths = torch.zeros(len(by_key), longest, dtype=kind, device=features.values().device)
     for row, given in zip(lengths, by_key):

@@ -238,6 +238,7 @@ def spec_of_metadata(metadata: dict[str, Any], arrays: dict[str, Any]) -> ModelS
     return ModelSpec(
         tables, metadata["name"], metadata["features"], metadata["weighted"], metadata["output"]["dtype"],
         metadata["bounds_check"], outputs, kind=metadata["kind"], position_weights=positions,
+        fixed_lengths={key["feature"]: key["fixed_length"] for key in keys if "fixed_length" in key},
     )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Finds the embedding collections inside a torch module and reads from each what the JSON spec needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Optional
 
 import torch
@@ -8,6 +10,7 @@ import torch
 from trec import refusals
 from trec.spec import BAGS, SEQUENCE, ModelSpec, PositionWeightsSpec, outputs_in_order
 from trec.torch.kinds import (
+    configs_of,
     is_managed,
     is_processed,
     is_quantized,
@@ -28,7 +31,14 @@ from trec.torch.tables import (
 )
 from trec.weights_file import Parameter, Tensor
 
-__all__ = ["OUTPUT_DTYPES", "CollectOptions", "Collection", "collect", "find_collections"]
+__all__ = [
+    "OUTPUT_DTYPES",
+    "CollectOptions",
+    "Collection",
+    "check_fixed_lengths",
+    "collect",
+    "find_collections",
+]
 
 OUTPUT_DTYPES = {
     "float32": torch.float32,
@@ -40,6 +50,8 @@ OUTPUT_DTYPES = {
 OUTPUT_NAMES = {dtype: name for name, dtype in OUTPUT_DTYPES.items()} | dict.fromkeys(
     (torch.int8, torch.qint8, torch.quint8), "uint8"
 )
+# The lengths that a batch may come with.
+_LONGEST = 2**31 - 1
 
 
 @dataclass
@@ -78,6 +90,32 @@ def processor_of(module: Any) -> Any:
     return module.feature_processor if is_quantized(module) else module._feature_processors
 
 
+def check_fixed_lengths(lengths: Optional[Mapping[str, Any]], modules: Any) -> dict[str, int]:
+    """Refuses lengths that bags cannot have, and those of features that no collection in a model, or a list, has."""
+    result = dict(lengths or {})
+    known = _features_in(modules) if result else set()
+    for feature, length in result.items():
+        # Where there is no collection, that is what is refused.
+        if known and feature not in known:
+            raise refusals.FIXED_UNKNOWN.at_place("fixed_lengths", feature=feature, features=", ".join(sorted(known)))
+        if isinstance(length, bool) or not isinstance(length, Integral) or not 0 <= length <= _LONGEST:
+            raise refusals.FIXED_LENGTH.at_place("fixed_lengths", feature=feature, length=length, longest=_LONGEST)
+        result[feature] = int(length)
+    return result
+
+
+def _features_in(modules: Any) -> set[str]:
+    places = enumerate(modules) if isinstance(modules, (list, tuple)) else [("", modules)]
+    return {
+        name
+        for place, module in places
+        if isinstance(module, torch.nn.Module)
+        for _, collection in walk(module, str(place))
+        for config in configs_of(collection)
+        for name in config.feature_names
+    }
+
+
 def find_collections(module: torch.nn.Module, options: CollectOptions) -> list[Collection]:
     if not isinstance(module, torch.nn.Module):
         raise refusals.NOT_A_MODULE.at("", type=type(module).__name__)
@@ -109,12 +147,13 @@ def collect(module: Any, path: str, options: CollectOptions) -> Collection:
         outputs=outputs,
         kind=SEQUENCE if is_sequence(module) else BAGS,
     )
+    spec.fixed_lengths = {name: options.fixed_lengths[name] for name in spec.features if name in options.fixed_lengths}
     if is_quantized(module):
         check_requested_dtype(tables, path, options)
     _check_stored_rows(spec, path)
     by_name = {table.spec.name: table for table in tables}
     in_order = [by_name[table.name] for table in spec.tables]
-    return Collection(path, module, spec, in_order, _fuse_positions(module, spec))
+    return Collection(path, module, spec, in_order, _fuse_positions(module, path, spec))
 
 
 def _check_place(module: Any, tables: list[Table], at: tuple[str, Place]) -> None:
@@ -130,7 +169,7 @@ def _check_place(module: Any, tables: list[Table], at: tuple[str, Place]) -> Non
         raise refusals.TBES_ELSEWHERE.at(path, device=place)
 
 
-def _fuse_positions(module: Any, spec: ModelSpec) -> dict[str, ParameterSlot]:
+def _fuse_positions(module: Any, path: str, spec: ModelSpec) -> dict[str, ParameterSlot]:
     """Makes weights by position part of the model where its processor allows it."""
     slots: Optional[dict[str, ParameterSlot]] = None
     if is_processed(module) and spec.weighted:
@@ -139,6 +178,10 @@ def _fuse_positions(module: Any, spec: ModelSpec) -> dict[str, ParameterSlot]:
         return {}
     spec.weighted = False
     spec.position_weights = [PositionWeightsSpec(name, slot.tensor.numel()) for name, slot in slots.items()]
+    for weights in spec.position_weights:
+        length = spec.fixed_lengths.get(weights.feature, 0)
+        if length > weights.length:
+            raise refusals.FIXED_PAST_WEIGHTS.at(path, feature=weights.feature, length=length, count=weights.length)
     return slots
 
 

@@ -76,7 +76,7 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
         if isinstance(features, torch.fx.Proxy):
             return trace_bags(self, features)
         strides = strides_of(features)
-        pooled = self._pool(pad(features, strides))
+        pooled = self._pool(pad(features, strides, self._interface.spec.fixed_lengths))
         # A key that is there twice counts where it is first.
         samples = dict(zip(reversed(features.keys()), reversed(strides)))
         rows = inverse_rows(features, self._feature_names)

@@ -139,6 +139,7 @@ def _pruned(item: Collection, groups: dict[str, list[str]]) -> ModelSpec:
         outputs=outputs,
         features=[feature for feature in item.spec.features if feature in features],
         position_weights=[weights for weights in item.spec.position_weights if weights.feature in features],
+        fixed_lengths={name: length for name, length in item.spec.fixed_lengths.items() if name in features},
     )
 
 

@@ -10,7 +10,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor
 from trec.errors import InputError
 from trec.library import Handle, ids_per_key
 from trec.spec import ARRAY, SORTED, TableSpec
-from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, strides_of
+from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, pad, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.graph import trace_sequences
 from trec.torch.kinds import QuantSequence
@@ -60,15 +60,22 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
             if isinstance(features, torch.fx.Proxy):
                 return trace_sequences(self, features)
             # As TorchRec's float module, which does not look at inverse indices.
-            by_key = lengths_by_key(features, strides_of(features))
-            batch = self._read(as_one_sample(features, by_key), 1)
-            totals = batch.bounds.tolist()
+            strides = strides_of(features)
+            by_key = lengths_by_key(features, strides)
+            batch = self._read_strided(features, strides, by_key)
+            totals = _ids_per_key(batch)
         else:
             batch = self._read(features, features.stride())
             known = features.length_per_key_or_none() if self._place.gpu is not None else None
             totals = _ids_per_key(batch) if known is None else list(known)
             by_key = _lengths(features, batch).reshape(batch.keys.count, batch.size).unbind(0)
         return self._lookup(batch, totals, by_key)
+
+    def _read_strided(self, features: KeyedJaggedTensor, strides: list[int], by_key: list[torch.Tensor]) -> Batch:
+        fixed = self._interface.spec.fixed_lengths
+        if fixed:
+            return self._read(pad(features, strides, fixed), max(strides, default=0))
+        return self._read(as_one_sample(features, by_key), 1)
 
     def _lookup(self, batch: Batch, totals: list[int], by_key: Any) -> dict[str, JaggedTensor]:
         totals = ids_per_key(totals, batch.num_values)

@@ -1,7 +1,7 @@
 """Reads the tables of a collection: their shapes, and where their rows are."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -36,12 +36,16 @@ _FLOAT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @dataclass
 class CollectOptions:
-    """`dtype` and `output_dtype` are for float collections; `bounds_check` overrides every module's own policy."""
+    """`dtype` and `output_dtype` are for float collections; `bounds_check` overrides every module's own policy.
+
+    `fixed_lengths` says by feature how many ids every bag of it has.
+    """
 
     dtype: Union[None, str, dict[str, str]] = None
     output_dtype: Optional[str] = None
     bounds_check: Optional[str] = None
     place: Place = CPU
+    fixed_lengths: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

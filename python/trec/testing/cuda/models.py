@@ -103,6 +103,14 @@ def _collection(random: np.random.Generator, kind: str, prefix: str = "", output
     return spec
 
 
+def _promise(random: np.random.Generator, spec: ModelSpec) -> None:
+    """Fixes the lengths of all features, so that no offset is waited for, or of some."""
+    share = random.choice([1.0, 1.0, 0.5])
+    for name in spec.features:
+        if random.random() < share:
+            spec.fixed_lengths[name] = int(random.choice([0, 1, 2, 5, _LONGEST_POSITION]))
+
+
 def _regroup(random: np.random.Generator) -> RegroupSpec:
     output = str(random.choice(["float32", "float16"]))
     kinds = [str(random.choice(["bags", "weighted"])) for _ in range(2)]
@@ -122,10 +130,13 @@ KINDS = ("bags", "weighted", "sequence", "maps", "positions", "regroup")
 
 
 def make_case(seed: int) -> Case:
-    """The case of a seed: kinds take turns, and every third of a kind has the numbers of CPUs."""
+    """The case of a seed: kinds take turns, every third of a kind has the numbers of CPUs, every second fixed lengths."""
     kind, turn = KINDS[seed % len(KINDS)], seed // len(KINDS)
     random = np.random.default_rng([seed, 1])
     spec = _regroup(random) if kind == "regroup" else _collection(random, kind)
+    if turn % 2:
+        for collection in spec.collections if isinstance(spec, RegroupSpec) else [spec]:
+            _promise(random, collection)
     numerics = "cpu" if turn % 3 == 2 else "fbgemm"
     return Case(f"{seed:03}-{kind}-{numerics}", seed, spec, numerics)
 
@@ -205,6 +216,7 @@ def _batch(random: np.random.Generator, spec: ModelSpec, size: int) -> Batch:
     for key in keys:
         limit = limits.get(key, 10)
         own = random.integers(0, longest + 1, size)
+        own[:] = spec.fixed_lengths.get(key, own)
         ids = random.integers(0, limit, int(own.sum()))
         ids[random.random(len(ids)) < 0.05] = -1
         if is_bad:
