@@ -91,7 +91,7 @@ LogicalResult LoweringConfigAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, int64_t vectorWidth,
     int64_t accumulators, int64_t prefetchDistance, int64_t farDistance,
     int64_t farGroup, UnpackMode unpack, FmaMode fma, HalfMode half,
-    RowArithmetic certified, Numerics numerics) {
+    RowArithmetic certified, Numerics numerics, StoreMode stores) {
   if (vectorWidth > 64 || vectorWidth < 1 ||
       !llvm::isPowerOf2_64(vectorWidth)) // C1
     return emitError() << "expected a vector width that is a power of two of "

@@ -238,17 +238,20 @@ LogicalResult DispatchOp::verify() { return verifyBags(*this, getKjts()); }
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
   constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
-  constexpr size_t numIndexes = 5;
+  constexpr size_t numScalars = 7, place = 2; // of the one that is no index
   size_t numMemRefs = std::size(ranks);
-  if (type.getNumInputs() != numMemRefs + numIndexes || type.getNumResults())
+  if (type.getNumInputs() != numMemRefs + numScalars || type.getNumResults())
     return false;
   for (auto [input, rank] : llvm::zip(type.getInputs(), ranks)) {
     auto memref = dyn_cast<MemRefType>(input);
     if (!memref || memref.getRank() != rank)
       return false;
   }
-  return llvm::all_of(type.getInputs().drop_front(numMemRefs),
-                      [](Type input) { return input.isIndex(); });
+  ArrayRef<Type> scalars = type.getInputs().drop_front(numMemRefs);
+  return llvm::all_of(llvm::enumerate(scalars), [](auto scalar) {
+    return scalar.index() == place ? scalar.value().isF32()
+                                   : scalar.value().isIndex();
+  });
 }
 
 LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
@@ -263,7 +266,8 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       continue;
     InFlightDiagnostic diagnostic =
         emitOpError() << "expected " << kernel
-                      << " to take seven memrefs and five indexes, got "
+                      << " to take seven memrefs, two indexes, an f32 "
+                         "and four indexes, got "
                       << function->getFunctionType();
     diagnostic.attachNote(function->getLoc()) << "declared here";
     return diagnostic;

@@ -4,6 +4,7 @@
 #include "Error.h"
 #include "GPU.h"
 #include "NearTables.h"
+#include "Streaming.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -125,11 +126,17 @@ static void prepare_bags(trec_model *model) {
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
     bag->fetches_far = trec_fetches_far(bag->num_rows, image->tables[desc->table].row_bytes, near_bytes);
-    bag->certified_length = &model->tables[desc->table].certified_length;
+    bag->table = &model->tables[desc->table];
+    bag->row_bytes = image->tables[desc->table].row_bytes;
+    bag->output_bytes = bag->dim * model->element_bytes;
+    model->output_bytes += bag->output_bytes;
     model->tables[desc->table].is_certifiable |= model->level && desc->certified;
     /* Rows behind a map would have to be searched for. */
     bag->fetched_bytes = desc->remap ? 0 : image->tables[desc->table].row_bytes;
   }
+  if (image->unpooled && image->num_bags)
+    model->output_bytes /= image->num_bags;
+  model->kept_bytes = trec_kept_output_bytes();
 }
 
 /* A device or a CPU level is found before weights are touched, which may be many. */

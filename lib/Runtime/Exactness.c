@@ -1,13 +1,22 @@
-/* The exactness certificate: which sums of rows are exact in float32, whatever their order.
+/* The exactness certificate: which sums of rows are exact in float32, by the arithmetic of the contract and by kernels
+ * that add biases once.
  *
  * A row of codes adds code * scale + bias, its scale and bias half floats, to the sum of each column. Let u be the
- * largest power of two of which all scales and biases of a table are multiples, m the largest code, and r the largest
- * m * |scale| + |bias| of a row. For a bag of n ids with n * r <= 2^24 * u:
+ * largest power of two of which all scales and biases of a table are multiples, m the largest code, and c, the offset,
+ * a multiple of u. A kernel for a bag of n ids begins its sums of code * scale at -n * c, the sum of its biases at
+ * n * c, and adds both at the end: what each row adds to either is as often above zero as below where c is half of a
+ * usual m * scale, and biases are about -c. Let r be the largest magnitude, over all rows, of
  *
- *   - Every number that any arithmetic can meet on the way (a code times its scale, a sum of biases, a value that a row
- *     could have, a sum of some of these over some rows of the bag) is a multiple of u, for all are sums of scales and
- *     biases, each taken a whole number of times.
- *   - None is larger than n * r, for each row adds at most m times its scale and once its bias.
+ *   bias, m * scale + bias     what the sum in order has of a row, before and after its code is added
+ *   c, m * scale - c           what the sum of codes has of a row, before and after
+ *   c + bias                   what the sum of biases has of a row
+ *
+ * where what lies between two of these is smaller than one of them. For n * r <= 2^24 * u and n of 4 or more:
+ *
+ *   - Every number on the way is a multiple of u, for all are sums of scales, biases and c, each taken a whole number
+ * of times.
+ *   - None is larger than n * r: a sum has one of the numbers above of each row, also of an id that is skipped, or
+ *     nothing. A vector of sums of two codes times their scales has at most 4 * r, for m * scale is at most 2 * r.
  *   - A multiple of u of at most 2^24 * u is a float32: it has 24 bits, u is at least 2^-24, and 2^24 * u at most 2^39.
  *
  * So no operation rounds, with or without a fused multiply-add, and the result is the sum in the sense of mathematics.
@@ -26,6 +35,9 @@
 /* Rows between two looks at whether any length is left. */
 enum { BLOCK_ROWS = 4096 };
 
+/* Of shorter ones the proof does not speak. */
+enum { SHORTEST_BAG = 4 };
+
 /* Of an infinity and a NaN; finite half floats have lower bits alone. */
 static const uint64_t not_finite = ~((UINT64_C(1) << 40) - 1);
 
@@ -35,31 +47,74 @@ static inline uint64_t magnitude(uint32_t half) {
   return exponent ? (uint64_t)(fraction | 0x400) << (exponent - 1) : fraction;
 }
 
+static inline int64_t number(uint32_t half) {
+  const int64_t value = (int64_t)magnitude(half & 0x7fff);
+  return half & 0x8000 ? -value : value;
+}
+
+/* From the least to the greatest of some numbers, and of 0. */
+struct range {
+  int64_t low, high;
+};
+
+static inline struct range include(struct range range, int64_t value) {
+  return (struct range){value < range.low ? value : range.low, value > range.high ? value : range.high};
+}
+
+static int64_t largest_of(struct range range) { return range.high > -range.low ? range.high : -range.low; }
+
 /* What is known of the rows read so far, in units of 2^-24. */
 struct extent {
-  uint64_t bits;    /* of any scale or bias: the lowest is u */
-  uint64_t largest; /* r */
+  uint64_t bits;       /* of any scale or bias: the lowest is u */
+  struct range codes;  /* times their scales */
+  struct range biases; /* and values with the smallest code */
+  struct range values; /* with the largest code */
 };
 
 static struct extent extend(struct extent extent, const char *rows, int64_t count, int64_t row_bytes, int64_t code) {
   for (int64_t i = 0; i < count; ++i) {
     uint32_t header;
     memcpy(&header, rows + i * row_bytes, sizeof header);
-    const uint64_t scale = magnitude(header & 0xffff), bias = magnitude(header >> 16);
-    const uint64_t row = (uint64_t)code * scale + bias;
-    extent.bits |= scale | bias;
-    extent.largest = row > extent.largest ? row : extent.largest;
+    const int64_t scale = number(header & 0xffff), bias = number(header >> 16);
+    extent.bits |= magnitude(header & 0x7fff) | magnitude(header >> 16 & 0x7fff);
+    extent.codes = include(extent.codes, code * scale);
+    extent.biases = include(extent.biases, bias);
+    extent.values = include(extent.values, code * scale + bias);
   }
   return extent;
 }
 
-/* The largest n. Scales and biases below 2^40 keep everything here below 2^64. */
-static int64_t longest_bag(struct extent extent) {
-  if (extent.bits & not_finite)
-    return 0;
-  if (!extent.largest)
-    return INT64_MAX;
-  return (int64_t)((UINT64_C(1) << (24 + __builtin_ctzll(extent.bits))) / extent.largest);
+/* r, for sums that begin at this offset. */
+static int64_t largest_part(const struct extent *extent, int64_t offset) {
+  const struct range codes = {extent->codes.low - offset, extent->codes.high - offset};
+  const struct range biases = {extent->biases.low + offset, extent->biases.high + offset};
+  int64_t largest = largest_of(extent->biases);
+  const int64_t others[] = {largest_of(extent->values), largest_of(codes), largest_of(biases)};
+  for (int i = 0; i < 3; ++i)
+    largest = others[i] > largest ? others[i] : largest;
+  return largest;
+}
+
+/* The largest n, and the offset that it is the largest with: half of the widest m * scale, or 0 where that is better.
+ */
+struct certificate {
+  int64_t length;
+  double offset;
+};
+
+/* Scales and biases below 2^40 keep everything here below 2^64. */
+static struct certificate certificate_of(const struct extent *extent) {
+  if (extent->bits & not_finite)
+    return (struct certificate){0, 0};
+  if (!extent->bits)
+    return (struct certificate){INT64_MAX, 0};
+  const int low_bit = __builtin_ctzll(extent->bits);
+  int64_t offset = (extent->codes.low + extent->codes.high) / 2;
+  offset -= offset % ((int64_t)1 << low_bit);
+  if (largest_part(extent, offset) >= largest_part(extent, 0))
+    offset = 0;
+  const int64_t length = (int64_t)((UINT64_C(1) << (24 + low_bit)) / (uint64_t)largest_part(extent, offset));
+  return (struct certificate){length < SHORTEST_BAG ? 0 : length, (double)offset * 0x1p-24};
 }
 
 /* The largest code of a row; 0 where its elements are floats. */
@@ -75,23 +130,26 @@ static int64_t largest_code(const struct trec_table_desc *desc) {
   return 0;
 }
 
-static int64_t certify(const struct trec_table *table, const struct trec_table_desc *desc) {
+static struct certificate certify(const struct trec_table *table, const struct trec_table_desc *desc) {
   const int64_t code = largest_code(desc);
-  struct extent extent = {0, 0};
-  int64_t length = code ? INT64_MAX : 0;
-  for (int64_t row = 0; row < table->num_rows && length; row += BLOCK_ROWS) {
+  struct extent extent = {0};
+  struct certificate certificate = {code ? INT64_MAX : 0, 0};
+  for (int64_t row = 0; row < table->num_rows && certificate.length; row += BLOCK_ROWS) {
     const int64_t left = table->num_rows - row, count = left < BLOCK_ROWS ? left : BLOCK_ROWS;
     extent = extend(extent, (const char *)table->rows + row * desc->row_bytes, count, desc->row_bytes, code);
-    length = longest_bag(extent);
+    certificate = certificate_of(&extent);
   }
-  return length;
+  return certificate;
 }
 
 static void certify_all(trec_model *model) {
   for (int64_t i = 0; i < model->image->num_tables; ++i) {
     struct trec_table *table = &model->tables[i];
-    if (table->is_certifiable)
-      atomic_store_explicit(&table->certified_length, certify(table, &model->image->tables[i]), memory_order_relaxed);
+    if (!table->is_certifiable)
+      continue;
+    const struct certificate certificate = certify(table, &model->image->tables[i]);
+    atomic_store_explicit(&table->certified_offset, certificate.offset, memory_order_relaxed);
+    atomic_store_explicit(&table->certified_length, certificate.length, memory_order_relaxed);
   }
 }
 

@@ -14,6 +14,7 @@ struct trec_table {
   void *owned;                      /* what to free: a zero row, or an aligned copy */
   int is_certifiable;               /* a kernel of the CPU asks for its certified length */
   _Atomic int64_t certified_length; /* of bags; 0: none */
+  _Atomic double certified_offset;  /* of their sums, for each id */
 };
 
 /* A parameter as the kernels see it; a map has at least one readable entry. */
@@ -43,8 +44,10 @@ struct trec_bag {
   int64_t dim;
   int64_t fetched_bytes; /* of a row that is fetched before its kernel is called; 0: none is */
   int64_t fetches_far;
-  int counts_bad_ids;                      /* 0: a bag before it does */
-  const _Atomic int64_t *certified_length; /* of its table */
+  int counts_bad_ids; /* 0: a bag before it does */
+  const struct trec_table *table;
+  int64_t row_bytes;    /* that an id reads */
+  int64_t output_bytes; /* that a sample, or without pooling an id, writes */
 };
 
 struct trec_gpu;
@@ -62,6 +65,8 @@ struct trec_model {
   const char *pages_reason;
   int fetches_ahead;     /* some tables are beyond the cache */
   int checks_lengths;    /* of some bags not every length is good */
+  int64_t output_bytes;  /* of all bags for a sample, or without pooling of the average bag for an id */
+  int64_t kept_bytes;    /* of outputs that are left to the cache (Streaming.h) */
   int32_t pages;         /* TREC_PAGES_MAP or TREC_PAGES_HUGE */
   int64_t element_bytes; /* of the output */
   int32_t bounds_check;  /* never TREC_BOUNDS_AS_COMPILED */

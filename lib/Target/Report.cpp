@@ -112,6 +112,7 @@ static void writeLowering(llvm::json::OStream &json,
     json.attribute("certified",
                    stringifyRowArithmetic(lowering.getCertified()));
     json.attribute("numerics", stringifyNumerics(lowering.getNumerics()));
+    json.attribute("stores", stringifyStoreMode(lowering.getStores()));
   });
 }
 

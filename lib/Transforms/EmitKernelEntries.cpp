@@ -47,7 +47,9 @@ enum KernelParameter {
   remap,
   numIds,
   certifiedLength,
+  certifiedOffset,
   fetchesFar,
+  streams,
   begin,
   end
 };
@@ -66,7 +68,9 @@ enum ArgsField {
   fieldNumRemap,
   fieldNumIds,
   fieldCertifiedLength,
-  fieldFetchesFar
+  fieldCertifiedOffset,
+  fieldFetchesFar,
+  fieldStreams
 };
 
 /// Builds the entry of one kernel.
@@ -176,7 +180,10 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value numRemap = load(fieldNumRemap, i64);
   Value numIds = load(fieldNumIds, i64);
   Value certifiedLength = load(fieldCertifiedLength, i64);
+  Value certifiedOffset = LLVM::FPTruncOp::create(
+      b, b.getF32Type(), load(fieldCertifiedOffset, b.getF64Type()));
   Value fetchesFar = load(fieldFetchesFar, i64);
+  Value streams = load(fieldStreams, i64);
   Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
                       makeMemRef(ids, fieldIndices, unknown, {}),
                       makeMemRef(offsets, fieldOffsets, unknown, {}),
@@ -186,7 +193,9 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
                       makeMemRef(remap, fieldRemap, numRemap, {}),
                       toIndex(numIds),
                       toIndex(certifiedLength),
+                      certifiedOffset,
                       toIndex(fetchesFar),
+                      toIndex(streams),
                       toIndex(block->getArgument(1)),
                       toIndex(block->getArgument(2))};
   func::CallOp::create(b, kernel, operands);

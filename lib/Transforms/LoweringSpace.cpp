@@ -64,7 +64,7 @@ LoweringConfigAttr mlir::trec::withField(LoweringConfigAttr lowering,
       farDistance, farDistance ? farGroup : 1,
       UnpackMode(pick(LoweringField::unpack, int64_t(lowering.getUnpack()))),
       lowering.getFma(), lowering.getHalf(), lowering.getCertified(),
-      lowering.getNumerics());
+      lowering.getNumerics(), lowering.getStores());
 }
 
 int64_t mlir::trec::getField(LoweringConfigAttr lowering, LoweringField field) {

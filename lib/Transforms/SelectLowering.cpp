@@ -8,7 +8,8 @@
 // becomes
 //
 //   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 8,
-//               far_distance = 64, far_group = 4, certified = bias_once>
+//               far_distance = 64, far_group = 4, certified = bias_once,
+//               stores = streaming>
 //
 //===----------------------------------------------------------------------===//
 
@@ -161,6 +162,25 @@ static RowArithmetic selectCertified(LookupGroupInterface group,
              : RowArithmetic::bias_once;
 }
 
+/// Of a row of the output that is whole lines nothing is read before it is
+/// written, and none is written by halves.
+bool mlir::trec::fillsLines(LookupGroupInterface group) {
+  constexpr int64_t lineBits = 64 * 8;
+  Type element = group.getOutputElement();
+  return group.getRowType().getOutputDim(element) *
+             element.getIntOrFloatBitWidth() % lineBits ==
+         0;
+}
+
+/// Whether outputs are many is known in each call: the runtime says so then.
+static StoreMode selectStores(LookupGroupInterface group,
+                              SmallVectorImpl<std::string> &reasons) {
+  if (group.getOutputElement().isInteger(8) || !fillsLines(group))
+    return StoreMode::cached;
+  reasons.push_back("large outputs are streamed: their rows are whole lines");
+  return StoreMode::streaming;
+}
+
 LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
                                           const CPULevel &level,
                                           const SymbolTable &symbols,
@@ -177,13 +197,14 @@ LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
   if (looksUp)
     prefetch.reasons.push_back("codes are looked up: the level permutes " +
                                std::to_string(lanes) + " lanes");
+  StoreMode stores = selectStores(group, prefetch.reasons);
   return {LoweringConfigAttr::get(
               row.getContext(), lanes, accumulators, prefetch.distance,
               prefetch.farDistance, prefetch.farGroup,
               looksUp ? UnpackMode::lookup : UnpackMode::convert,
               level.hasFMA ? FmaMode::hardware : FmaMode::library,
               level.convertsHalves ? HalfMode::hardware : HalfMode::integer,
-              certified, numerics),
+              certified, numerics, stores),
           std::move(prefetch.reasons)};
 }
 

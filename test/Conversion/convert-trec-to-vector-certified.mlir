@@ -14,12 +14,17 @@ func.func @bias_once(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK: trec.dispatch {{.*}} bounds warning certified :
 // CHECK-LABEL: func.func private @bag_sum_int8x8_align1_f32_i32(
-// CHECK-SAME: index, %[[CERTIFIED:[^:]*]]: index, %{{[^:]*}}: index, %[[BEGIN:[^:]*]]: index, %{{[^:]*}}: index)
+// CHECK-SAME: index, %[[CERTIFIED:[^:]*]]: index, %[[OFFSET:[^:]*]]: f32, %{{[^:]*}}: index, %{{[^:]*}}: index, %[[BEGIN:[^:]*]]: index, %{{[^:]*}}: index)
 // CHECK: scf.for %{{.*}} = %[[BEGIN]] to
 // CHECK: %[[LENGTH:.*]] = arith.subi %[[END:.*]], %[[FIRST:.*]] : index
 // CHECK: %[[IS:.*]] = arith.cmpi sle, %[[LENGTH]], %[[CERTIFIED]] : index
 // CHECK: scf.if %[[IS]] {
-// CHECK: %[[SUMS:.*]]:2 = scf.for {{.*}} = %[[FIRST]] to %[[END]] {{.*}} iter_args(%[[ACC:.*]] = %{{.*}}, %[[HEADERS:.*]] = %{{.*}}) -> (vector<8xf32>, vector<2xf32>)
+// CHECK: %[[COUNT:.*]] = arith.sitofp %{{.*}} : i64 to f32
+// CHECK: %[[START:.*]] = arith.mulf %[[COUNT]], %[[OFFSET]] : f32
+// CHECK: %[[STARTS:.*]] = vector.broadcast %[[START]] : f32 to vector<8xf32>
+// CHECK: %[[BELOW:.*]] = arith.subf %{{.*}}, %[[STARTS]] : vector<8xf32>
+// CHECK: %[[ABOVE:.*]] = vector.broadcast %[[START]] : f32 to vector<2xf32>
+// CHECK: %[[SUMS:.*]]:2 = scf.for {{.*}} = %[[FIRST]] to %[[END]] {{.*}} iter_args(%[[ACC:.*]] = %[[BELOW]], %[[HEADERS:.*]] = %[[ABOVE]]) -> (vector<8xf32>, vector<2xf32>)
 // CHECK: %[[HEADER:.*]] = arith.extf
 // CHECK: %[[CODES:.*]] = arith.sitofp
 // CHECK-NEXT: %[[SCALE:.*]] = vector.extract %[[HEADER]][0]

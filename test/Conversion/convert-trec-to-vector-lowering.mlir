@@ -84,7 +84,7 @@ func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK-LABEL: func.func private @bag_sum_int8x60_align1_f32_i32(
 // CHECK: %[[LAST:.*]] = arith.subi
-// CHECK: %[[FETCHES:.*]] = arith.cmpi ne, %arg9,
+// CHECK: %[[FETCHES:.*]] = arith.cmpi ne, %arg10,
 // CHECK: %[[LAST_FAR:.*]] = arith.select %[[FETCHES]], %[[LAST]], %{{.*}} : index
 // CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
 // CHECK: %[[FAR:.*]] = arith.addi %[[POSITION]], %{{.*}}

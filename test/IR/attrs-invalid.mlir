@@ -126,6 +126,12 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // -----
 
+// expected-error @below {{expected one of [cached, streaming] for how outputs are written, got: fast}}
+// expected-error @below {{failed to parse}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, stores = fast>} {}
+
+// -----
+
 // expected-error @below {{struct is missing required parameter: prefetch_distance}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1>} {}
 

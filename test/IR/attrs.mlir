@@ -40,12 +40,12 @@ module @map attributes {trec.all = [
 // Parameters may be in any order; the defaults are not printed.
 // CHECK-LABEL: module @lowering_config
 // CHECK-SAME: #trec.lowering_config<vector_width = 64, accumulators = 1, prefetch_distance = 0>
-// CHECK-SAME: #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64, unpack = lookup, fma = library, half = integer, certified = row_pairs, numerics = relaxed>
+// CHECK-SAME: #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64, unpack = lookup, fma = library, half = integer, certified = row_pairs, numerics = relaxed, stores = streaming>
 // CHECK-SAME: certified = bias_once>
 module @lowering_config attributes {trec.all = [
   #trec.lowering_config<half = hardware, vector_width = 64, accumulators = 1, prefetch_distance = 0>,
   #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64,
-                        unpack = lookup, fma = library, half = integer, certified = row_pairs, numerics = relaxed>,
+                        unpack = lookup, fma = library, half = integer, certified = row_pairs, numerics = relaxed, stores = streaming>,
   #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, certified = bias_once, numerics = fbgemm>]} {}
 
 // CHECK-LABEL: module @bag_places

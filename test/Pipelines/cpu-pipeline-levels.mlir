@@ -40,7 +40,7 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK-NOT: func.func
 // CHECK-NOT: unrealized_conversion_cast
 // V2: llvm.func @trec_kernel_bag_sum_int4x64_align1_f16_i32(
-// V2-NOT: llvm.fptrunc
+// V2-NOT: llvm.fptrunc {{.*}} to vector
 // V2: vector<4xf32>
 // V2-NOT: llvm.intr.fma
 // V2: llvm.func @trec_kernel_bag_mean_int8x32_align1_f16_i64(

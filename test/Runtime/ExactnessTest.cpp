@@ -25,7 +25,11 @@ struct Header {
 Header header(float scale, float bias) { return {half(scale), half(bias)}; }
 
 int64_t toldLength;
-void noteLength(const trec_bag_args *args, int64_t, int64_t) { toldLength = args->certified_length; }
+double toldOffset;
+void noteLength(const trec_bag_args *args, int64_t, int64_t) {
+  toldLength = args->certified_length;
+  toldOffset = args->certified_offset;
+}
 const trec_kernel noting[] = {noteLength, noteLength, noteLength, noteLength};
 
 constexpr int DIM = 4, ROW_BYTES = 8;
@@ -88,13 +92,40 @@ long double lowestBit(float value) {
   return bit;
 }
 
+/// What the sums on the way have of each row.
+struct Parts {
+  struct Row {
+    long double code, bias;
+  };
+  std::vector<Row> rows;
+
+  long double largest(long double offset) const {
+    long double result = std::fabs(offset);
+    for (const Row &row : rows)
+      for (long double part : {row.bias, row.code + row.bias, row.code - offset, row.bias + offset})
+        result = std::max(result, std::fabs(part));
+    return result;
+  }
+  /// Half of the widest range of codes, down to a multiple of `unit`.
+  long double middle(long double unit) const {
+    long double low = 0, high = 0;
+    for (const Row &row : rows) {
+      low = std::min(low, row.code);
+      high = std::max(high, row.code);
+    }
+    return std::trunc((low + high) / 2 / unit) * unit;
+  }
+};
+
 } // namespace
 
 TEST(Exactness, LengthIsTheLargestThatTheProofAllows) {
   // u = 2^-10 and r = 255 * 2^-10 + 1 = 1279 * 2^-10: 2^24 / 1279.
-  EXPECT_EQ(Coded({header(0x1p-10f, -1)}).length(), (1 << 24) / 1279);
-  // The sign of neither matters.
-  EXPECT_EQ(Coded({header(-0x1p-10f, 1)}).length(), (1 << 24) / 1279);
+  EXPECT_EQ(Coded({header(0x1p-10f, 1)}).length(), (1 << 24) / 1279);
+  EXPECT_EQ(Coded({header(-0x1p-10f, -1)}).length(), (1 << 24) / 1279);
+  // A code and a bias of opposite signs: r = 1.
+  EXPECT_EQ(Coded({header(0x1p-10f, -1)}).length(), (1 << 24) / 1024);
+  EXPECT_EQ(Coded({header(-0x1p-10f, 1)}).length(), (1 << 24) / 1024);
   // Codes of 4 and 2 bits are smaller.
   EXPECT_EQ(Coded({header(0x1p-10f, 1)}, TREC_WEIGHTS_INT4).length(), (1 << 24) / (15 + 1024));
   EXPECT_EQ(Coded({header(0x1p-10f, 1)}, TREC_WEIGHTS_INT2).length(), (1 << 24) / (3 + 1024));
@@ -109,7 +140,7 @@ TEST(Exactness, EdgesOfHalfFloats) {
   // Subnormals: u is 2^-24.
   EXPECT_EQ(Coded({{smallest, 0}}).length(), (1 << 24) / 255);
   EXPECT_EQ(Coded({{0, smallest}}).length(), 1 << 24);
-  EXPECT_EQ(Coded({{0x03ff, 0x83ff}}).length(), (1 << 24) / (256 * 1023));
+  EXPECT_EQ(Coded({{0x03ff, 0x83ff}}).length(), (1 << 24) / (254 * 1023));
   // 65504 is 2047 * 2^5.
   EXPECT_EQ(Coded({{largest, largest}}).length(), (1 << 24) / (256 * 2047));
   // Together their bits are too far apart for a bag of any length.
@@ -122,6 +153,28 @@ TEST(Exactness, EdgesOfHalfFloats) {
   EXPECT_EQ(Coded({}).length(), INT64_MAX);
   // The highest u: powers of two.
   EXPECT_EQ(Coded({{0, half(32768)}}).length(), 1 << 24);
+}
+
+TEST(Exactness, SumsBeginBelowZero) {
+  // Codes from 0 to 255 are as far from 127 as values from -127 to 128 are from 0.
+  Coded coded({header(1, -127)});
+  EXPECT_EQ(coded.length(), (1 << 24) / 128);
+  const Model model(coded.own(TREC_EXACTNESS_CHECK), coded.image);
+  const Batch batch({{{0}}, {{}}, {{}}});
+  const trec_forward_args args = batch.args();
+  Error error;
+  EXPECT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.text();
+  EXPECT_EQ(toldLength, (1 << 24) / 128);
+  EXPECT_EQ(toldOffset, 127);
+  // Nothing is gained where biases are above zero too: the value of a row is the largest number.
+  EXPECT_EQ(Coded({header(1, 127)}).length(), (1 << 24) / 382);
+}
+
+TEST(Exactness, NoLengthIsBelowFour) {
+  // A row is some 255 * 2^14 * u where u is the bias, and 4 of them are below 2^24 * u; half of that u is too small.
+  EXPECT_EQ(Coded({header(16, 0x1p-10f)}).length(), (1 << 24) / (255 * 16 * 1024 + 1));
+  EXPECT_EQ(Coded({header(16, 0x1p-10f)}).length(), 4);
+  EXPECT_EQ(Coded({header(16, 0x1p-11f)}).length(), 0);
 }
 
 TEST(Exactness, EveryRowIsRead) {
@@ -139,22 +192,28 @@ TEST(Exactness, RandomHeadersGiveTheBoundOfTheProof) {
   std::mt19937_64 random(5);
   for (int trial = 0; trial < 300; ++trial) {
     std::vector<Header> headers;
-    long double unit = INFINITY, row = 0;
+    long double unit = INFINITY;
+    Parts parts;
     const uint16_t mask = random() % 3 ? 0xffff : 0xff80; // some have short fractions
     for (size_t i = 0, count = 1 + random() % 20; i < count; ++i) {
       const auto finite = [&] { return static_cast<uint16_t>((random() % 0x7800 & mask) | (random() % 2) << 15); };
       headers.push_back({finite(), finite()});
       _Float16 numbers[2];
       std::memcpy(numbers, &headers.back(), sizeof numbers);
-      const auto scale = std::fabs(static_cast<float>(numbers[0])), bias = std::fabs(static_cast<float>(numbers[1]));
+      const auto scale = static_cast<float>(numbers[0]), bias = static_cast<float>(numbers[1]);
       for (float number : {scale, bias})
         if (number != 0)
-          unit = std::min(unit, lowestBit(number));
-      row = std::max(row, 255.0L * scale + bias);
+          unit = std::min(unit, lowestBit(std::fabs(number)));
+      parts.rows.push_back({255.0L * scale, bias});
     }
     const int64_t length = Coded(headers).length();
-    if (row == 0)
+    if (std::isinf(unit))
       continue;
+    const long double row = std::min(parts.largest(0), parts.largest(parts.middle(unit)));
+    if (row * 4 > 0x1p24L * unit) {
+      EXPECT_EQ(length, 0) << trial;
+      continue;
+    }
     EXPECT_LE(static_cast<long double>(length) * row, 0x1p24L * unit) << trial;
     EXPECT_GT(static_cast<long double>(length + 1) * row, 0x1p24L * unit) << trial;
   }

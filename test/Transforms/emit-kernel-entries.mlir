@@ -18,13 +18,13 @@ module @sparse attributes {trec.contract = 1 : i32} {
   trec.parameter @pairs maps <sorted> : tensor<9x2xi64>
 
   func.func private @a_i32(%0: !rows8, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index, %11: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
   func.func private @a_i64(%0: !rows8, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index, %11: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
   func.func private @b_i32(%0: !rows16, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index, %11: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
   func.func private @b_i64(%0: !rows16, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: index, %10: index, %11: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
 
   func.func @forward(%kjt: !kjt) -> !keyed {
     %0 = trec.empty : !keyed
@@ -55,8 +55,13 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[NUM_IDS:.*]] = llvm.load %[[NUM_IDS_AT]] : !llvm.ptr -> i64
 // CHECK: %[[CERTIFIED_AT:.*]] = llvm.getelementptr %[[ARGS]][11]
 // CHECK: %[[CERTIFIED:.*]] = llvm.load %[[CERTIFIED_AT]] : !llvm.ptr -> i64
-// CHECK: %[[FAR_AT:.*]] = llvm.getelementptr %[[ARGS]][12]
+// CHECK: %[[OFFSET_AT:.*]] = llvm.getelementptr %[[ARGS]][12]
+// CHECK: %[[OFFSET:.*]] = llvm.load %[[OFFSET_AT]] : !llvm.ptr -> f64
+// CHECK: %[[C:.*]] = llvm.fptrunc %[[OFFSET]] : f64 to f32
+// CHECK: %[[FAR_AT:.*]] = llvm.getelementptr %[[ARGS]][13]
 // CHECK: %[[FAR:.*]] = llvm.load %[[FAR_AT]] : !llvm.ptr -> i64
+// CHECK: %[[STREAMS_AT:.*]] = llvm.getelementptr %[[ARGS]][14]
+// CHECK: %[[STREAMS:.*]] = llvm.load %[[STREAMS_AT]] : !llvm.ptr -> i64
 // CHECK: %[[ROWS_AT:.*]] = llvm.getelementptr %[[ARGS]][0]
 // CHECK: %[[ROWS:.*]] = llvm.load %[[ROWS_AT]] : !llvm.ptr -> !llvm.ptr
 // CHECK: llvm.insertvalue %[[ROWS]], %{{.*}}[1]
@@ -82,9 +87,10 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[A7:.*]] = builtin.unrealized_conversion_cast %[[NUM_IDS]] : i64 to index
 // CHECK: %[[A8:.*]] = builtin.unrealized_conversion_cast %[[CERTIFIED]] : i64 to index
 // CHECK: %[[A9:.*]] = builtin.unrealized_conversion_cast %[[FAR]] : i64 to index
-// CHECK: %[[A10:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
-// CHECK: %[[A11:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
-// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[A9]], %[[A10]], %[[A11]])
+// CHECK: %[[A10:.*]] = builtin.unrealized_conversion_cast %[[STREAMS]] : i64 to index
+// CHECK: %[[A11:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
+// CHECK: %[[A12:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
+// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[C]], %[[A9]], %[[A10]], %[[A11]], %[[A12]])
 // CHECK: llvm.return
 // CHECK: func.func private @a_i32({{.*}}) attributes {llvm.linkage = #llvm.linkage<internal>}
 // CHECK-LABEL: llvm.func @trec_kernel_a_i64(

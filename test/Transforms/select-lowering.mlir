@@ -16,11 +16,11 @@ trec.table @t : !trec.table<1000x128, int8, #layout>
 // V2 has neither FMA nor F16C, every AArch64 has both; code for NEON needs more of its 32 registers for codes.
 // CHECK-LABEL: func.func @forward(
 // CHECK: trec.embedding_bag_group sum
-// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, certified = bias_once>
-// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, certified = bias_once> :
-// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once> :
-// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, certified = bias_once> :
-// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, certified = bias_once> :
+// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, certified = bias_once, stores = streaming>
+// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, certified = bias_once, stores = streaming> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming> :
+// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, certified = bias_once, stores = streaming> :
+// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming> :
 // What a test or a tuner wrote stays.
 // CHECK: trec.embedding_bag_group mean
 // CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, fma = library, half = integer> :
@@ -31,14 +31,40 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %1 : !keyed
 }
 
+// Outputs whose rows are whole cache lines may be streamed: 16 columns of f32, 32 of f16, but not 16 of these.
+// CHECK-LABEL: func.func @lines(
+// CHECK: rows !trec.row<16, {{.*}} lowering <{{.*}}stores = streaming>
+// CHECK: rows !trec.row<17,
+// CHECK-NOT: stores
+// CHECK: func.func @half_lines(
+// CHECK: rows !trec.row<16,
+// CHECK-NOT: stores
+// CHECK: rows !trec.row<32, {{.*}} lowering <{{.*}}stores = streaming>
+trec.table @t16 : !trec.table<1000x16, int8, #layout>
+trec.table @t17 : !trec.table<1000x17, int8, #layout>
+trec.table @t32 : !trec.table<1000x32, int8, #layout>
+!mixed = !trec.keyed_tensor<["f", "g"], [16, 17], f32>
+!halves = !trec.keyed_tensor<["f", "g"], [16, 32], f16>
+!two = !trec.kjt<["f", "g"]>
+func.func @lines(%kjt: !two, %dest: !mixed) -> !mixed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t16, "f", 0>] rows !trec.row<16, int8, #layout> bounds warning : !two, !mixed
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@t17, "g", 16>] rows !trec.row<17, int8, #layout> bounds warning : !two, !mixed
+  return %1 : !mixed
+}
+func.func @half_lines(%kjt: !two, %dest: !halves) -> !halves {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t16, "f", 0>] rows !trec.row<16, int8, #layout> bounds warning : !two, !halves
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@t32, "g", 16>] rows !trec.row<32, int8, #layout> bounds warning : !two, !halves
+  return %1 : !halves
+}
+
 // Rows that are not pooled.
 // CHECK-LABEL: func.func @rows(
 // CHECK: trec.embedding_group
-// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer>
-// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16> :
-// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16> :
-// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16> :
-// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16> :
+// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, stores = streaming>
+// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, stores = streaming> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, stores = streaming> :
+// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, stores = streaming> :
+// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, stores = streaming> :
 // CHECK: trec.embedding_group
 // CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, half = integer> :
 func.func @rows(%kjt: !kjt, %dest: !dict) -> !dict {

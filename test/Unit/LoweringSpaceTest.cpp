@@ -30,10 +30,10 @@ protected:
   }
   LoweringConfigAttr makeLowering(int64_t width, int64_t accumulators,
                                   int64_t far = 64) {
-    return LoweringConfigAttr::get(&context, width, accumulators, 8, far,
-                                   far ? 4 : 1, UnpackMode::convert,
-                                   FmaMode::hardware, HalfMode::hardware,
-                                   RowArithmetic::in_order, Numerics::fbgemm);
+    return LoweringConfigAttr::get(
+        &context, width, accumulators, 8, far, far ? 4 : 1, UnpackMode::convert,
+        FmaMode::hardware, HalfMode::hardware, RowArithmetic::in_order,
+        Numerics::fbgemm, StoreMode::cached);
   }
   std::vector<int64_t> list(const LoweringSubject &subject, LoweringField field,
                             LoweringConfigAttr lowering) {
@@ -164,12 +164,14 @@ TEST_F(LoweringSpaceTest, misfitsAreNamed) {
 TEST_F(LoweringSpaceTest, aScheduleBringsNoArithmetic) {
   auto model = LoweringConfigAttr::get(
       &context, 8, 8, 8, 64, 4, UnpackMode::convert, FmaMode::library,
-      HalfMode::integer, RowArithmetic::bias_once, Numerics::relaxed);
+      HalfMode::integer, RowArithmetic::bias_once, Numerics::relaxed,
+      StoreMode::cached);
   LoweringConfigAttr taken = takeSchedule(makeLowering(4, 16, 0), model);
-  EXPECT_EQ(taken, LoweringConfigAttr::get(
-                       &context, 4, 16, 8, 0, 1, UnpackMode::convert,
-                       FmaMode::library, HalfMode::integer,
-                       RowArithmetic::bias_once, Numerics::relaxed));
+  EXPECT_EQ(taken,
+            LoweringConfigAttr::get(&context, 4, 16, 8, 0, 1,
+                                    UnpackMode::convert, FmaMode::library,
+                                    HalfMode::integer, RowArithmetic::bias_once,
+                                    Numerics::relaxed, StoreMode::cached));
 }
 
 TEST_F(LoweringSpaceTest, sizesAreTheCaches) {

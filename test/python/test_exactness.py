@@ -62,10 +62,19 @@ def make_rows(random, table, count, headers):
 
 def longest_bag(rows, dtype):
     """The certified length by the definition, in Python's integers: units of 2^-24."""
-    headers = [[abs(int(float(x) * 2**24)) for x in row] for row in rows[:, :HEADER_BYTES].copy().view(np.float16)]
-    unit = min((number & -number for row in headers for number in row if number), default=0)
-    largest = max((2 ** BITS[dtype] - 1) * scale + bias for scale, bias in headers)
-    return (2**24 * unit) // largest if largest else 2**63 - 1
+    headers = [[int(float(x) * 2**24) for x in row] for row in rows[:, :HEADER_BYTES].copy().view(np.float16)]
+    unit = min((abs(number) & -abs(number) for row in headers for number in row if number), default=0)
+    if not unit:
+        return 2**63 - 1
+    parts = [((2 ** BITS[dtype] - 1) * scale, bias) for scale, bias in headers]
+
+    def largest(offset):
+        return max(abs(x) for code, bias in parts for x in (offset, bias, code + bias, code - offset, bias + offset))
+
+    spread = min(0, *(code for code, _ in parts)) + max(0, *(code for code, _ in parts))
+    offset = abs(spread) // 2 // unit * unit * (1 if spread > 0 else -1)
+    length = 2**24 * unit // min(largest(0), largest(offset))
+    return length if length >= 4 else 0
 
 
 def draw_headers(random):

@@ -226,7 +226,11 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       the codes. Where the pieces of a row have fewer than 16 lanes, it is
       `bias_once`;
     * `numerics`: `fbgemm` gives FBGEMM's bits; `relaxed` adds the rows of every
-      bag as `certified` says, weighted ones too.
+      bag as `certified` says, weighted ones too;
+    * `stores`: `cached` brings each line of the output into the cache before it
+      is written. `streaming` also has code that writes around the cache, which
+      runs where the runtime says that a call's outputs are more than the cache
+      can keep, and more than the rows that are read (lib/Runtime/Streaming.h).
 
     ```mlir
     module attributes {trec.example = #trec.lowering_config<
@@ -249,7 +253,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
                         DefaultValuedParameter<"::mlir::trec::FmaMode", "::mlir::trec::FmaMode::hardware">:$fma,
                         DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half,
                         DefaultValuedParameter<"::mlir::trec::RowArithmetic", "::mlir::trec::RowArithmetic::in_order">:$certified,
-                        DefaultValuedParameter<"::mlir::trec::Numerics", "::mlir::trec::Numerics::fbgemm">:$numerics);
+                        DefaultValuedParameter<"::mlir::trec::Numerics", "::mlir::trec::Numerics::fbgemm">:$numerics,
+                        DefaultValuedParameter<"::mlir::trec::StoreMode", "::mlir::trec::StoreMode::cached">:$stores);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
@@ -266,6 +271,9 @@ def Trec_HalfMode : Trec_Enum<"HalfMode", "how half floats are converted", [
 def Trec_RowArithmetic : Trec_Enum<"RowArithmetic", "how rows of integer codes are added", [
   I32EnumAttrCase<"in_order", 0>, I32EnumAttrCase<"bias_once", 1>,
   I32EnumAttrCase<"row_pairs", 2>]>;
+
+def Trec_StoreMode : Trec_Enum<"StoreMode", "how outputs are written", [
+  I32EnumAttrCase<"cached", 0>, I32EnumAttrCase<"streaming", 1>]>;
 
 def Trec_Numerics : Trec_Enum<"Numerics", "whose numbers a model computes", [
   I32EnumAttrCase<"fbgemm", 0>, I32EnumAttrCase<"relaxed", 1>]>;

@@ -24,7 +24,9 @@ struct trec_bag_args {
   int64_t num_remap;        /* elements of the map; entry 0 can be read in any case, and a hash table counts it */
   int64_t num_ids;          /* of an array or a hash table: ids in 0..num_ids are in bounds */
   int64_t certified_length; /* sums of bags of so many ids are exact in any order; read by certified kernels alone */
+  double certified_offset;  /* a float that their sums begin below zero by, for each id (lib/Runtime/Exactness.c) */
   int64_t fetches_far;      /* 1: rows far ahead are fetched too, for the table lies beyond the near caches */
+  int64_t streams;          /* 1: the output is written around the cache; it and its rows begin at cache lines */
 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
@@ -165,7 +167,8 @@ TREC_FIELD_AT(trec_bag_args, output, 5);
 TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_bag_args, certified_length, 11);
-TREC_FIELD_AT(trec_bag_args, fetches_far, 12);
+TREC_FIELD_AT(trec_bag_args, fetches_far, 13);
+TREC_FIELD_AT(trec_bag_args, streams, 14);
 TREC_FIELD_AT(trec_feature_desc, index, 2);
 TREC_FIELD_AT(trec_output_desc, dim, 1);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);

@@ -39,6 +39,9 @@ int64_t getLargestTable(LookupGroupInterface group, const SymbolTable &symbols);
 /// these rows, as `unpack = lookup` does.
 bool canLookUpCodes(RowType row, int64_t lanes, const CPULevel &level);
 
+/// Whether rows of the group's output are whole cache lines.
+bool fillsLines(LookupGroupInterface group);
+
 /// The cost model's choice, and what spoke for it, each reason a phrase.
 struct LoweringChoice {
   LoweringConfigAttr lowering;

@@ -19,8 +19,12 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace mlir::trec;
+
+static constexpr int64_t kCacheLineBytes = 64;
 
 namespace {
 
@@ -50,6 +54,7 @@ private:
   void copyRow(Value position, Value outputRow);
   void buildPasses(Value bag, RowArithmetic arithmetic);
   SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
+  Value getCertifiedStart();
   SmallVector<RowPiece> cutRow() {
     return trec::cutRow(row, c.lowering.getVectorWidth());
   }
@@ -61,6 +66,8 @@ private:
                              const FoundRow &second, ValueRange values);
   void storePass(Value outputRow, ArrayRef<RowPiece> pieces,
                  ValueRange accumulators);
+  void storePiece(Value outputRow, const RowPiece &piece, Value value,
+                  bool isStreaming);
   Value getMeanFactor();
 
   Type getMapElement() {
@@ -85,7 +92,7 @@ private:
   RowType row;
   HalfMode halfMode;
   Value rows, ids, offsets, weights, output, report, remap, numIds;
-  Value certifiedLength, fetchesFar, begin, end;
+  Value certifiedLength, certifiedOffset, fetchesFar, streams, begin, end;
   std::optional<IdResolver> resolver;
   Value lastPosition; // of an id of bags begin to end
   Value lastFar;      // of one that is fetched far ahead; -1: none is
@@ -108,6 +115,8 @@ func::FuncOp BagKernelBuilder::createFunction() {
                   MemRefType::get({dynamic}, getMapElement()),
                   b.getIndexType(),
                   b.getIndexType(),
+                  b.getF32Type(),
+                  b.getIndexType(),
                   b.getIndexType(),
                   b.getIndexType(),
                   b.getIndexType()};
@@ -115,9 +124,20 @@ func::FuncOp BagKernelBuilder::createFunction() {
   auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
-  Value *arguments[] = {
-      &rows,  &ids,    &offsets,         &weights,    &output, &report,
-      &remap, &numIds, &certifiedLength, &fetchesFar, &begin,  &end};
+  Value *arguments[] = {&rows,
+                        &ids,
+                        &offsets,
+                        &weights,
+                        &output,
+                        &report,
+                        &remap,
+                        &numIds,
+                        &certifiedLength,
+                        &certifiedOffset,
+                        &fetchesFar,
+                        &streams,
+                        &begin,
+                        &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -194,7 +214,7 @@ void BagKernelBuilder::buildRow(Value position, Value outputRow) {
        cutPasses(pieces, row, c.lowering.getAccumulators())) {
     RowSums sums(b, c, rows, RowArithmetic::in_order, pass);
     FoundRow found = findRow(position, isFirstPass);
-    storePass(outputRow, pass, addIfRow(sums, found, sums.makeZeros()));
+    storePass(outputRow, pass, addIfRow(sums, found, sums.begin()));
     isFirstPass = false;
   }
 }
@@ -232,9 +252,18 @@ void BagKernelBuilder::buildPasses(Value bag, RowArithmetic arithmetic) {
   }
 }
 
+/// What certified sums of the bag begin below zero by.
+Value BagKernelBuilder::getCertifiedStart() {
+  Value length = arith::SubIOp::create(b, bagEnd, bagBegin);
+  Value count = arith::SIToFPOp::create(
+      b, b.getF32Type(), arith::IndexCastOp::create(b, b.getI64Type(), length));
+  return arith::MulFOp::create(b, count, certifiedOffset);
+}
+
 /// The rows of the bag, one or two at a time.
 SmallVector<Value> BagKernelBuilder::addRows(RowSums &sums, bool isFirstPass) {
-  SmallVector<Value> values = sums.makeZeros();
+  SmallVector<Value> values =
+      sums.isCertified() ? sums.begin(getCertifiedStart()) : sums.begin();
   Value next = bagBegin;
   OpBuilder::InsertionGuard guard(b);
   if (sums.takesPairs()) {
@@ -332,16 +361,48 @@ void BagKernelBuilder::storePass(Value outputRow, ArrayRef<RowPiece> pieces,
                                  ValueRange accumulators) {
   Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
   int64_t perPiece = getAccumulatorsPerPiece(row);
+  SmallVector<Value> rounded;
   for (const RowPiece &piece : pieces) {
     Value pooled = interleavePiece(b, accumulators.take_front(perPiece), piece);
     accumulators = accumulators.drop_front(perPiece);
     if (mean)
       pooled =
           arith::MulFOp::create(b, pooled, broadcast(mean, pooled.getType()));
-    Value rounded = roundToOutput(b, pooled, c.outputElement, halfMode);
-    vector::StoreOp::create(b, rounded, output,
-                            ValueRange{outputRow, index(piece.column)});
+    rounded.push_back(roundToOutput(b, pooled, c.outputElement, halfMode));
   }
+  auto store = [&](bool isStreaming) {
+    for (auto [piece, value] : llvm::zip(pieces, rounded))
+      storePiece(outputRow, piece, value, isStreaming);
+  };
+  if (c.lowering.getStores() == StoreMode::cached)
+    return store(/*isStreaming=*/false);
+  Value isStreaming =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, streams, index(0));
+  auto either = scf::IfOp::create(b, isStreaming, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(either.thenBlock());
+  store(/*isStreaming=*/true);
+  b.setInsertionPointToStart(either.elseBlock());
+  store(/*isStreaming=*/false);
+}
+
+/// Where rows begin at cache lines a column may be aligned less than a vector,
+/// which is then stored through the cache.
+void BagKernelBuilder::storePiece(Value outputRow, const RowPiece &piece,
+                                  Value value, bool isStreaming) {
+  auto type = cast<VectorType>(value.getType());
+  int64_t elementBytes = type.getElementTypeBitWidth() / 8;
+  uint64_t bytes = type.getNumElements() * elementBytes;
+  uint64_t alignment =
+      std::gcd<uint64_t>(piece.column * elementBytes, kCacheLineBytes);
+  bool isAligned = bytes % std::min<uint64_t>(alignment, bytes) == 0 &&
+                   alignment >= std::min<uint64_t>(bytes, kCacheLineBytes);
+  llvm::MaybeAlign known;
+  if (isStreaming && isAligned)
+    known = llvm::Align(alignment);
+  vector::StoreOp::create(b, value, output,
+                          ValueRange{outputRow, index(piece.column)},
+                          /*nontemporal=*/known.has_value(), known);
 }
 
 func::FuncOp mlir::trec::buildBagKernel(OpBuilder &builder, Location loc,

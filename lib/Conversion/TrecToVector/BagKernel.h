@@ -12,7 +12,9 @@
 //                     %remap: memref<?xi32>,    // ids to rows; or of i64
 //                     %numIds: index,           // of a map
 //                     %certifiedLength: index,  // of bags with exact sums
+//                     %certifiedOffset: f32,    // of their sums, for each id
 //                     %fetchesFar: index,       // 0 or 1
+//                     %streams: index,          // 0 or 1
 //                     %begin: index, %end: index) // bags, or ids
 //
 // The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16;

@@ -33,17 +33,22 @@ Value RowSums::scaleOf(Value header, Type vector) {
   return broadcast(vector::ExtractOp::create(b, header, kScale), vector);
 }
 
-/// Sums start from +0, never from the first row: -0 must vanish.
-SmallVector<Value> RowSums::makeZeros() {
+/// Sums start from +0, never from the first row: -0 must vanish. Nor are they
+/// -0 where `start` is 0.
+SmallVector<Value> RowSums::begin(Value start) {
   auto zero = [&](int64_t lanes) -> Value {
     auto type = VectorType::get({lanes}, b.getF32Type());
     return arith::ConstantOp::create(b, b.getZeroAttr(type));
   };
-  SmallVector<Value> zeros(pieces.size() * getAccumulatorsPerPiece(c.row),
-                           zero(getLanes()));
+  Value sum = zero(getLanes()), headers = zero(2);
+  if (start) {
+    sum = arith::SubFOp::create(b, sum, broadcast(start, sum.getType()));
+    headers = broadcast(start, headers.getType());
+  }
+  SmallVector<Value> sums(pieces.size() * getAccumulatorsPerPiece(c.row), sum);
   if (arithmetic != RowArithmetic::in_order)
-    zeros.push_back(zero(2)); // of headers
-  return zeros;
+    sums.push_back(headers);
+  return sums;
 }
 
 /// Scale and bias of a row, times its weight.

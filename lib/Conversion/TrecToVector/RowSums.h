@@ -3,7 +3,7 @@
 // The arithmetic of a kernel: what one row of a bag does to the bag's sums.
 //
 //   RowSums sums(b, configuration, rows, RowArithmetic::bias_once, pieces);
-//   SmallVector<Value> values = sums.makeZeros();
+//   SmallVector<Value> values = sums.begin();
 //   values = sums.addRow({index, weight}, values); // for each row
 //   values = sums.finish(values); // one per accumulator of the pieces
 //
@@ -36,7 +36,14 @@ public:
   /// Whether rows are best added two at a time, by `addPair`.
   bool takesPairs() const { return arithmetic == RowArithmetic::row_pairs; }
 
-  SmallVector<Value> makeZeros();
+  /// Whether sums are those of a certified bag: exact, and not in order.
+  bool isCertified() const {
+    return arithmetic != RowArithmetic::in_order && c.isCertified();
+  }
+
+  /// Sums of nothing. Certified ones begin at minus `start`, a scalar, so that
+  /// they stay small on their way; the sum of the biases begins at `start`.
+  SmallVector<Value> begin(Value start = {});
   SmallVector<Value> addRow(const WeightedRow &row, ValueRange sums);
   SmallVector<Value> addPair(const WeightedRow &first,
                              const WeightedRow &second, ValueRange sums);
