@@ -90,8 +90,9 @@ std::optional<int64_t> MapAttr::getNumIds(int64_t entries) const {
 LogicalResult LoweringConfigAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, int64_t vectorWidth,
     int64_t accumulators, int64_t prefetchDistance, int64_t farDistance,
-    int64_t farGroup, UnpackMode unpack, FmaMode fma, HalfMode half,
-    RowArithmetic certified, Numerics numerics, StoreMode stores) {
+    int64_t farGroup, int64_t rowsAtOnce, UnpackMode unpack, FmaMode fma,
+    HalfMode half, RowArithmetic certified, Numerics numerics, StoreMode stores,
+    int64_t outputDistance) {
   if (vectorWidth > 64 || vectorWidth < 1 ||
       !llvm::isPowerOf2_64(vectorWidth)) // C1
     return emitError() << "expected a vector width that is a power of two of "
@@ -112,6 +113,17 @@ LogicalResult LoweringConfigAttr::verify(
       certified == RowArithmetic::in_order) // C5
     return emitError() << "expected a certified arithmetic other than in_order "
                           "for relaxed numerics";
+  if (rowsAtOnce < 1 || rowsAtOnce > 16 ||
+      !llvm::isPowerOf2_64(rowsAtOnce)) // C6
+    return emitError() << "expected rows at once that are a power of two of at "
+                          "most 16, got "
+                       << rowsAtOnce;
+  if (farGroup > 1 && rowsAtOnce > 1) // C7
+    return emitError() << "expected a far group of 1 where rows are taken "
+                       << rowsAtOnce << " at once, got " << farGroup;
+  if (outputDistance < 0) // C8
+    return emitError() << "expected an output distance of at least 0, got "
+                       << outputDistance;
   return success();
 }
 

@@ -4,7 +4,6 @@
 #include "Error.h"
 #include "GPU.h"
 #include "NearTables.h"
-#include "Streaming.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -136,7 +135,7 @@ static void prepare_bags(trec_model *model) {
   }
   if (image->unpooled && image->num_bags)
     model->output_bytes /= image->num_bags;
-  model->kept_bytes = trec_kept_output_bytes();
+  model->output_limits = trec_find_output_limits();
 }
 
 /* A device or a CPU level is found before weights are touched, which may be many. */

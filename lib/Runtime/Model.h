@@ -2,6 +2,7 @@
 #ifndef TREC_RUNTIME_MODEL_H
 #define TREC_RUNTIME_MODEL_H
 
+#include "OutputStores.h"
 #include "ThreadPool.h"
 #include "trec/Runtime/RuntimeABI.h"
 
@@ -63,10 +64,10 @@ struct trec_model {
   size_t mapping_bytes;
   uint64_t file_bytes;
   const char *pages_reason;
-  int fetches_ahead;     /* some tables are beyond the cache */
-  int checks_lengths;    /* of some bags not every length is good */
-  int64_t output_bytes;  /* of all bags for a sample, or without pooling of the average bag for an id */
-  int64_t kept_bytes;    /* of outputs that are left to the cache (Streaming.h) */
+  int fetches_ahead;    /* some tables are beyond the cache */
+  int checks_lengths;   /* of some bags not every length is good */
+  int64_t output_bytes; /* of all bags for a sample, or without pooling of the average bag for an id */
+  struct trec_output_limits output_limits;
   int32_t pages;         /* TREC_PAGES_MAP or TREC_PAGES_HUGE */
   int64_t element_bytes; /* of the output */
   int32_t bounds_check;  /* never TREC_BOUNDS_AS_COMPILED */

@@ -1,6 +1,5 @@
 /* Calling the kernels of one forward, here or on several threads, and gathering what they report. */
 #include "Model.h"
-#include "Streaming.h"
 
 #include <pthread.h>
 
@@ -28,8 +27,8 @@ static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
   into->count = count;
 }
 
-/* Whether the outputs of a call are more than the cache keeps. */
-static int has_many_outputs(const struct trec_job *job) {
+/* How the outputs of a call are best written, as far as their size says. */
+static int64_t stores_of_call(const struct trec_job *job) {
   const trec_model *model = job->model;
   int64_t rows = job->args->batch_size, bytes;
   if (model->image->unpooled) {
@@ -37,17 +36,22 @@ static int has_many_outputs(const struct trec_job *job) {
     for (int64_t i = 0; i < model->image->num_batches; ++i)
       rows += job->batches[i].args.num_values;
   }
-  return __builtin_mul_overflow(rows, model->output_bytes, &bytes) || bytes > model->kept_bytes;
+  if (__builtin_mul_overflow(rows, model->output_bytes, &bytes))
+    bytes = INT64_MAX;
+  return trec_stores_of_call(&model->output_limits, bytes);
 }
 
-static int64_t streams(const struct trec_job *job, int64_t i, const struct trec_bag_args *call,
-                       struct trec_units units) {
+static int64_t stores_of_bag(const struct trec_job *job, int64_t i, const struct trec_bag_args *call,
+                             struct trec_units units) {
   const struct trec_bag *bag = &job->model->bags[i];
+  if (call->stores == TREC_STORES_CACHED)
+    return TREC_STORES_CACHED;
   const struct trec_units positions = trec_positions(job, i, units);
-  return trec_streams(&(struct trec_traffic){.output = call->output,
-                                             .stride_bytes = call->output_stride * job->model->element_bytes,
-                                             .written_bytes = (units.end - units.begin) * bag->output_bytes,
-                                             .read_bytes = (positions.end - positions.begin) * bag->row_bytes});
+  return trec_stores_of_bag(call->stores,
+                            &(struct trec_traffic){.output = call->output,
+                                                   .stride_bytes = call->output_stride * job->model->element_bytes,
+                                                   .written_bytes = (units.end - units.begin) * bag->output_bytes,
+                                                   .read_bytes = (positions.end - positions.begin) * bag->row_bytes});
 }
 
 /* Without pooling a kernel counts positions in the batch's whole array of ids. */
@@ -56,7 +60,7 @@ static void run_ids(const struct trec_job *job, int64_t i, struct trec_bag_args 
   const struct trec_units positions = trec_positions(job, i, units);
   call->output = job->args->outputs[i];
   call->output_stride = bag->dim;
-  call->streams = call->streams && streams(job, i, call, units);
+  call->stores = stores_of_bag(job, i, call, units);
   bag->kernels[job->batches[bag->batch].variant](call, positions.begin, positions.end);
 }
 
@@ -66,7 +70,7 @@ static void run_bags(const struct trec_job *job, int64_t i, struct trec_bag_args
   const struct trec_image *image = job->model->image;
   call->output = (char *)(image->num_outputs ? job->args->outputs[bag->output] : job->args->output) + bag->column_bytes;
   call->output_stride = image->num_outputs ? image->outputs[bag->output].dim : job->row_stride;
-  call->streams = call->streams && streams(job, i, call, units);
+  call->stores = stores_of_bag(job, i, call, units);
   bag->kernels[job->batches[bag->batch].variant](call, units.begin, units.end);
 }
 
@@ -77,7 +81,7 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
   int64_t report[2] = {0, INT64_MAX};
   struct trec_bag_args call = {.report = report};
   int64_t unfetched = model->fetches_ahead ? from.bag : INT64_MAX;
-  const int many_outputs = has_many_outputs(job);
+  const int64_t stores = stores_of_call(job);
   for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
     const struct trec_bag *bag = &model->bags[i];
     const trec_batch *batch = &job->batches[bag->batch].args;
@@ -97,7 +101,7 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     call.fetches_far = bag->fetches_far;
     call.certified_length = atomic_load_explicit(&bag->table->certified_length, memory_order_relaxed);
     call.certified_offset = atomic_load_explicit(&bag->table->certified_offset, memory_order_relaxed);
-    call.streams = many_outputs;
+    call.stores = stores;
     (model->image->unpooled ? run_ids : run_bags)(job, i, &call, units);
     if (report[0]) {
       if (bag->counts_bad_ids)
@@ -106,7 +110,7 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
       report[1] = INT64_MAX;
     }
   }
-  if (many_outputs)
+  if (stores == TREC_STORES_STREAMING)
     trec_finish_streams();
   return bad;
 }

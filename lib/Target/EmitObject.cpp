@@ -3,13 +3,13 @@
 #include "trec/Target/EmitObject.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/ExecutionEngine/OptUtils.h"
 #include "mlir/IR/Threading.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Object/ELFObjectFile.h"
+#include "llvm/Passes/PassBuilder.h"
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -77,6 +77,9 @@ static void setFunctionAttributes(llvm::Module &module,
           module.getContext(), target.level->vectorBits / kSVEGranule,
           kMaxSVEBits / kSVEGranule));
     function.addFnAttr(llvm::Attribute::NoUnwind);
+    // A kernel into its entry, however long it is.
+    if (function.hasLocalLinkage())
+      function.addFnAttr(llvm::Attribute::AlwaysInline);
   }
 }
 
@@ -103,15 +106,32 @@ static llvm::Error emitMachineCode(llvm::Module &module,
   return llvm::Error::success();
 }
 
+/// As clang's -O3, but that nothing scalar is made into vectors on a CPU:
+/// kernels have them where they pay, and what is left is addresses.
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::PipelineTuningOptions tuning;
+  if (!machine.getTargetTriple().isGPU())
+    tuning.SLPVectorization = false;
+  llvm::PassBuilder builder(&machine, tuning);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
+      .run(module, modules);
+}
+
 llvm::Expected<std::string>
 mlir::trec::generateCode(llvm::Module &module, llvm::TargetMachine &machine,
                          OutputKind kind) {
   module.setTargetTriple(machine.getTargetTriple());
   module.setDataLayout(machine.createDataLayout());
-  auto optimize =
-      makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, &machine);
-  if (llvm::Error error = optimize(&module))
-    return std::move(error);
+  optimize(module, machine);
   std::string output;
   if (kind == OutputKind::llvmIR) {
     llvm::raw_string_ostream os(output);

@@ -2,6 +2,8 @@
 
 #include "LookupCost.h"
 
+#include "trec/Transforms/LoweringSpace.h"
+
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -40,6 +42,8 @@ static int64_t countVectorOps(RowType row, LoweringConfigAttr lowering) {
     return 2 + add;
   case WeightsType::int4:
   case WeightsType::int2: {
+    if (lowering.getUnpack() == UnpackMode::spread)
+      return 3 + add;
     int64_t codes = 8 / row.getBits();
     int64_t unpack = lowering.getUnpack() == UnpackMode::lookup ? 1 : 2;
     // The first code needs no shift.
@@ -50,16 +54,14 @@ static int64_t countVectorOps(RowType row, LoweringConfigAttr lowering) {
 }
 
 static double predictComputing(RowType row, LoweringConfigAttr lowering) {
-  // Loop, id, check, prefetch; scale and bias.
-  constexpr double perPass = 8, perRow = 8, perHeader = 4;
-  int64_t perPiece = row.isQuantized() ? 8 / row.getBits() : 1;
-  int64_t total = row.isQuantized() ? row.getDataBytes() : row.getDim();
-  int64_t lanes = std::min<int64_t>(lowering.getVectorWidth(),
-                                    int64_t(1) << llvm::Log2_64(total));
-  int64_t pieces = llvm::divideCeil(total, lanes);
+  // Loop, check, and the conditions of prefetches; an id and its prefetch;
+  // scale and bias.
+  constexpr double perStep = 8, perRow = 8, perHeader = 4;
+  auto [lanes, perPiece, pieces] = cutIntoVectors(row, lowering);
   int64_t piecesPerPass =
       std::max<int64_t>(1, lowering.getAccumulators() / perPiece);
   auto passes = double(llvm::divideCeil(pieces, piecesPerPass));
+  double perPass = perStep / double(lowering.getRowsAtOnce());
   double others =
       perRow + passes * (perPass + (row.isQuantized() ? perHeader : 0));
   auto vectors = double(pieces * countVectorOps(row, lowering));

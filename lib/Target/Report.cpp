@@ -106,6 +106,7 @@ static void writeLowering(llvm::json::OStream &json,
     json.attribute("prefetch_distance", lowering.getPrefetchDistance());
     json.attribute("far_distance", lowering.getFarDistance());
     json.attribute("far_group", lowering.getFarGroup());
+    json.attribute("rows_at_once", lowering.getRowsAtOnce());
     json.attribute("unpack", stringifyUnpackMode(lowering.getUnpack()));
     json.attribute("fma", stringifyFmaMode(lowering.getFma()));
     json.attribute("half", stringifyHalfMode(lowering.getHalf()));
@@ -113,6 +114,7 @@ static void writeLowering(llvm::json::OStream &json,
                    stringifyRowArithmetic(lowering.getCertified()));
     json.attribute("numerics", stringifyNumerics(lowering.getNumerics()));
     json.attribute("stores", stringifyStoreMode(lowering.getStores()));
+    json.attribute("output_distance", lowering.getOutputDistance());
   });
 }
 

@@ -9,11 +9,11 @@ using namespace mlir::trec;
 
 static constexpr CPULevel kX86Levels[] = {
     {"x86-64-v2", Architecture::x86_64, 128, 16, /*hasFMA=*/false,
-     /*convertsHalves=*/false, /*permutesLanes=*/false},
+     /*convertsHalves=*/false, /*permutesLanes=*/false, /*shiftsLanes=*/false},
     {"x86-64-v3", Architecture::x86_64, 256, 16, /*hasFMA=*/true,
-     /*convertsHalves=*/true, /*permutesLanes=*/true},
+     /*convertsHalves=*/true, /*permutesLanes=*/true, /*shiftsLanes=*/true},
     {"x86-64-v4", Architecture::x86_64, 512, 32, /*hasFMA=*/true,
-     /*convertsHalves=*/true, /*permutesLanes=*/true},
+     /*convertsHalves=*/true, /*permutesLanes=*/true, /*shiftsLanes=*/true},
 };
 
 /// Every AArch64 has NEON, with conversions of half floats. SVE pays where its
@@ -21,11 +21,11 @@ static constexpr CPULevel kX86Levels[] = {
 /// names, on machines that have at least that.
 static constexpr CPULevel kAArch64Levels[] = {
     {"armv8-a", Architecture::aarch64, 128, 32, /*hasFMA=*/true,
-     /*convertsHalves=*/true, /*permutesLanes=*/false},
+     /*convertsHalves=*/true, /*permutesLanes=*/false, /*shiftsLanes=*/true},
     {"sve-256", Architecture::aarch64, 256, 32, /*hasFMA=*/true,
-     /*convertsHalves=*/true, /*permutesLanes=*/false},
+     /*convertsHalves=*/true, /*permutesLanes=*/false, /*shiftsLanes=*/true},
     {"sve-512", Architecture::aarch64, 512, 32, /*hasFMA=*/true,
-     /*convertsHalves=*/true, /*permutesLanes=*/false},
+     /*convertsHalves=*/true, /*permutesLanes=*/false, /*shiftsLanes=*/true},
 };
 
 llvm::ArrayRef<Architecture> mlir::trec::getArchitectures() {

@@ -49,7 +49,7 @@ enum KernelParameter {
   certifiedLength,
   certifiedOffset,
   fetchesFar,
-  streams,
+  stores,
   begin,
   end
 };
@@ -70,7 +70,7 @@ enum ArgsField {
   fieldCertifiedLength,
   fieldCertifiedOffset,
   fieldFetchesFar,
-  fieldStreams
+  fieldStores
 };
 
 /// Builds the entry of one kernel.
@@ -183,7 +183,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
   Value certifiedOffset = LLVM::FPTruncOp::create(
       b, b.getF32Type(), load(fieldCertifiedOffset, b.getF64Type()));
   Value fetchesFar = load(fieldFetchesFar, i64);
-  Value streams = load(fieldStreams, i64);
+  Value stores = load(fieldStores, i64);
   Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
                       makeMemRef(ids, fieldIndices, unknown, {}),
                       makeMemRef(offsets, fieldOffsets, unknown, {}),
@@ -195,7 +195,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
                       toIndex(certifiedLength),
                       certifiedOffset,
                       toIndex(fetchesFar),
-                      toIndex(streams),
+                      toIndex(stores),
                       toIndex(block->getArgument(1)),
                       toIndex(block->getArgument(2))};
   func::CallOp::create(b, kernel, operands);

@@ -13,12 +13,15 @@ static constexpr int64_t kSortedLookAhead = 8;
 /// A pass of fewer accumulators waits for each of them.
 static constexpr int64_t kFewestAccumulators = 4;
 static constexpr int64_t kMostPasses = 4;
+/// Of codes that are spread, those of so many bits are loaded at once.
+static constexpr int64_t kSpreadBits = 64;
 
 ArrayRef<LoweringField> mlir::trec::getLoweringFields() {
   static constexpr LoweringField fields[] = {
-      LoweringField::farDistance,      LoweringField::farGroup,
-      LoweringField::prefetchDistance, LoweringField::unpack,
-      LoweringField::accumulators,     LoweringField::vectorWidth};
+      LoweringField::farDistance, LoweringField::rowsAtOnce,
+      LoweringField::farGroup,    LoweringField::prefetchDistance,
+      LoweringField::unpack,      LoweringField::accumulators,
+      LoweringField::vectorWidth};
   return fields;
 }
 
@@ -26,6 +29,8 @@ StringRef mlir::trec::stringifyLoweringField(LoweringField field) {
   switch (field) {
   case LoweringField::farDistance:
     return "far_distance";
+  case LoweringField::rowsAtOnce:
+    return "rows_at_once";
   case LoweringField::farGroup:
     return "far_group";
   case LoweringField::prefetchDistance:
@@ -55,22 +60,27 @@ LoweringConfigAttr mlir::trec::withField(LoweringConfigAttr lowering,
   };
   int64_t farDistance =
       pick(LoweringField::farDistance, lowering.getFarDistance());
+  int64_t rowsAtOnce =
+      pick(LoweringField::rowsAtOnce, lowering.getRowsAtOnce());
   int64_t farGroup = pick(LoweringField::farGroup, lowering.getFarGroup());
   return LoweringConfigAttr::get(
       lowering.getContext(),
       pick(LoweringField::vectorWidth, lowering.getVectorWidth()),
       pick(LoweringField::accumulators, lowering.getAccumulators()),
       pick(LoweringField::prefetchDistance, lowering.getPrefetchDistance()),
-      farDistance, farDistance ? farGroup : 1,
+      farDistance, farDistance && rowsAtOnce == 1 ? farGroup : 1, rowsAtOnce,
       UnpackMode(pick(LoweringField::unpack, int64_t(lowering.getUnpack()))),
       lowering.getFma(), lowering.getHalf(), lowering.getCertified(),
-      lowering.getNumerics(), lowering.getStores());
+      lowering.getNumerics(), lowering.getStores(),
+      lowering.getOutputDistance());
 }
 
 int64_t mlir::trec::getField(LoweringConfigAttr lowering, LoweringField field) {
   switch (field) {
   case LoweringField::farDistance:
     return lowering.getFarDistance();
+  case LoweringField::rowsAtOnce:
+    return lowering.getRowsAtOnce();
   case LoweringField::farGroup:
     return lowering.getFarGroup();
   case LoweringField::prefetchDistance:
@@ -85,22 +95,24 @@ int64_t mlir::trec::getField(LoweringConfigAttr lowering, LoweringField field) {
   llvm_unreachable("all fields are listed");
 }
 
-namespace {
-
-/// A row in vectors of some width, as `convert-trec-to-vector` cuts it.
-struct RowVectors {
-  int64_t lanes;    // of one vector
-  int64_t perPiece; // accumulators that the codes of a vector go to
-  int64_t needed;   // accumulators of the whole row
-};
-
-} // namespace
-
-static RowVectors cutIntoVectors(RowType row, int64_t width) {
-  int64_t perPiece = row.isQuantized() ? 8 / row.getBits() : 1;
+RowVectors mlir::trec::cutIntoVectors(RowType row,
+                                      LoweringConfigAttr lowering) {
+  int64_t bits = row.getBits(), lanes = lowering.getVectorWidth();
+  int64_t perPiece = row.isQuantized() ? 8 / bits : 1;
   int64_t total = row.isQuantized() ? row.getDataBytes() : row.getDim();
-  int64_t lanes = std::min<int64_t>(width, int64_t(1) << llvm::Log2_64(total));
-  return {lanes, perPiece, int64_t(llvm::divideCeil(total, lanes)) * perPiece};
+  if (perPiece > 1 && lowering.getUnpack() == UnpackMode::spread) {
+    total *= perPiece;
+    perPiece = 1;
+    lanes = std::min(lanes, kSpreadBits / bits);
+  }
+  lanes = std::min<int64_t>(lanes, int64_t(1) << llvm::Log2_64(total));
+  return {lanes, perPiece, int64_t(llvm::divideCeil(total, lanes))};
+}
+
+static SmallVector<int64_t> listRowsAtOnce(const LoweringSubject &subject) {
+  if (subject.remap || subject.copiesRows)
+    return {};
+  return {1, 2, 4, 8};
 }
 
 static SmallVector<int64_t> listFarDistances(const LoweringSubject &subject) {
@@ -123,12 +135,17 @@ static SmallVector<int64_t> listDistances(const LoweringSubject &subject,
 
 static SmallVector<int64_t> listUnpackModes(const LoweringSubject &subject,
                                             LoweringConfigAttr lowering) {
-  if (subject.copiesRows)
+  if (subject.copiesRows || !subject.row.isQuantized() ||
+      subject.row.getBits() == 8)
     return {};
-  RowVectors vectors = cutIntoVectors(subject.row, lowering.getVectorWidth());
-  if (!canLookUpCodes(subject.row, vectors.lanes, *subject.level))
-    return {};
-  return {int64_t(UnpackMode::convert), int64_t(UnpackMode::lookup)};
+  SmallVector<int64_t> modes = {int64_t(UnpackMode::convert)};
+  int64_t widest = subject.level->vectorBits / 32;
+  if (subject.row.getDataBytes() >= lowering.getVectorWidth() &&
+      canLookUpCodes(subject.row, lowering.getVectorWidth(), *subject.level))
+    modes.push_back(int64_t(UnpackMode::lookup));
+  if (subject.level->shiftsLanes && lowering.getVectorWidth() <= widest)
+    modes.push_back(int64_t(UnpackMode::spread));
+  return modes;
 }
 
 /// A smaller number that needs as many passes leaves registers to other values,
@@ -137,7 +154,8 @@ static SmallVector<int64_t> listAccumulators(const LoweringSubject &subject,
                                              LoweringConfigAttr lowering) {
   if (subject.copiesRows)
     return {};
-  RowVectors vectors = cutIntoVectors(subject.row, lowering.getVectorWidth());
+  RowVectors vectors = cutIntoVectors(subject.row, lowering);
+  int64_t needed = vectors.pieces * vectors.perPiece;
   auto round = [&](int64_t accumulators) {
     return int64_t(llvm::alignTo(accumulators, vectors.perPiece));
   };
@@ -146,18 +164,21 @@ static SmallVector<int64_t> listAccumulators(const LoweringSubject &subject,
       vectors.perPiece;
   SmallVector<int64_t> numbers;
   for (int64_t passes = 1; passes <= kMostPasses; ++passes) {
-    int64_t number = round(llvm::divideCeil(vectors.needed, passes));
+    int64_t number = round(llvm::divideCeil(needed, passes));
     if (number <= subject.level->vectorRegisters &&
         (number >= kFewestAccumulators || passes == 1) &&
-        number != std::min(held, vectors.needed))
+        number != std::min(held, needed))
       numbers.push_back(number);
   }
   return numbers;
 }
 
-static SmallVector<int64_t> listWidths(const LoweringSubject &subject) {
+static SmallVector<int64_t> listWidths(const LoweringSubject &subject,
+                                       LoweringConfigAttr lowering) {
   int64_t widest = subject.level->vectorBits / 32;
-  if (cutIntoVectors(subject.row, widest).lanes < widest)
+  LoweringConfigAttr wide =
+      withField(lowering, LoweringField::vectorWidth, widest);
+  if (cutIntoVectors(subject.row, wide).lanes < widest)
     return {};
   return {widest, widest / 2};
 }
@@ -168,9 +189,12 @@ static SmallVector<int64_t> listValues(const LoweringSubject &subject,
   switch (field) {
   case LoweringField::farDistance:
     return listFarDistances(subject);
+  case LoweringField::rowsAtOnce:
+    return listRowsAtOnce(subject);
   case LoweringField::farGroup:
-    return lowering.getFarDistance() ? SmallVector<int64_t>{1, 2, 4, 8}
-                                     : SmallVector<int64_t>{};
+    return lowering.getFarDistance() && lowering.getRowsAtOnce() == 1
+               ? SmallVector<int64_t>{1, 2, 4, 8}
+               : SmallVector<int64_t>{};
   case LoweringField::prefetchDistance:
     return listDistances(subject, lowering);
   case LoweringField::unpack:
@@ -178,7 +202,7 @@ static SmallVector<int64_t> listValues(const LoweringSubject &subject,
   case LoweringField::accumulators:
     return listAccumulators(subject, lowering);
   case LoweringField::vectorWidth:
-    return listWidths(subject);
+    return listWidths(subject, lowering);
   }
   llvm_unreachable("all fields are listed");
 }
@@ -211,5 +235,7 @@ std::optional<std::string> mlir::trec::findMisfit(LoweringConfigAttr measured,
   if (measured.getUnpack() == UnpackMode::lookup &&
       !canLookUpCodes(row, widest, level))
     return level.name.str() + " cannot look up codes of this type";
+  if (measured.getUnpack() == UnpackMode::spread && !level.shiftsLanes)
+    return level.name.str() + " cannot spread codes";
   return std::nullopt;
 }

@@ -139,6 +139,31 @@ bool mlir::trec::canLookUpCodes(RowType row, int64_t lanes,
          (lanes == 8 && row.getBits() == 2);
 }
 
+/// Bytes that are fewer than the lanes leave lanes idle where each has a byte.
+static UnpackMode selectUnpack(RowType row, const CPULevel &level,
+                               SmallVectorImpl<std::string> &reasons) {
+  int64_t lanes = level.vectorBits / 32;
+  bool isPacked = row.isQuantized() && row.getBits() < 8;
+  if (isPacked && level.shiftsLanes && row.getDataBytes() < lanes) {
+    reasons.push_back("codes are spread: the row has fewer bytes than a vector "
+                      "has lanes");
+    return UnpackMode::spread;
+  }
+  if (!canLookUpCodes(row, lanes, level))
+    return UnpackMode::convert;
+  reasons.push_back("codes are looked up: the level permutes " +
+                    std::to_string(lanes) + " lanes");
+  return UnpackMode::lookup;
+}
+
+/// What a step has once, its rows share: the end of the loop and the conditions
+/// of prefetches. That counts where a row has few vectors; the code of wide
+/// rows only becomes longer.
+static int64_t selectRowsAtOnce(LookupGroupInterface group, int64_t lanes) {
+  bool isWide = group.getRowType().getDim() > 2 * lanes;
+  return group.getPoolingMode() && !group.getRemapKind() && !isWide ? 4 : 1;
+}
+
 /// Vector operations for each vector of codes of one row, those that bring the
 /// codes in left out:
 ///
@@ -181,6 +206,12 @@ static StoreMode selectStores(LookupGroupInterface group,
   return StoreMode::streaming;
 }
 
+/// Rows that are handed out as they are lie one behind the other, and CPUs
+/// fetch what is written so by themselves.
+static int64_t selectOutputDistance(LookupGroupInterface group) {
+  return group.getPoolingMode() ? 2 : 0;
+}
+
 LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
                                           const CPULevel &level,
                                           const SymbolTable &symbols,
@@ -193,18 +224,17 @@ LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
   RowArithmetic certified = selectCertified(group, level, numerics);
   if (certified == RowArithmetic::in_order)
     numerics = Numerics::fbgemm;
-  bool looksUp = canLookUpCodes(row, lanes, level);
-  if (looksUp)
-    prefetch.reasons.push_back("codes are looked up: the level permutes " +
-                               std::to_string(lanes) + " lanes");
+  UnpackMode unpack = selectUnpack(row, level, prefetch.reasons);
+  int64_t rowsAtOnce = selectRowsAtOnce(group, lanes);
+  if (rowsAtOnce > 1)
+    prefetch.farGroup = 1;
   StoreMode stores = selectStores(group, prefetch.reasons);
   return {LoweringConfigAttr::get(
               row.getContext(), lanes, accumulators, prefetch.distance,
-              prefetch.farDistance, prefetch.farGroup,
-              looksUp ? UnpackMode::lookup : UnpackMode::convert,
+              prefetch.farDistance, prefetch.farGroup, rowsAtOnce, unpack,
               level.hasFMA ? FmaMode::hardware : FmaMode::library,
               level.convertsHalves ? HalfMode::hardware : HalfMode::integer,
-              certified, numerics, stores),
+              certified, numerics, stores, selectOutputDistance(group)),
           std::move(prefetch.reasons)};
 }
 
@@ -219,6 +249,11 @@ static LogicalResult checkLowering(LookupGroupInterface group,
     return group.emitOpError() << "expected unpack = convert for vectors of "
                                << lowering.getVectorWidth() << " lanes, which "
                                << level.name << " does not permute, got lookup";
+  if (lowering.getUnpack() == UnpackMode::spread && !level.shiftsLanes)
+    return group.emitOpError()
+           << "expected unpack = convert for " << level.name
+           << ", which does not shift lanes by numbers of their own, got "
+              "spread";
   if (lowering.getCertified() == RowArithmetic::row_pairs && !canPermute)
     return group.emitOpError()
            << "expected certified = bias_once for vectors "

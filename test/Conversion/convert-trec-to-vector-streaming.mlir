@@ -13,8 +13,9 @@ func.func @streaming(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_sum_int8x32_align1_f32_i32(
-// CHECK-SAME: index, %[[STREAMS:[^:]*]]: index, %{{[^:]*}}: index, %{{[^:]*}}: index)
-// CHECK: %[[IS:.*]] = arith.cmpi ne, %[[STREAMS]], %{{.*}} : index
+// CHECK-SAME: index, %[[STORES:[^:]*]]: index, %{{[^:]*}}: index, %{{[^:]*}}: index)
+// CHECK: %[[TWO:.*]] = arith.constant 2 : index
+// CHECK: %[[IS:.*]] = arith.cmpi eq, %[[STORES]], %[[TWO]] : index
 // CHECK: scf.if %[[IS]] {
 // CHECK: vector.store %[[FIRST:.*]], %[[OUT:.*]][%{{.*}}] {alignment = 64 : i64, nontemporal = true}
 // CHECK: vector.store %[[SECOND:.*]], %[[OUT]][%{{.*}}] {alignment = 64 : i64, nontemporal = true}

@@ -114,6 +114,36 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // -----
 
+// #trec.lowering_config C6: none.
+// expected-error @below {{expected rows at once that are a power of two of at most 16, got 0}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, rows_at_once = 0>} {}
+
+// -----
+
+// #trec.lowering_config C6: not a power of two.
+// expected-error @below {{expected rows at once that are a power of two of at most 16, got 3}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, rows_at_once = 3>} {}
+
+// -----
+
+// #trec.lowering_config C6: too many.
+// expected-error @below {{expected rows at once that are a power of two of at most 16, got 32}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, rows_at_once = 32>} {}
+
+// -----
+
+// #trec.lowering_config C7: groups of both kinds.
+// expected-error @below {{expected a far group of 1 where rows are taken 4 at once, got 2}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_distance = 64, far_group = 2, rows_at_once = 4>} {}
+
+// -----
+
+// #trec.lowering_config C8: negative.
+// expected-error @below {{expected an output distance of at least 0, got -1}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, output_distance = -1>} {}
+
+// -----
+
 // #trec.lowering_config C5: relaxed, but as it always is.
 // expected-error @below {{expected a certified arithmetic other than in_order for relaxed numerics}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, numerics = relaxed>} {}

@@ -3,7 +3,7 @@
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
 // RUN: trec-opt %s --trec-select-lowering=cpu=armv8-a | FileCheck %s --check-prefixes=CHECK,ARM
 // RUN: trec-opt %s --trec-select-lowering=cpu=sve-256 | FileCheck %s --check-prefixes=CHECK,ARM
-// RUN: trec-opt %s --trec-select-lowering=cpu=sve-512 | FileCheck %s --check-prefixes=CHECK,ARM
+// RUN: trec-opt %s --trec-select-lowering=cpu=sve-512 | FileCheck %s --check-prefixes=CHECK,SVE512
 
 // What the tables and the rows decide.
 #layout = #trec.row_layout<header = f16, align = 16>
@@ -25,11 +25,13 @@ trec.table @small_short : !trec.table<1000x32, int4, #layout>
 // V2-SAME: prefetch_distance = 16, far_distance = 64, fma
 // V3-SAME: prefetch_distance = 16, far_distance = 64, certified
 // ARM-SAME: prefetch_distance = 16, far_distance = 64, certified
-// V4-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, certified
+// SVE512-SAME: prefetch_distance = 16, far_distance = 64, rows_at_once = 4, certified
+// V4-SAME: prefetch_distance = 16, far_distance = 64, rows_at_once = 4, unpack = lookup, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int2
 // V2-SAME: prefetch_distance = 16, far_distance = 64, fma
 // V3-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, certified
 // ARM-SAME: prefetch_distance = 16, far_distance = 64, certified
+// SVE512-SAME: prefetch_distance = 16, far_distance = 64, certified
 // V4-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int8
 // CHECK-SAME: prefetch_distance = 16, far_distance = 64, far_group = 4

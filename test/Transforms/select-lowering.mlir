@@ -16,11 +16,11 @@ trec.table @t : !trec.table<1000x128, int8, #layout>
 // V2 has neither FMA nor F16C, every AArch64 has both; code for NEON needs more of its 32 registers for codes.
 // CHECK-LABEL: func.func @forward(
 // CHECK: trec.embedding_bag_group sum
-// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, certified = bias_once, stores = streaming>
-// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, certified = bias_once, stores = streaming> :
-// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming> :
-// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, certified = bias_once, stores = streaming> :
-// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming> :
+// V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, certified = bias_once, stores = streaming, output_distance = 2>
+// V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
+// NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
+// SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
 // What a test or a tuner wrote stays.
 // CHECK: trec.embedding_bag_group mean
 // CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, fma = library, half = integer> :
@@ -33,13 +33,13 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
 
 // Outputs whose rows are whole cache lines may be streamed: 16 columns of f32, 32 of f16, but not 16 of these.
 // CHECK-LABEL: func.func @lines(
-// CHECK: rows !trec.row<16, {{.*}} lowering <{{.*}}stores = streaming>
+// CHECK: rows !trec.row<16, {{.*}} lowering <{{.*}}stores = streaming, output_distance = 2>
 // CHECK: rows !trec.row<17,
 // CHECK-NOT: stores
 // CHECK: func.func @half_lines(
 // CHECK: rows !trec.row<16,
 // CHECK-NOT: stores
-// CHECK: rows !trec.row<32, {{.*}} lowering <{{.*}}stores = streaming>
+// CHECK: rows !trec.row<32, {{.*}} lowering <{{.*}}stores = streaming, output_distance = 2>
 trec.table @t16 : !trec.table<1000x16, int8, #layout>
 trec.table @t17 : !trec.table<1000x17, int8, #layout>
 trec.table @t32 : !trec.table<1000x32, int8, #layout>
@@ -55,6 +55,48 @@ func.func @half_lines(%kjt: !two, %dest: !halves) -> !halves {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t16, "f", 0>] rows !trec.row<16, int8, #layout> bounds warning : !two, !halves
   %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@t32, "g", 16>] rows !trec.row<32, int8, #layout> bounds warning : !two, !halves
   return %1 : !halves
+}
+
+// Rows of up to two vectors are taken four at a time; not where ids are mapped.
+// CHECK-LABEL: func.func @narrow(
+// CHECK: rows !trec.row<32,
+// V4-SAME: rows_at_once = 4
+// V3-NOT: rows_at_once
+// NEON-NOT: rows_at_once
+// CHECK: rows !trec.row<33,
+// CHECK-NOT: rows_at_once
+// CHECK: rows !trec.row<16,
+// CHECK-NOT: rows_at_once
+trec.table @n33 : !trec.table<1000x33, int8, #layout>
+trec.parameter @m maps <array> : tensor<?xi32>
+!narrow = !trec.keyed_tensor<["f", "g"], [32, 33], f32>
+func.func @narrow(%kjt: !two, %dest: !narrow) -> !narrow {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t32, "f", 0>] rows !trec.row<32, int8, #layout> bounds warning : !two, !narrow
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@n33, "g", 32>] rows !trec.row<33, int8, #layout> bounds warning : !two, !narrow
+  %2 = trec.embedding_bag_group mean %kjt into %1 [#trec.bag<@t16, "f", 0, remap = @m>] rows !trec.row<16, int8, #layout> bounds warning : !two, !narrow
+  return %2 : !narrow
+}
+
+// Codes are spread where bytes would leave lanes idle, and the CPU shifts each lane by a number of its own.
+// CHECK-LABEL: func.func @spread(
+// CHECK: rows !trec.row<60, int2
+// V4-SAME: unpack = spread
+// V3-SAME: unpack = lookup
+// V2-NOT: unpack
+// NEON-NOT: unpack
+// CHECK: rows !trec.row<4, int4
+// V2-NOT: unpack
+// V3-SAME: unpack = spread
+// V4-SAME: unpack = spread
+// NEON-SAME: unpack = spread
+// SVE256-SAME: unpack = spread
+trec.table @i60 : !trec.table<1000x60, int2, #layout>
+trec.table @i4 : !trec.table<1000x4, int4, #layout>
+!packed = !trec.keyed_tensor<["f", "g"], [60, 4], f32>
+func.func @spread(%kjt: !two, %dest: !packed) -> !packed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@i60, "f", 0>] rows !trec.row<60, int2, #layout> bounds warning : !two, !packed
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@i4, "g", 60>] rows !trec.row<4, int4, #layout> bounds warning : !two, !packed
+  return %1 : !packed
 }
 
 // Rows that are not pooled.

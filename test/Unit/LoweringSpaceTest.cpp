@@ -31,9 +31,9 @@ protected:
   LoweringConfigAttr makeLowering(int64_t width, int64_t accumulators,
                                   int64_t far = 64) {
     return LoweringConfigAttr::get(
-        &context, width, accumulators, 8, far, far ? 4 : 1, UnpackMode::convert,
-        FmaMode::hardware, HalfMode::hardware, RowArithmetic::in_order,
-        Numerics::fbgemm, StoreMode::cached);
+        &context, width, accumulators, 8, far, far ? 4 : 1, 1,
+        UnpackMode::convert, FmaMode::hardware, HalfMode::hardware,
+        RowArithmetic::in_order, Numerics::fbgemm, StoreMode::cached, 0);
   }
   std::vector<int64_t> list(const LoweringSubject &subject, LoweringField field,
                             LoweringConfigAttr lowering) {
@@ -69,6 +69,21 @@ TEST_F(LoweringSpaceTest, rowsFromMemoryAreFetchedFarAhead) {
       ElementsAre(4, 16, 32));
 }
 
+TEST_F(LoweringSpaceTest, rowsTakenAtOnceAreAGroup) {
+  LoweringSubject subject = makeSubject(WeightsType::int8, 128);
+  LoweringConfigAttr lowering = makeLowering(16, 24);
+  EXPECT_THAT(list(subject, LoweringField::rowsAtOnce, lowering),
+              ElementsAre(2, 4, 8));
+  LoweringConfigAttr four =
+      withField(lowering, LoweringField::rowsAtOnce, /*value=*/4);
+  EXPECT_EQ(four.getFarGroup(), 1);
+  EXPECT_THAT(list(subject, LoweringField::rowsAtOnce, four),
+              ElementsAre(1, 2, 8));
+  EXPECT_THAT(list(subject, LoweringField::farGroup, four), IsEmpty());
+  subject.remap = MapKind::array;
+  EXPECT_THAT(list(subject, LoweringField::rowsAtOnce, lowering), IsEmpty());
+}
+
 TEST_F(LoweringSpaceTest, cachedTablesAreFetchedInOneStepOrNone) {
   LoweringSubject subject =
       makeSubject(WeightsType::int8, 128, SizeClass::secondLevel);
@@ -96,7 +111,7 @@ TEST_F(LoweringSpaceTest, codesAreLookedUpWhereTheLevelCan) {
   LoweringConfigAttr wide = makeLowering(16, 24), narrow = makeLowering(8, 8);
   EXPECT_THAT(
       list(makeSubject(WeightsType::int4, 64), LoweringField::unpack, wide),
-      ElementsAre(int64_t(UnpackMode::lookup)));
+      ElementsAre(int64_t(UnpackMode::lookup), int64_t(UnpackMode::spread)));
   EXPECT_THAT(
       list(makeSubject(WeightsType::int8, 64), LoweringField::unpack, wide),
       IsEmpty());
@@ -104,11 +119,15 @@ TEST_F(LoweringSpaceTest, codesAreLookedUpWhereTheLevelCan) {
     LoweringSubject subject =
         makeSubject(weights, 64, SizeClass::memory, "x86-64-v3");
     EXPECT_EQ(list(subject, LoweringField::unpack, narrow).size(),
-              weights == WeightsType::int2 ? 1u : 0u);
+              weights == WeightsType::int2 ? 2u : 1u);
   }
-  // A row of few bytes has few lanes.
+  // A row of few bytes has few lanes, and no CPU before AVX2 shifts each.
   EXPECT_THAT(
       list(makeSubject(WeightsType::int4, 8), LoweringField::unpack, wide),
+      ElementsAre(int64_t(UnpackMode::spread)));
+  EXPECT_THAT(
+      list(makeSubject(WeightsType::int4, 8, SizeClass::memory, "x86-64-v2"),
+           LoweringField::unpack, makeLowering(4, 8)),
       IsEmpty());
 }
 
@@ -130,6 +149,21 @@ TEST_F(LoweringSpaceTest, accumulatorsAreThoseOfSomePasses) {
               IsEmpty());
 }
 
+TEST_F(LoweringSpaceTest, spreadCodesHaveOneAccumulatorForEachVector) {
+  RowType row = makeSubject(WeightsType::int2, 100).row;
+  LoweringConfigAttr bytes = makeLowering(16, 24);
+  LoweringConfigAttr spread =
+      withField(bytes, LoweringField::unpack, int64_t(UnpackMode::spread));
+  RowVectors ofBytes = cutIntoVectors(row, bytes);
+  EXPECT_EQ(ofBytes.lanes, 16);
+  EXPECT_EQ(ofBytes.perPiece, 4);
+  EXPECT_EQ(ofBytes.pieces, 2);
+  RowVectors ofCodes = cutIntoVectors(row, spread);
+  EXPECT_EQ(ofCodes.lanes, 16);
+  EXPECT_EQ(ofCodes.perPiece, 1);
+  EXPECT_EQ(ofCodes.pieces, 7);
+}
+
 TEST_F(LoweringSpaceTest, vectorsAreTheLevelsOrHalfOfThem) {
   EXPECT_THAT(list(makeSubject(WeightsType::fp16, 64),
                    LoweringField::vectorWidth, makeLowering(16, 24)),
@@ -145,6 +179,7 @@ TEST_F(LoweringSpaceTest, rowsThatAreCopiedHaveNoArithmetic) {
   LoweringConfigAttr lowering = makeLowering(16, 24);
   EXPECT_THAT(list(subject, LoweringField::unpack, lowering), IsEmpty());
   EXPECT_THAT(list(subject, LoweringField::accumulators, lowering), IsEmpty());
+  EXPECT_THAT(list(subject, LoweringField::rowsAtOnce, lowering), IsEmpty());
   EXPECT_THAT(list(subject, LoweringField::farDistance, lowering),
               ElementsAre(0, 32, 128));
 }
@@ -159,19 +194,23 @@ TEST_F(LoweringSpaceTest, misfitsAreNamed) {
                                  int64_t(UnpackMode::lookup)),
                        row, level),
             "x86-64-v3 cannot look up codes of this type");
+  EXPECT_EQ(findMisfit(withField(makeLowering(4, 8), LoweringField::unpack,
+                                 int64_t(UnpackMode::spread)),
+                       row, *findCPULevel("x86-64-v2")),
+            "x86-64-v2 cannot spread codes");
 }
 
 TEST_F(LoweringSpaceTest, aScheduleBringsNoArithmetic) {
   auto model = LoweringConfigAttr::get(
-      &context, 8, 8, 8, 64, 4, UnpackMode::convert, FmaMode::library,
+      &context, 8, 8, 8, 64, 4, 1, UnpackMode::convert, FmaMode::library,
       HalfMode::integer, RowArithmetic::bias_once, Numerics::relaxed,
-      StoreMode::cached);
+      StoreMode::cached, 0);
   LoweringConfigAttr taken = takeSchedule(makeLowering(4, 16, 0), model);
   EXPECT_EQ(taken,
-            LoweringConfigAttr::get(&context, 4, 16, 8, 0, 1,
+            LoweringConfigAttr::get(&context, 4, 16, 8, 0, 1, 1,
                                     UnpackMode::convert, FmaMode::library,
                                     HalfMode::integer, RowArithmetic::bias_once,
-                                    Numerics::relaxed, StoreMode::cached));
+                                    Numerics::relaxed, StoreMode::cached, 0));
 }
 
 TEST_F(LoweringSpaceTest, sizesAreTheCaches) {

@@ -160,7 +160,7 @@ def test_results():
 def test_what_is_certified_is_recorded():
     """Bags of quantized rows are certified; of random ones none of 4 ids is, and none where nobody looked for it."""
     for rows, share in (("quantized", 1.0), ("random", 0.0)):
-        model = {"tables": [{"rows": 300, "dim": 64, "dtype": "int4", "features": 2}], "rows": rows}
+        model = {"tables": [{"rows": 300, "dim": 64, "dtype": "int8", "features": 2}], "rows": rows}
         (result,) = run_cases(cases(model, {"length": {"min": 4, "max": 5}}), Options())
         found = {record["peer"]: record["certified"] for record in result.records if "certified" in record}
         assert found["trec"] == {"bags": 0.0, "longest": {"t0": 0}}

@@ -209,9 +209,15 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       and the one that is added; 0 fetches nothing there;
     * `far_group`: rows that are fetched into the second level together. Of a
       sorted map only 8 ids ahead are known: nothing is fetched farther ahead;
-    * `unpack`: how INT4 and INT2 codes become floats: `convert` masks and
-      converts them, `lookup` permutes a constant vector by them, where the
-      vectors are as wide as the CPU's permutation (16 lanes, or 8 for INT2);
+    * `rows_at_once`: rows of a bag whose ids are checked, and whose later rows
+      are fetched, in one step; those that are left over go one by one. So do
+      those of a step with an id that is bad or -1, and all whose ids are mapped;
+    * `unpack`: how INT4 and INT2 codes become floats: `convert` takes the bytes
+      of a row apart, one in each lane, and shifts, masks and converts them;
+      `lookup` permutes a constant vector by them instead, where the vectors are
+      as wide as the CPU's permutation (16 lanes, or 8 for INT2). `spread` puts
+      the bytes of a vector's codes into all of its lanes, each of which shifts
+      its own down: narrow rows fill vectors that way;
     * `fma`: `hardware`, or `library` for CPUs without it: an unweighted sum of
       codes then multiplies and adds, which is exact, and anything else calls
       `fmaf`;
@@ -223,14 +229,17 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       scale to the accumulators, and the sum of the biases at the end.
       `row_pairs` does so for two rows of INT2 at a time: it makes a vector of
       the 16 sums that a code of each can have, and adds a permutation of it by
-      the codes. Where the pieces of a row have fewer than 16 lanes, it is
-      `bias_once`;
+      the codes. Where the pieces of a row have fewer than 16 lanes, or codes
+      are spread, it is `bias_once`;
     * `numerics`: `fbgemm` gives FBGEMM's bits; `relaxed` adds the rows of every
       bag as `certified` says, weighted ones too;
     * `stores`: `cached` brings each line of the output into the cache before it
       is written. `streaming` also has code that writes around the cache, which
       runs where the runtime says that a call's outputs are more than the cache
-      can keep, and more than the rows that are read (lib/Runtime/Streaming.h).
+      can keep, and that few rows are read for each (lib/Runtime/OutputStores.h);
+    * `output_distance`: bags between the one whose row of the output is fetched
+      and the one that is pooled, where the runtime says that outputs are more
+      than the second level of the cache keeps; 0 never fetches them.
 
     ```mlir
     module attributes {trec.example = #trec.lowering_config<
@@ -244,23 +253,29 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     * C3: `prefetch_distance` and `far_distance` are not negative.
     * C4: `far_group` is from 1 to 64.
     * C5: `numerics` is `relaxed` only where `certified` is not `in_order`.
+    * C6: `rows_at_once` is a power of two, at most 16.
+    * C7: `far_group` is 1 where `rows_at_once` is more: steps are groups.
+    * C8: `output_distance` is not negative.
   }];
   let parameters = (ins "int64_t":$vector_width, "int64_t":$accumulators,
                         "int64_t":$prefetch_distance,
                         DefaultValuedParameter<"int64_t", "0">:$far_distance,
                         DefaultValuedParameter<"int64_t", "1">:$far_group,
+                        DefaultValuedParameter<"int64_t", "1">:$rows_at_once,
                         DefaultValuedParameter<"::mlir::trec::UnpackMode", "::mlir::trec::UnpackMode::convert">:$unpack,
                         DefaultValuedParameter<"::mlir::trec::FmaMode", "::mlir::trec::FmaMode::hardware">:$fma,
                         DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half,
                         DefaultValuedParameter<"::mlir::trec::RowArithmetic", "::mlir::trec::RowArithmetic::in_order">:$certified,
                         DefaultValuedParameter<"::mlir::trec::Numerics", "::mlir::trec::Numerics::fbgemm">:$numerics,
-                        DefaultValuedParameter<"::mlir::trec::StoreMode", "::mlir::trec::StoreMode::cached">:$stores);
+                        DefaultValuedParameter<"::mlir::trec::StoreMode", "::mlir::trec::StoreMode::cached">:$stores,
+                        DefaultValuedParameter<"int64_t", "0">:$output_distance);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
 
 def Trec_UnpackMode : Trec_Enum<"UnpackMode", "how packed codes become floats", [
-  I32EnumAttrCase<"convert", 0>, I32EnumAttrCase<"lookup", 1>]>;
+  I32EnumAttrCase<"convert", 0>, I32EnumAttrCase<"lookup", 1>,
+  I32EnumAttrCase<"spread", 2>]>;
 
 def Trec_FmaMode : Trec_Enum<"FmaMode", "where a fused multiply-add is computed", [
   I32EnumAttrCase<"hardware", 0>, I32EnumAttrCase<"library", 1>]>;

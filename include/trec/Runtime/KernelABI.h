@@ -26,8 +26,11 @@ struct trec_bag_args {
   int64_t certified_length; /* sums of bags of so many ids are exact in any order; read by certified kernels alone */
   double certified_offset;  /* a float that their sums begin below zero by, for each id (lib/Runtime/Exactness.c) */
   int64_t fetches_far;      /* 1: rows far ahead are fetched too, for the table lies beyond the near caches */
-  int64_t streams;          /* 1: the output is written around the cache; it and its rows begin at cache lines */
+  int64_t stores;           /* TREC_STORES_*: how the output is written */
 };
+
+/* Only where the output and its rows begin at cache lines are they written around the cache. */
+enum { TREC_STORES_CACHED = 0, TREC_STORES_FETCHED = 1, TREC_STORES_STREAMING = 2 };
 
 /* Pools bags begin..end (exclusive), or without pooling writes the rows of the ids at positions begin..end. */
 typedef void (*trec_kernel)(const struct trec_bag_args *args, int64_t begin, int64_t end);
@@ -168,7 +171,7 @@ TREC_FIELD_AT(trec_bag_args, output_stride, 6);
 TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_bag_args, certified_length, 11);
 TREC_FIELD_AT(trec_bag_args, fetches_far, 13);
-TREC_FIELD_AT(trec_bag_args, streams, 14);
+TREC_FIELD_AT(trec_bag_args, stores, 14);
 TREC_FIELD_AT(trec_feature_desc, index, 2);
 TREC_FIELD_AT(trec_output_desc, dim, 1);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);

@@ -38,6 +38,8 @@ struct CPULevel {
   /// not constant, for vectors of 512 bits, and of 256 bits within their
   /// halves.
   bool permutesLanes;
+  /// Whether each lane can be shifted by a number of its own.
+  bool shiftsLanes;
 };
 
 /// All levels of an architecture, the lowest first.

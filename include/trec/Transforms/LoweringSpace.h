@@ -21,6 +21,7 @@ namespace mlir::trec {
 /// what is computed or what the CPU has.
 enum class LoweringField {
   farDistance,
+  rowsAtOnce,
   farGroup,
   prefetchDistance,
   unpack,
@@ -45,6 +46,14 @@ int64_t getField(LoweringConfigAttr lowering, LoweringField field);
 LoweringConfigAttr withField(LoweringConfigAttr lowering, LoweringField field,
                              int64_t value);
 
+/// A row in vectors, as `convert-trec-to-vector` cuts it.
+struct RowVectors {
+  int64_t lanes;    // of one vector
+  int64_t perPiece; // accumulators that what is loaded at once goes to
+  int64_t pieces;   // that are loaded
+};
+RowVectors cutIntoVectors(RowType row, LoweringConfigAttr lowering);
+
 /// What alternatives depend on besides the lowering at hand.
 struct LoweringSubject {
   RowType row;
@@ -58,10 +67,13 @@ struct LoweringSubject {
 ///
 /// * `far_distance`: 0, 32, 64, 128, where tables are above the second level
 ///   and ids are not searched for;
-/// * `far_group`: 1, 2, 4, 8, where anything is fetched far ahead;
+/// * `rows_at_once`: 1, 2, 4, 8, where ids are rows;
+/// * `far_group`: 1, 2, 4, 8, where anything is fetched far ahead and rows are
+///   taken one by one;
 /// * `prefetch_distance`: 4, 8, 16, 32, up to 8 for a sorted map; 0 where rows
 ///   are fetched far ahead or lie in the second level;
-/// * `unpack`: the other one, where the level can look codes up;
+/// * `unpack`: the others, as far as the level can look codes up, or shift each
+///   lane by a number of its own;
 /// * `accumulators`: those of one to four passes over a bag, as far as the
 ///   level has registers;
 /// * `vector_width`: the level's vectors and half of them, where a row has so

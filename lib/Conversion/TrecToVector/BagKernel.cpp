@@ -9,6 +9,7 @@
 #include "BagKernel.h"
 #include "HalfFloat.h"
 #include "IdResolution.h"
+#include "OutputRows.h"
 #include "RowCopy.h"
 #include "RowPieces.h"
 #include "RowPrefetch.h"
@@ -19,12 +20,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
-#include <numeric>
-
 using namespace mlir;
 using namespace mlir::trec;
-
-static constexpr int64_t kCacheLineBytes = 64;
 
 namespace {
 
@@ -53,21 +50,25 @@ private:
   void buildRow(Value position, Value outputRow);
   void copyRow(Value position, Value outputRow);
   void buildPasses(Value bag, RowArithmetic arithmetic);
-  SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
-  Value getCertifiedStart();
-  SmallVector<RowPiece> cutRow() {
-    return trec::cutRow(row, c.lowering.getVectorWidth());
+  bool takesStepsTogether() {
+    return c.lowering.getRowsAtOnce() > 1 && resolver->resolvesTogether();
   }
+  int64_t getRowsPerStep(const RowSums &sums);
+  SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
+  SmallVector<Value> addStep(RowSums &sums, Value position, bool isFirstPass,
+                             ValueRange values);
+  SmallVector<Value> addTogether(RowSums &sums, Value position,
+                                 ValueRange found, ValueRange values);
+  void fetchAhead(Value position, int64_t count);
+  Value getCertifiedStart();
+  SmallVector<RowPiece> cutRow() { return trec::cutRow(row, c.lowering); }
   FoundRow findRow(Value position, bool isFirstPass);
+  FoundRow resolveRow(Value position, bool isFirstPass);
   Value loadWeight(Value position);
   SmallVector<Value> addIfRow(RowSums &sums, const FoundRow &found,
                               ValueRange values);
   SmallVector<Value> addPair(RowSums &sums, const FoundRow &first,
                              const FoundRow &second, ValueRange values);
-  void storePass(Value outputRow, ArrayRef<RowPiece> pieces,
-                 ValueRange accumulators);
-  void storePiece(Value outputRow, const RowPiece &piece, Value value,
-                  bool isStreaming);
   Value getMeanFactor();
 
   Type getMapElement() {
@@ -77,9 +78,6 @@ private:
   }
   Value index(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
-  }
-  Value broadcast(Value scalar, Type vector) {
-    return vector::BroadcastOp::create(b, vector, scalar);
   }
   Value loadIndex(Value memref, Value position) {
     Value value = memref::LoadOp::create(b, memref, position);
@@ -92,8 +90,9 @@ private:
   RowType row;
   HalfMode halfMode;
   Value rows, ids, offsets, weights, output, report, remap, numIds;
-  Value certifiedLength, certifiedOffset, fetchesFar, streams, begin, end;
+  Value certifiedLength, certifiedOffset, fetchesFar, stores, begin, end;
   std::optional<IdResolver> resolver;
+  std::optional<OutputRows> outputRows;
   Value lastPosition; // of an id of bags begin to end
   Value lastFar;      // of one that is fetched far ahead; -1: none is
   Value bagBegin, bagEnd;
@@ -124,20 +123,10 @@ func::FuncOp BagKernelBuilder::createFunction() {
   auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
-  Value *arguments[] = {&rows,
-                        &ids,
-                        &offsets,
-                        &weights,
-                        &output,
-                        &report,
-                        &remap,
-                        &numIds,
-                        &certifiedLength,
-                        &certifiedOffset,
-                        &fetchesFar,
-                        &streams,
-                        &begin,
-                        &end};
+  Value *arguments[] = {
+      &rows,  &ids,    &offsets,         &weights,         &output,     &report,
+      &remap, &numIds, &certifiedLength, &certifiedOffset, &fetchesFar, &stores,
+      &begin, &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -146,6 +135,7 @@ func::FuncOp BagKernelBuilder::createFunction() {
 func::FuncOp BagKernelBuilder::build() {
   func::FuncOp function = createFunction();
   b.setInsertionPointToStart(&function.front());
+  outputRows.emplace(b, c, output, stores);
   resolver.emplace(b, c.remap, IdArguments{ids, rows, report, remap, numIds});
   if (c.pooling)
     buildBags();
@@ -170,9 +160,11 @@ void BagKernelBuilder::buildBags() {
   setLastPosition(arith::SubIOp::create(b, loadIndex(offsets, end), one));
   if (resolver->isOrdered())
     resolver->begin(loadIndex(offsets, begin), lastPosition);
+  outputRows->setLast(arith::SubIOp::create(b, end, one));
   auto bags = scf::ForOp::create(b, begin, end, one);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(bags.getBody());
+  outputRows->fetchAhead(bags.getInductionVar());
   buildBag(bags.getInductionVar());
 }
 
@@ -210,11 +202,10 @@ void BagKernelBuilder::copyRow(Value position, Value outputRow) {
 void BagKernelBuilder::buildRow(Value position, Value outputRow) {
   SmallVector<RowPiece> pieces = cutRow();
   bool isFirstPass = true;
-  for (ArrayRef<RowPiece> pass :
-       cutPasses(pieces, row, c.lowering.getAccumulators())) {
+  for (ArrayRef<RowPiece> pass : cutPasses(pieces, row, c.lowering)) {
     RowSums sums(b, c, rows, RowArithmetic::in_order, pass);
     FoundRow found = findRow(position, isFirstPass);
-    storePass(outputRow, pass, addIfRow(sums, found, sums.begin()));
+    outputRows->store(outputRow, pass, addIfRow(sums, found, sums.begin()));
     isFirstPass = false;
   }
 }
@@ -239,15 +230,15 @@ void BagKernelBuilder::buildBag(Value bag) {
 
 void BagKernelBuilder::buildPasses(Value bag, RowArithmetic arithmetic) {
   SmallVector<RowPiece> pieces = cutRow();
-  SmallVector<ArrayRef<RowPiece>> passes =
-      cutPasses(pieces, row, c.lowering.getAccumulators());
+  SmallVector<ArrayRef<RowPiece>> passes = cutPasses(pieces, row, c.lowering);
   // Each pass goes back to the bag's first id.
   if (resolver->isOrdered() && passes.size() > 1)
     resolver->begin(bagBegin, lastPosition);
+  Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass : passes) {
     RowSums sums(b, c, rows, arithmetic, pass);
-    storePass(bag, pass, sums.finish(addRows(sums, isFirstPass)));
+    outputRows->store(bag, pass, sums.finish(addRows(sums, isFirstPass)), mean);
     isFirstPass = false;
   }
 }
@@ -260,27 +251,30 @@ Value BagKernelBuilder::getCertifiedStart() {
   return arith::MulFOp::create(b, count, certifiedOffset);
 }
 
-/// The rows of the bag, one or two at a time.
+/// Rows that are added in one step: those of the lowering, or a pair.
+int64_t BagKernelBuilder::getRowsPerStep(const RowSums &sums) {
+  if (takesStepsTogether())
+    return c.lowering.getRowsAtOnce();
+  return sums.takesPairs() ? 2 : 1;
+}
+
+/// The rows of the bag: whole steps first, then one by one.
 SmallVector<Value> BagKernelBuilder::addRows(RowSums &sums, bool isFirstPass) {
   SmallVector<Value> values =
       sums.isCertified() ? sums.begin(getCertifiedStart()) : sums.begin();
   Value next = bagBegin;
   OpBuilder::InsertionGuard guard(b);
-  if (sums.takesPairs()) {
+  if (int64_t perStep = getRowsPerStep(sums); perStep > 1) {
     Value length = arith::SubIOp::create(b, bagEnd, bagBegin);
-    Value rest = arith::AndIOp::create(b, length, index(1));
+    Value rest = arith::AndIOp::create(b, length, index(perStep - 1));
     Value last = arith::SubIOp::create(b, bagEnd, rest);
-    auto pairs = scf::ForOp::create(b, next, last, index(2), values);
-    b.setInsertionPointToStart(pairs.getBody());
-    Value position = pairs.getInductionVar();
-    FoundRow first = findRow(position, isFirstPass);
-    Value after = arith::AddIOp::create(b, position, index(1));
-    FoundRow second = findRow(after, isFirstPass);
-    scf::YieldOp::create(
-        b, addPair(sums, first, second, pairs.getRegionIterArgs()));
-    b.setInsertionPointAfter(pairs);
+    auto steps = scf::ForOp::create(b, next, last, index(perStep), values);
+    b.setInsertionPointToStart(steps.getBody());
+    scf::YieldOp::create(b, addStep(sums, steps.getInductionVar(), isFirstPass,
+                                    steps.getRegionIterArgs()));
+    b.setInsertionPointAfter(steps);
     next = last;
-    values.assign(pairs.result_begin(), pairs.result_end());
+    values.assign(steps.result_begin(), steps.result_end());
   }
   auto singles = scf::ForOp::create(b, next, bagEnd, index(1), values);
   b.setInsertionPointToStart(singles.getBody());
@@ -289,14 +283,67 @@ SmallVector<Value> BagKernelBuilder::addRows(RowSums &sums, bool isFirstPass) {
   return singles.getResults();
 }
 
+SmallVector<Value> BagKernelBuilder::addStep(RowSums &sums, Value position,
+                                             bool isFirstPass,
+                                             ValueRange values) {
+  if (!takesStepsTogether()) {
+    FoundRow first = findRow(position, isFirstPass);
+    Value after = arith::AddIOp::create(b, position, index(1));
+    return addPair(sums, first, findRow(after, isFirstPass), values);
+  }
+  int64_t count = c.lowering.getRowsAtOnce();
+  if (isFirstPass)
+    fetchAhead(position, count);
+  auto [found, areRows] = resolver->resolveTogether(position, count);
+  auto either = scf::IfOp::create(b, values.getTypes(), areRows,
+                                  /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(either.thenBlock());
+  scf::YieldOp::create(b, addTogether(sums, position, found, values));
+  b.setInsertionPointToStart(either.elseBlock());
+  Value end = arith::AddIOp::create(b, position, index(count));
+  auto singles = scf::ForOp::create(b, position, end, index(1), values);
+  scf::YieldOp::create(b, singles.getResults());
+  b.setInsertionPointToStart(singles.getBody());
+  FoundRow one = resolveRow(singles.getInductionVar(), isFirstPass);
+  scf::YieldOp::create(b, addIfRow(sums, one, singles.getRegionIterArgs()));
+  return either.getResults();
+}
+
+/// The rows of the ids from `position` on, all of which are there.
+SmallVector<Value> BagKernelBuilder::addTogether(RowSums &sums, Value position,
+                                                 ValueRange found,
+                                                 ValueRange values) {
+  SmallVector<WeightedRow> rows;
+  for (auto [i, row] : llvm::enumerate(found))
+    rows.push_back(
+        {row, loadWeight(arith::AddIOp::create(b, position, index(i)))});
+  auto sum = llvm::to_vector_of<Value>(values);
+  if (sums.takesPairs())
+    for (size_t i = 0; i < rows.size(); i += 2)
+      sum = sums.addPair(rows[i], rows[i + 1], sum);
+  else
+    for (const WeightedRow &row : rows)
+      sum = sums.addRow(row, sum);
+  return sum;
+}
+
+void BagKernelBuilder::fetchAhead(Value position, int64_t count) {
+  RowPrefetch(b, c, rows, *resolver)
+      .fetchAhead(position, count, lastPosition, lastFar);
+}
+
 /// What the resolver says is at `position`; on the way the first pass fetches
 /// later rows.
 FoundRow BagKernelBuilder::findRow(Value position, bool isFirstPass) {
   if (resolver->isOrdered())
     resolver->advance(position);
   if (isFirstPass)
-    RowPrefetch(b, c, rows, *resolver)
-        .fetchAhead(position, lastPosition, lastFar);
+    fetchAhead(position, /*count=*/1);
+  return resolveRow(position, isFirstPass);
+}
+
+FoundRow BagKernelBuilder::resolveRow(Value position, bool isFirstPass) {
   auto [index, isRow] = resolver->resolve(position, isFirstPass);
   return {index, isRow, position};
 }
@@ -355,54 +402,6 @@ Value BagKernelBuilder::getMeanFactor() {
   Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0.0f));
   return arith::SelectOp::create(b, isEmpty, zero,
                                  arith::DivFOp::create(b, one, count));
-}
-
-void BagKernelBuilder::storePass(Value outputRow, ArrayRef<RowPiece> pieces,
-                                 ValueRange accumulators) {
-  Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
-  int64_t perPiece = getAccumulatorsPerPiece(row);
-  SmallVector<Value> rounded;
-  for (const RowPiece &piece : pieces) {
-    Value pooled = interleavePiece(b, accumulators.take_front(perPiece), piece);
-    accumulators = accumulators.drop_front(perPiece);
-    if (mean)
-      pooled =
-          arith::MulFOp::create(b, pooled, broadcast(mean, pooled.getType()));
-    rounded.push_back(roundToOutput(b, pooled, c.outputElement, halfMode));
-  }
-  auto store = [&](bool isStreaming) {
-    for (auto [piece, value] : llvm::zip(pieces, rounded))
-      storePiece(outputRow, piece, value, isStreaming);
-  };
-  if (c.lowering.getStores() == StoreMode::cached)
-    return store(/*isStreaming=*/false);
-  Value isStreaming =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, streams, index(0));
-  auto either = scf::IfOp::create(b, isStreaming, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(either.thenBlock());
-  store(/*isStreaming=*/true);
-  b.setInsertionPointToStart(either.elseBlock());
-  store(/*isStreaming=*/false);
-}
-
-/// Where rows begin at cache lines a column may be aligned less than a vector,
-/// which is then stored through the cache.
-void BagKernelBuilder::storePiece(Value outputRow, const RowPiece &piece,
-                                  Value value, bool isStreaming) {
-  auto type = cast<VectorType>(value.getType());
-  int64_t elementBytes = type.getElementTypeBitWidth() / 8;
-  uint64_t bytes = type.getNumElements() * elementBytes;
-  uint64_t alignment =
-      std::gcd<uint64_t>(piece.column * elementBytes, kCacheLineBytes);
-  bool isAligned = bytes % std::min<uint64_t>(alignment, bytes) == 0 &&
-                   alignment >= std::min<uint64_t>(bytes, kCacheLineBytes);
-  llvm::MaybeAlign known;
-  if (isStreaming && isAligned)
-    known = llvm::Align(alignment);
-  vector::StoreOp::create(b, value, output,
-                          ValueRange{outputRow, index(piece.column)},
-                          /*nontemporal=*/known.has_value(), known);
 }
 
 func::FuncOp mlir::trec::buildBagKernel(OpBuilder &builder, Location loc,

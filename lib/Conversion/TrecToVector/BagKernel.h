@@ -14,7 +14,7 @@
 //                     %certifiedLength: index,  // of bags with exact sums
 //                     %certifiedOffset: f32,    // of their sums, for each id
 //                     %fetchesFar: index,       // 0 or 1
-//                     %streams: index,          // 0 or 1
+//                     %stores: index,           // TREC_STORES_*
 //                     %begin: index, %end: index) // bags, or ids
 //
 // The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16;

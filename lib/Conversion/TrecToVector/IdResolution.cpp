@@ -54,6 +54,19 @@ std::pair<Value, Value> IdResolver::resolve(Value position, bool isFirstPass) {
   return remap ? remapChecked(id, isId) : std::pair(id, isId);
 }
 
+std::pair<SmallVector<Value>, Value>
+IdResolver::resolveTogether(Value position, int64_t count) {
+  SmallVector<Value> found;
+  Value areBelow;
+  for (int64_t i = 0; i < count; ++i) {
+    Value at = arith::AddIOp::create(b, position, makeIndex(b, i));
+    found.push_back(loadIndex(arguments.ids, at));
+    Value below = isBelow(found.back(), numIds);
+    areBelow = areBelow ? arith::AndIOp::create(b, areBelow, below) : below;
+  }
+  return {std::move(found), areBelow};
+}
+
 /// The id at `position`, 0 in place of a bad one, and whether it is not -1.
 std::pair<Value, Value> IdResolver::checkId(Value position, bool isFirstPass) {
   Value id = loadIndex(arguments.ids, position);

@@ -49,6 +49,13 @@ public:
   /// bad ids.
   std::pair<Value, Value> resolve(Value position, bool isFirstPass);
 
+  /// Whether the rows of several ids can be had at once.
+  bool resolvesTogether() const { return !remap; }
+  /// The rows of the `count` ids from `position` on, and whether all of these
+  /// are in bounds; else they are to be resolved one by one.
+  std::pair<SmallVector<Value>, Value> resolveTogether(Value position,
+                                                       int64_t count);
+
   /// A row near enough to prefetch for the id at `position`: its row, if it
   /// has one, and always a row whose address can be computed.
   Value resolveAhead(Value position);

@@ -11,31 +11,44 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-int64_t mlir::trec::getAccumulatorsPerPiece(RowType row) {
-  return row.isQuantized() ? 8 / row.getBits() : 1;
+/// The most that is broadcast at once.
+static constexpr int64_t kSpreadBits = 64;
+
+/// Whether each lane has a code of its own, not a byte.
+static bool isSpread(RowType row, LoweringConfigAttr lowering) {
+  return row.isQuantized() && row.getBits() < 8 &&
+         lowering.getUnpack() == UnpackMode::spread;
 }
 
-SmallVector<RowPiece> mlir::trec::cutRow(RowType row, int64_t vectorWidth) {
-  int64_t perLane = getAccumulatorsPerPiece(row);
-  int64_t laneBytes = row.isQuantized() ? 1 : row.getBits() / 8;
-  int64_t total = row.getDataBytes() / laneBytes;
-  int64_t lanes =
-      std::min<int64_t>(vectorWidth, int64_t(1) << llvm::Log2_64(total));
+int64_t mlir::trec::getAccumulatorsPerPiece(RowType row,
+                                            LoweringConfigAttr lowering) {
+  return row.isQuantized() && !isSpread(row, lowering) ? 8 / row.getBits() : 1;
+}
+
+SmallVector<RowPiece> mlir::trec::cutRow(RowType row,
+                                         LoweringConfigAttr lowering) {
+  int64_t perLane = getAccumulatorsPerPiece(row, lowering);
+  int64_t laneBits = row.getBits() * perLane;
+  int64_t total = row.getDataBytes() * 8 / laneBits;
+  int64_t lanes = std::min<int64_t>(lowering.getVectorWidth(),
+                                    int64_t(1) << llvm::Log2_64(total));
+  if (isSpread(row, lowering))
+    lanes = std::min(lanes, kSpreadBits / row.getBits());
   SmallVector<RowPiece> pieces;
   for (int64_t begin = 0; begin < total; begin += lanes) {
     int64_t lane = std::min(begin, total - lanes);
     int64_t column = lane * perLane;
-    pieces.push_back({lanes, row.getHeaderBytes() + lane * laneBytes, column,
+    pieces.push_back({lanes, row.getHeaderBytes() + lane * laneBits / 8, column,
                       std::min(lanes * perLane, row.getDim() - column)});
   }
   return pieces;
 }
 
-SmallVector<ArrayRef<RowPiece>> mlir::trec::cutPasses(ArrayRef<RowPiece> pieces,
-                                                      RowType row,
-                                                      int64_t accumulators) {
-  size_t perPass =
-      std::max<int64_t>(1, accumulators / getAccumulatorsPerPiece(row));
+SmallVector<ArrayRef<RowPiece>>
+mlir::trec::cutPasses(ArrayRef<RowPiece> pieces, RowType row,
+                      LoweringConfigAttr lowering) {
+  size_t perPass = std::max<int64_t>(
+      1, lowering.getAccumulators() / getAccumulatorsPerPiece(row, lowering));
   SmallVector<ArrayRef<RowPiece>> passes;
   for (; !pieces.empty(); pieces = pieces.drop_front(passes.back().size()))
     passes.push_back(pieces.take_front(perPass));
@@ -128,6 +141,31 @@ static Value widenBytes(ImplicitLocOpBuilder &builder, Value bytes) {
   return arith::ExtUIOp::create(builder, type, bytes);
 }
 
+/// The codes of a piece, each in a lane of its own. All lanes get the bytes of
+/// all codes, as one number of at most 32 bits and as often as they have room,
+/// or, of 64 bits, its lower and its upper half in turns.
+static Value loadSpread(ImplicitLocOpBuilder &builder, Value rows, Value index,
+                        const RowPiece &piece, int64_t bits) {
+  int64_t pieceBits = piece.lanes * bits;
+  Value bytes = loadBytes(builder, rows, index, piece.firstByte, pieceBits / 8);
+  Type number = builder.getIntegerType(pieceBits);
+  bytes =
+      vector::BitCastOp::create(builder, VectorType::get({1}, number), bytes);
+  auto words = VectorType::get({piece.lanes}, builder.getI32Type());
+  auto copies = VectorType::get({piece.lanes * 32 / pieceBits}, number);
+  Value all = vector::BitCastOp::create(
+      builder, words,
+      vector::BroadcastOp::create(
+          builder, copies,
+          vector::ExtractOp::create(builder, bytes, int64_t(0))));
+  SmallVector<int32_t> shifts;
+  for (int64_t lane = 0; lane < piece.lanes; ++lane)
+    shifts.push_back(bits * (pieceBits > 32 ? lane / 2 : lane));
+  Value by = arith::ConstantOp::create(
+      builder, DenseElementsAttr::get(words, ArrayRef(shifts)));
+  return arith::ShRUIOp::create(builder, all, by);
+}
+
 /// The bytes of a piece, each in a lane of 32 bits.
 static Value loadPacked(ImplicitLocOpBuilder &builder, Value rows, Value index,
                         const RowPiece &piece) {
@@ -173,6 +211,10 @@ SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
                             piece.lanes * (bits / 8));
     return {loadFloats(builder, bytes, piece.lanes, row, lowering.getHalf())};
   }
+  if (isSpread(row, lowering))
+    return {convertCodes(builder, loadSpread(builder, rows, index, piece, bits),
+                         bits,
+                         /*isLast=*/false)};
   Value packed = loadPacked(builder, rows, index, piece);
   bool looksUp = lowering.getUnpack() == UnpackMode::lookup &&
                  hasLookup(bits, piece.lanes);
@@ -191,9 +233,20 @@ SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
   return floats;
 }
 
-Value mlir::trec::interleavePiece(ImplicitLocOpBuilder &builder,
-                                  ValueRange accumulators,
-                                  const RowPiece &piece) {
+/// The columns of a piece whose codes were spread from 64 bits.
+static Value joinHalves(ImplicitLocOpBuilder &builder, Value pooled) {
+  int64_t lanes = cast<VectorType>(pooled.getType()).getDimSize(0);
+  SmallVector<int64_t> order;
+  for (int64_t column = 0; column < lanes; ++column)
+    order.push_back(column * 2 % lanes + column * 2 / lanes);
+  return vector::ShuffleOp::create(builder, pooled, pooled, order);
+}
+
+Value mlir::trec::orderPiece(ImplicitLocOpBuilder &builder,
+                             ValueRange accumulators, const RowPiece &piece,
+                             RowType row, LoweringConfigAttr lowering) {
+  if (isSpread(row, lowering) && piece.lanes * row.getBits() > 32)
+    return joinHalves(builder, accumulators.front());
   SmallVector<Value> parts(accumulators);
   // Joining the first half with the second, part by part, doubles the stride
   // between neighbours until one vector is left.

@@ -7,6 +7,10 @@
 // columns that both have are the same numbers. 100 INT8 columns at 16 lanes are
 // six pieces of 16 and one that begins at column 84.
 //
+// Of INT4 and INT2 a piece is either as many bytes as there are lanes, and has
+// an accumulator for each code of a byte; or, where codes are spread, as many
+// codes.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_ROWPIECES_H
@@ -26,16 +30,16 @@ struct RowPiece {
   int64_t numColumns; // less than the codes loaded, in the last byte of a row
 };
 
-/// Codes that share a byte, each kept in an accumulator of its own; 1 for INT8
-/// and floats.
-int64_t getAccumulatorsPerPiece(RowType row);
+/// Codes that share a byte, each kept in an accumulator of its own; 1 for INT8,
+/// for floats, and where codes are spread.
+int64_t getAccumulatorsPerPiece(RowType row, LoweringConfigAttr lowering);
 
 /// All pieces of a row, the first column first.
-SmallVector<RowPiece> cutRow(RowType row, int64_t vectorWidth);
+SmallVector<RowPiece> cutRow(RowType row, LoweringConfigAttr lowering);
 
 /// The pieces that one pass over a bag pools, such that their accumulators fit.
-SmallVector<ArrayRef<RowPiece>> cutPasses(ArrayRef<RowPiece> pieces,
-                                          RowType row, int64_t accumulators);
+SmallVector<ArrayRef<RowPiece>>
+cutPasses(ArrayRef<RowPiece> pieces, RowType row, LoweringConfigAttr lowering);
 
 /// Loads a piece of row `index`: one vector of f32 per accumulator, codes of
 /// integer rows as whole numbers.
@@ -62,8 +66,9 @@ Value lookUp(ImplicitLocOpBuilder &builder, Value table, Value codes,
              int64_t bits);
 
 /// Puts the accumulators of a piece in column order.
-Value interleavePiece(ImplicitLocOpBuilder &builder, ValueRange accumulators,
-                      const RowPiece &piece);
+Value orderPiece(ImplicitLocOpBuilder &builder, ValueRange accumulators,
+                 const RowPiece &piece, RowType row,
+                 LoweringConfigAttr lowering);
 
 } // namespace mlir::trec
 

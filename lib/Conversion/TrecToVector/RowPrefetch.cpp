@@ -57,33 +57,33 @@ void RowPrefetch::fetchIfAny(Value position, int64_t count, Value lastPosition,
     fetch(at(i), level);
 }
 
-/// At each position that is a multiple of the group, the rows of a whole group.
 /// Requests that leave together overlap in memory where single ones wait for
-/// the rows between them to be added.
-void RowPrefetch::fetchGroup(Value position, Value lastPosition) {
-  int64_t count = c.lowering.getFarGroup();
+/// the rows between them to be added: rows that are added one by one have those
+/// of a whole group fetched at each position that is a multiple of it.
+void RowPrefetch::fetchFar(Value position, int64_t count, Value lastPosition) {
+  int64_t group = std::max(count, c.lowering.getFarGroup());
   Value ahead =
       arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
-  if (count == 1)
+  if (count == group)
     return fetchIfAny(ahead, count, lastPosition, CacheLevel::second);
-  Value rest = arith::RemUIOp::create(b, position, index(count));
+  Value rest = arith::RemUIOp::create(b, position, index(group));
   Value isFirst =
       arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rest, index(0));
-  auto group = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+  auto atFirst = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(group.thenBlock());
-  fetchIfAny(ahead, count, lastPosition, CacheLevel::second);
+  b.setInsertionPointToStart(atFirst.thenBlock());
+  fetchIfAny(ahead, group, lastPosition, CacheLevel::second);
 }
 
-void RowPrefetch::fetchAhead(Value position, Value lastPosition,
+void RowPrefetch::fetchAhead(Value position, int64_t count, Value lastPosition,
                              Value lastFar) {
   int64_t mostAhead = resolver.getLookAhead();
   int64_t farthest = c.lowering.getFarDistance() + c.lowering.getFarGroup() - 1;
   if (c.lowering.getFarDistance() && farthest <= mostAhead)
-    fetchGroup(position, lastFar);
+    fetchFar(position, count, lastFar);
   if (!c.lowering.getPrefetchDistance())
     return;
   int64_t distance = std::min(c.lowering.getPrefetchDistance(), mostAhead);
   Value ahead = arith::AddIOp::create(b, position, index(distance));
-  fetchIfAny(ahead, /*count=*/1, lastPosition, CacheLevel::first);
+  fetchIfAny(ahead, count, lastPosition, CacheLevel::first);
 }

@@ -26,10 +26,11 @@ public:
               IdResolver &resolver)
       : b(builder), c(configuration), rows(rows), resolver(resolver) {}
 
-  /// Fetches what the lowering wants fetched when the id at `position` is
-  /// added; nothing past the id at `lastPosition`, and into the second level
-  /// nothing past that at `lastFar`.
-  void fetchAhead(Value position, Value lastPosition, Value lastFar);
+  /// Fetches what the lowering wants fetched when the `count` ids from
+  /// `position` on are added; nothing past the id at `lastPosition`, and into
+  /// the second level nothing past that at `lastFar`.
+  void fetchAhead(Value position, int64_t count, Value lastPosition,
+                  Value lastFar);
 
 private:
   enum class CacheLevel : uint32_t { second = 2, first = 3 };
@@ -37,7 +38,7 @@ private:
   void fetch(Value position, CacheLevel level);
   void fetchIfAny(Value position, int64_t count, Value lastPosition,
                   CacheLevel level);
-  void fetchGroup(Value position, Value lastPosition);
+  void fetchFar(Value position, int64_t count, Value lastPosition);
   Value index(int64_t value);
 
   ImplicitLocOpBuilder &b;

@@ -21,7 +21,8 @@ RowSums::RowSums(ImplicitLocOpBuilder &builder,
                  RowArithmetic arithmetic, ArrayRef<RowPiece> pieces)
     : b(builder), c(configuration), rows(rows), arithmetic(arithmetic),
       pieces(pieces) {
-  if (takesPairs() && !hasLookup(kPairBits, getLanes()))
+  bool isSpread = c.lowering.getUnpack() == UnpackMode::spread;
+  if (takesPairs() && (isSpread || !hasLookup(kPairBits, getLanes())))
     this->arithmetic = RowArithmetic::bias_once;
 }
 
@@ -45,7 +46,8 @@ SmallVector<Value> RowSums::begin(Value start) {
     sum = arith::SubFOp::create(b, sum, broadcast(start, sum.getType()));
     headers = broadcast(start, headers.getType());
   }
-  SmallVector<Value> sums(pieces.size() * getAccumulatorsPerPiece(c.row), sum);
+  SmallVector<Value> sums(
+      pieces.size() * getAccumulatorsPerPiece(c.row, c.lowering), sum);
   if (arithmetic != RowArithmetic::in_order)
     sums.push_back(headers);
   return sums;

@@ -29,7 +29,8 @@ struct WeightedRow {
 /// Makes sums in a kernel, at the builder's insertion point.
 class RowSums {
 public:
-  /// Pieces of too few lanes for `row_pairs` are added by `bias_once`.
+  /// Pieces of too few lanes for `row_pairs`, or whose codes are spread, are
+  /// added by `bias_once`.
   RowSums(ImplicitLocOpBuilder &builder, const BagConfiguration &configuration,
           Value rows, RowArithmetic arithmetic, ArrayRef<RowPiece> pieces);
 

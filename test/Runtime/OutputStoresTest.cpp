@@ -1,8 +1,8 @@
-// Which outputs are written around the cache, and that kernels are told.
+// How outputs are written, and that kernels are told.
 #include "Support.h"
 
 extern "C" {
-#include "Streaming.h"
+#include "OutputStores.h"
 }
 
 using namespace trectest;
@@ -14,8 +14,8 @@ alignas(64) char memory[128];
 trec_traffic traffic() { return {memory, 256, 1000, 2000}; }
 
 int64_t told;
-void noteStreams(const trec_bag_args *args, int64_t, int64_t) { told = args->streams; }
-const trec_kernel noting[] = {noteStreams, noteStreams, noteStreams, noteStreams};
+void noteStores(const trec_bag_args *args, int64_t, int64_t) { told = args->stores; }
+const trec_kernel noting[] = {noteStores, noteStores, noteStores, noteStores};
 
 constexpr int64_t DIM = 16;
 
@@ -62,32 +62,46 @@ int64_t toldOf(int64_t samples, int64_t byte, int64_t unused) {
 
 } // namespace
 
-TEST(Streaming, KeptBytesAreAPartOfACache) {
-  EXPECT_GE(trec_kept_output_bytes(), 1 << 20);
-  EXPECT_LE(trec_kept_output_bytes(), 16 << 20);
+TEST(OutputStores, LimitsAreThoseOfCaches) {
+  const trec_output_limits limits = trec_find_output_limits();
+  EXPECT_GT(limits.fetched, 0);
+  EXPECT_GE(limits.streaming, 1 << 20);
+  EXPECT_LE(limits.streaming, 16 << 20);
 }
 
-TEST(Streaming, LinesAreWhole) {
+TEST(OutputStores, SizeOfAllOutputsDecides) {
+  const trec_output_limits limits = {100, 1000};
+  EXPECT_EQ(trec_stores_of_call(&limits, 100), TREC_STORES_CACHED);
+  EXPECT_EQ(trec_stores_of_call(&limits, 101), TREC_STORES_FETCHED);
+  EXPECT_EQ(trec_stores_of_call(&limits, 1000), TREC_STORES_FETCHED);
+  EXPECT_EQ(trec_stores_of_call(&limits, 1001), TREC_STORES_STREAMING);
+}
+
+TEST(OutputStores, LinesAreStreamedWhole) {
   trec_traffic whole = traffic();
-  EXPECT_EQ(trec_streams(&whole), 1);
+  EXPECT_EQ(trec_stores_of_bag(TREC_STORES_STREAMING, &whole), TREC_STORES_STREAMING);
   whole.output = memory + 32;
-  EXPECT_EQ(trec_streams(&whole), 0);
+  EXPECT_EQ(trec_stores_of_bag(TREC_STORES_STREAMING, &whole), TREC_STORES_FETCHED);
+  EXPECT_EQ(trec_stores_of_bag(TREC_STORES_FETCHED, &whole), TREC_STORES_FETCHED);
   whole = traffic();
   whole.stride_bytes = 96;
-  EXPECT_EQ(trec_streams(&whole), 0);
+  EXPECT_EQ(trec_stores_of_bag(TREC_STORES_STREAMING, &whole), TREC_STORES_FETCHED);
 }
 
-TEST(Streaming, RowsAreFewerBytesThanOutputs) {
+TEST(OutputStores, ManyRowsLeaveNothingToGain) {
   trec_traffic many = traffic();
   many.read_bytes = 2001;
-  EXPECT_EQ(trec_streams(&many), 0);
+  EXPECT_EQ(trec_stores_of_bag(TREC_STORES_STREAMING, &many), TREC_STORES_CACHED);
+  EXPECT_EQ(trec_stores_of_bag(TREC_STORES_FETCHED, &many), TREC_STORES_CACHED);
 }
 
-TEST(Streaming, KernelsAreTold) {
-  const int64_t kept = trec_kept_output_bytes() / (DIM * 4);
-  EXPECT_EQ(toldOf(kept, 0, 0), 0);
-  EXPECT_EQ(toldOf(kept + 1, 0, 0), 1);
-  EXPECT_EQ(toldOf(kept + 1, 4, 0), 0);
-  EXPECT_EQ(toldOf(kept + 1, 0, 8), 0);
-  EXPECT_EQ(toldOf(kept + 1, 0, 16), 1);
+TEST(OutputStores, KernelsAreTold) {
+  const trec_output_limits limits = trec_find_output_limits();
+  const int64_t fetched = limits.fetched / (DIM * 4), kept = limits.streaming / (DIM * 4);
+  EXPECT_EQ(toldOf(fetched, 0, 0), TREC_STORES_CACHED);
+  EXPECT_EQ(toldOf(fetched + 1, 4, 0), TREC_STORES_FETCHED);
+  EXPECT_EQ(toldOf(kept + 1, 0, 0), TREC_STORES_STREAMING);
+  EXPECT_EQ(toldOf(kept + 1, 4, 0), TREC_STORES_FETCHED);
+  EXPECT_EQ(toldOf(kept + 1, 0, 8), TREC_STORES_FETCHED);
+  EXPECT_EQ(toldOf(kept + 1, 0, 16), TREC_STORES_STREAMING);
 }
