@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -109,8 +110,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     options = _parse(arguments)
     begin = time.monotonic()
     total = Tally()
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        for tally in pool.imap_unordered(_work, [(first, options.jobs, options) for first in range(options.jobs)]):
+    # Unlike a pool of multiprocessing, this one says so when a process dies.
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        for tally in pool.map(_work, [(first, options.jobs, options) for first in range(options.jobs)]):
             total.add(tally)
     print(
         f"{total.models} models, {total.batches} batches, {total.elements} elements: "

@@ -87,3 +87,21 @@ func.func @wide(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-LABEL: func.func private @bag_sum_int4x64_align1_f32_i32(
 // CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
 // CHECK-COUNT-4: vector.broadcast {{.*}} : i64 to vector<8xi64>
+
+// -----
+
+// 23 columns of 24 codes: the second vector has one that is no column.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [23], f32>
+trec.table @t : !trec.table<1000x23, int4, #layout>
+func.func @odd(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<23, int4, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 0, unpack = spread> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int4x23_align1_f32_i32(
+// CHECK: vector.shuffle {{.*}} [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15] : vector<16xf32>
+// CHECK: vector.shuffle {{.*}} [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13] : vector<16xf32>
+// CHECK: vector.store {{.*}}, vector<15xf32>

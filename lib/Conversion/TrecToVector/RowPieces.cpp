@@ -234,11 +234,11 @@ SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
 }
 
 /// The columns of a piece whose codes were spread from 64 bits.
-static Value joinHalves(ImplicitLocOpBuilder &builder, Value pooled) {
-  int64_t lanes = cast<VectorType>(pooled.getType()).getDimSize(0);
+static Value joinHalves(ImplicitLocOpBuilder &builder, Value pooled,
+                        const RowPiece &piece) {
   SmallVector<int64_t> order;
-  for (int64_t column = 0; column < lanes; ++column)
-    order.push_back(column * 2 % lanes + column * 2 / lanes);
+  for (int64_t column = 0; column < piece.numColumns; ++column)
+    order.push_back(column * 2 % piece.lanes + column * 2 / piece.lanes);
   return vector::ShuffleOp::create(builder, pooled, pooled, order);
 }
 
@@ -246,7 +246,7 @@ Value mlir::trec::orderPiece(ImplicitLocOpBuilder &builder,
                              ValueRange accumulators, const RowPiece &piece,
                              RowType row, LoweringConfigAttr lowering) {
   if (isSpread(row, lowering) && piece.lanes * row.getBits() > 32)
-    return joinHalves(builder, accumulators.front());
+    return joinHalves(builder, accumulators.front(), piece);
   SmallVector<Value> parts(accumulators);
   // Joining the first half with the second, part by part, doubles the stride
   // between neighbours until one vector is left.
