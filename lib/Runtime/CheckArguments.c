@@ -41,21 +41,20 @@ static int32_t check_arrays(const trec_batch *args, trec_error *error) {
 /* Each kind of model has its own way to pass outputs; both at once would hide a mistake. */
 static int32_t check_kind_of_output(const trec_model *model, const trec_forward_args *args, trec_error *error) {
   const struct trec_image *image = model->image;
-  const struct trec_shown name = trec_show(image->name);
   if (!image->unpooled && !image->num_outputs) {
     if (args->outputs || args->outputs_bytes)
       return trec_fail(error, TREC_INVALID_ARGUMENT, "outputs given, but model \"%s\" pools: expected output",
-                       name.text);
+                       trec_show(image->name).text);
     return TREC_OK;
   }
   const char *kind = image->unpooled ? "does not pool" : "regroups";
   if (args->output || args->output_bytes || args->output_row_stride)
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "output given, but model \"%s\" %s: expected outputs", name.text,
-                     kind);
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "output given, but model \"%s\" %s: expected outputs",
+                     trec_show(image->name).text, kind);
   const int64_t needed = image->unpooled ? args->num_values : args->batch_size;
   if (needed && (!args->outputs || !args->outputs_bytes))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "%s is null, but model \"%s\" %s",
-                     args->outputs ? "outputs_bytes" : "outputs", name.text, kind);
+                     args->outputs ? "outputs_bytes" : "outputs", trec_show(image->name).text, kind);
   return TREC_OK;
 }
 
@@ -63,18 +62,19 @@ static int32_t check_kind_of_output(const trec_model *model, const trec_forward_
 static int32_t check_groups(const trec_model *model, const trec_forward_args *args, trec_error *error) {
   const struct trec_image *image = model->image;
   for (int64_t i = 0; i < image->num_outputs && args->batch_size; ++i) {
-    const struct trec_shown name = trec_show(trec_output_name(image, i));
+    const char *name = trec_output_name(image, i);
     int64_t bytes;
     if (__builtin_mul_overflow(args->batch_size, image->outputs[i].dim * model->element_bytes, &bytes))
       return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (group \"%s\"): %" PRId64 " rows overflow", i,
-                       name.text, args->batch_size);
+                       trec_show(name).text, args->batch_size);
     if (!args->outputs[i])
-      return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (group \"%s\") is null", i, name.text);
+      return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (group \"%s\") is null", i,
+                       trec_show(name).text);
     if (args->outputs_bytes[i] < (uint64_t)bytes)
       return trec_fail(error, TREC_INVALID_ARGUMENT,
                        "output %" PRId64 " (group \"%s\") has %" PRIu64 " bytes, expected at least %" PRId64
                        " for %" PRId64 " samples",
-                       i, name.text, args->outputs_bytes[i], bytes, args->batch_size);
+                       i, trec_show(name).text, args->outputs_bytes[i], bytes, args->batch_size);
   }
   return TREC_OK;
 }
@@ -155,17 +155,18 @@ static int32_t check_output_of(const trec_model *model, const trec_forward_args 
   const struct trec_bag *bag = &model->bags[i];
   int64_t bytes;
   error->feature = bag->feature;
-  const struct trec_shown feature = trec_show(trec_feature_name(model->image, bag->feature));
+  const char *feature = trec_feature_name(model->image, bag->feature);
   if (__builtin_mul_overflow(ids, bag->dim * model->element_bytes, &bytes))
     return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (feature \"%s\"): %" PRId64 " rows overflow", i,
-                     feature.text, ids);
+                     trec_show(feature).text, ids);
   if (!args->outputs[i])
-    return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (feature \"%s\") is null", i, feature.text);
+    return trec_fail(error, TREC_INVALID_ARGUMENT, "output %" PRId64 " (feature \"%s\") is null", i,
+                     trec_show(feature).text);
   if (args->outputs_bytes[i] < (uint64_t)bytes)
     return trec_fail(error, TREC_INVALID_ARGUMENT,
                      "output %" PRId64 " (feature \"%s\") has %" PRIu64 " bytes, expected at least %" PRId64
                      " for %" PRId64 " ids",
-                     i, feature.text, args->outputs_bytes[i], bytes, ids);
+                     i, trec_show(feature).text, args->outputs_bytes[i], bytes, ids);
   error->feature = -1;
   return TREC_OK;
 }

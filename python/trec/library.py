@@ -389,7 +389,7 @@ def _buffer(size: int) -> tuple[bytearray, int]:
 
 
 class CallBuffer(threading.local):
-    """One trec_forward_args and one trec_error for each thread, kept from call to call.
+    """One trec_error for each thread, kept from call to call.
 
     For a model without pooling, or of a regroup, also the addresses and sizes of its `num_outputs` outputs; and a
     trec_batch for each batch but the first.
@@ -400,7 +400,6 @@ class CallBuffer(threading.local):
         self.outputs_bytes = (ctypes.c_uint64 * num_outputs)()
         self.outputs_address = ctypes.addressof(self.outputs)
         self.outputs_bytes_address = ctypes.addressof(self.outputs_bytes)
-        self.args, self.args_address = _buffer(abi.FORWARD_ARGS.size)
         self.num_batches = num_batches - 1
         self.batches, self.batches_address = _buffer(self.num_batches * abi.BATCH.size)
         self.error = new_error()

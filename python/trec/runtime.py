@@ -160,14 +160,14 @@ class _BaseModel:
             abi.BATCH.pack_into(
                 call.batches, index * abi.BATCH.size, abi.BATCH.size, *fields.arrays, *fields.types, 0
             )  # fmt: skip
-        abi.FORWARD_ARGS.pack_into(
-            call.args, 0, abi.FORWARD_ARGS.size, batches[0].size, *first.arrays,
+        args = abi.FORWARD_ARGS.pack(
+            abi.FORWARD_ARGS.size, batches[0].size, *first.arrays,
             _address(output), 0 if output is None else output.nbytes, 0, 0, 0,
             *first.types, 0,
             call.outputs_address if output is None else 0, call.outputs_bytes_address if output is None else 0,
             call.batches_address, call.num_batches, place.stream,
         )  # fmt: skip
-        status = self._forward(self._handle.address, call.args_address, call.error_address)
+        status = self._forward(self._handle.address, args, call.error_address)
         if status != abi.OK:
             raise self._handle.library.exception(status, call.error)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benchmarks.cuda import command
+from benchmarks.cuda import command, timing
 from benchmarks.cuda.cases import CASES, FAMILIES, find_cases, small
 from benchmarks.cuda.report import as_document, case_entry, markdown
 from benchmarks.plot import write_plot
@@ -51,6 +51,19 @@ def test_small_cases(case):
     made = small(case)
     assert made.spec().kind == case.spec().kind and made.ids == case.ids
     assert 0 < len(made.tables) <= 12 and max(rows for rows, _, _ in made.tables) <= 1000
+
+
+def test_turns_of_the_clock():
+    """Each peer has each of its index sets equally often, and does not always come behind the same other one."""
+    seen = []
+    calls = {name: [lambda name=name, i=i: seen.append((name, i)) for i in range(4)] for name in "abcd"}
+    times = timing.on_the_clock(calls, rounds=40, warm=0)
+    assert {name: len(values) for name, values in times.items()} == dict.fromkeys("abcd", 40)
+    assert {turn: seen.count(turn) for turn in seen} == {(name, i): 10 for name in "abcd" for i in range(4)}
+    rounds = [seen[begin : begin + 4] for begin in range(0, len(seen), 4)]
+    assert all({name for name, _ in turns} == set("abcd") and {i for _, i in turns} == set(range(4)) for turns in rounds)
+    before = {(one, other) for (one, _), (other, _) in zip(seen, seen[1:])}
+    assert before >= {(one, other) for one in "abcd" for other in "abcd" if one != other}
 
 
 def test_dry_run(tmp_path, capsys):

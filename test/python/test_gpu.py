@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from trec.testing.cuda import contract
 from trec.testing.cuda.models import KINDS, make_batches, make_case, make_tensors
 from trec.testing.cuda.modules import check_modules
@@ -20,6 +22,7 @@ import trec.torch
 from trec import cuda
 from trec.exporter import write_model
 from trec.spec import ModelSpec, TableSpec
+from trec.torch import place
 from trec.weights_file import TableRows, write_weights
 
 
@@ -28,6 +31,13 @@ def test_device_names():
     for name in ("gpu", "cuda:", "cuda:-1", "cuda:x", ""):
         with pytest.raises(trec.InputError, match="device: expected 'cpu', 'cuda' or 'cuda:N'"):
             cuda.device_index(name)
+
+
+def test_current_stream(monkeypatch):
+    """By what torch's compiler calls, and without it by torch's public interface."""
+    assert place.find_current_stream(types.SimpleNamespace(_cuda_getCurrentRawStream=abs)) is abs
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda gpu: types.SimpleNamespace(cuda_stream=0x700 + gpu))
+    assert place.find_current_stream(types.SimpleNamespace())(3) == 0x703
 
 
 def test_no_driver(monkeypatch):

@@ -4,6 +4,7 @@ import copy
 import io
 import multiprocessing
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -117,6 +118,40 @@ def test_non_contiguous_ids_are_read_right(module, compiled):
     spread = torch.stack([kjt.values(), torch.zeros_like(kjt.values())], 1)[:, 0]
     assert not spread.is_contiguous()
     assert_same(compiled(KeyedJaggedTensor(KEYS, spread, lengths=kjt.lengths())), module(make_kjt()))
+
+
+def spread_out(tensor):
+    """The same elements, each with another one behind it."""
+    return torch.stack([tensor, torch.ones_like(tensor)], 1)[:, 0]
+
+
+@pytest.mark.parametrize("form", [spread_out, lambda tensor: tensor.view(1, -1), lambda tensor: tensor.view(-1, 1)])
+@pytest.mark.parametrize("name", ["lengths", "offsets"])
+def test_lengths_and_offsets_of_any_form(module, compiled, name, form):
+    kjt = make_kjt()
+    given = KeyedJaggedTensor(KEYS, kjt.values(), stride=3, **{name: form(getattr(kjt, name)())})
+    assert_same(compiled(given), module(make_kjt()))
+
+
+def test_one_id_in_a_gap(module, compiled):
+    lengths = torch.tensor([0, 1, 0, 0])
+    spread = torch.tensor([7, 19])[::2]
+    assert spread.is_contiguous() and spread.stride() == (2,)
+    expected = module(KeyedJaggedTensor(KEYS, torch.tensor([7]), lengths=lengths))
+    assert_same(compiled(KeyedJaggedTensor(KEYS, spread, lengths=lengths)), expected)
+
+
+def test_threads_have_batches_and_errors_of_their_own(module, compiled):
+    def work(seed):
+        expected = module(make_kjt(seed=seed))
+        for _ in range(200):
+            assert_same(compiled(make_kjt(seed=seed)), expected)
+            lengths = torch.full((4,), -seed)
+            with pytest.raises(trec.InputError, match=f"length -{seed}$"):
+                compiled(KeyedJaggedTensor(KEYS, torch.tensor([1]), lengths=lengths))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(1, 9)))
 
 
 def test_equal_strides_per_key(module, compiled):

@@ -1,9 +1,10 @@
 """How calls are timed on a GPU: by pairs of events while the card is kept behind the CPU, in graphs of calls, and by
 the host's clock with a wait for the card."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Optional
 
 import torch
 
@@ -13,20 +14,23 @@ Calls = dict[str, list[Callable[[], Any]]]
 Times = dict[str, list[float]]
 _CYCLES_PER_SECOND = 1.9e9
 _CHUNK = 32
+_SEED = 7
 
 
 def wait() -> None:
-    if torch.cuda.is_available():
+    # To ask whether there is a GPU takes longer than a call.
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
-def _turns(calls: Calls) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Round after round: each peer once, with another index set than the others, another peer first each time."""
+def _turns(calls: Calls, draw: Optional[random.Random] = None) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Round after round: each peer once, with another index set than the others; another peer first each time, or all
+    in an order that is drawn."""
     names, number = list(calls), 0
     starts = {name: index * len(calls[name]) // len(names) for index, name in enumerate(names)}
     while True:
-        for index in range(len(names)):
-            name = names[(index + number) % len(names)]
+        first = number % len(names)
+        for name in draw.sample(names, len(names)) if draw else names[first:] + names[:first]:
             yield name, calls[name][(starts[name] + number) % len(calls[name])]
         number += 1
 
@@ -93,8 +97,11 @@ def in_graphs(calls: Calls, replays: int = 9, most: int = 128) -> Times:
 
 
 def on_the_clock(calls: Calls, rounds: int, warm: int = 10) -> Times:
-    """Of the host: a call and the wait for what it has put on the GPU."""
-    turns, width = _turns(calls), len(calls)
+    """Of the host: a call and the wait for what it has put on the GPU.
+
+    Which peer is before another is drawn each time: it decides how much of what the other needs the CPU's caches hold.
+    """
+    turns, width = _turns(calls, random.Random(_SEED)), len(calls)
     for _ in range(min(warm, rounds) * width):
         next(turns)[1]()
     wait()

@@ -7,7 +7,8 @@ bags, and rows are picked afterwards, as TorchRec's float modules do.
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Any, Optional
 
 import torch
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
@@ -18,11 +19,15 @@ from trec.library import Slots
 from trec.torch.place import CPU, Place
 
 ID_TYPES = {torch.int32: abi.INT32, torch.int64: abi.INT64}
+# The strides of a tensor of one dimension without gaps.
+_DENSE = (1,)
+_new = object.__new__
 # Stands for the lengths or offsets of an empty batch: an empty tensor has no address.
 ZERO = torch.zeros(1, dtype=torch.int64)
 
 
-class KeySlots(NamedTuple):
+@dataclass(slots=True)
+class KeySlots:
     """Where the model's features, and its outputs, are among the keys of a batch."""
 
     keys: list[str]
@@ -32,8 +37,9 @@ class KeySlots(NamedTuple):
     places: list[int]
 
 
-class Batch(NamedTuple):
-    """Tensors that must outlive the call, and what trec_forward_args says of them."""
+@dataclass(slots=True)
+class Batch:
+    """Tensors that must outlive the call, and what trec_forward_args says of them: 0 for what there is not."""
 
     values_tensor: torch.Tensor
     bounds: torch.Tensor
@@ -51,12 +57,15 @@ class Batch(NamedTuple):
     offsets_type: int
 
 
-def bad_ids(values: torch.Tensor, place: Place) -> InputError:
+def check_ids(values: torch.Tensor, place: Place) -> torch.Tensor:
+    """The ids, contiguous."""
     if values.dtype not in ID_TYPES:
-        return InputError(f"values: expected int32 or int64, got {values.dtype}")
+        raise InputError(f"values: expected int32 or int64, got {values.dtype}")
     if values.dim() != 1:
-        return InputError(f"values: expected one dimension, got shape {list(values.shape)}")
-    return InputError(f"values: expected a tensor on {place}, got device '{values.device}'")
+        raise InputError(f"values: expected one dimension, got shape {list(values.shape)}")
+    if not place.has(values):
+        raise InputError(f"values: expected a tensor on {place}, got device '{values.device}'")
+    return values.contiguous()
 
 
 def check_bounds(
@@ -73,7 +82,7 @@ def check_bounds(
             f"{name}: expected {expected} elements of int32 or int64 on {place}, "
             f"got {bounds.numel()} of {bounds.dtype} on '{bounds.device}'"
         )
-    return (bounds if bounds.is_contiguous() else bounds.contiguous()), kind
+    return bounds.contiguous(), kind
 
 
 def check_weights(weights: Optional[torch.Tensor], place: Place) -> torch.Tensor:
@@ -84,7 +93,7 @@ def check_weights(weights: Optional[torch.Tensor], place: Place) -> torch.Tensor
             f"weights: expected one dimension of float32 on {place}, "
             f"got {weights.dtype}{list(weights.shape)} on '{weights.device}'"
         )
-    return weights if weights.is_contiguous() else weights.contiguous()
+    return weights.contiguous()
 
 
 def is_strided(features: KeyedJaggedTensor) -> bool:
@@ -176,40 +185,46 @@ class BatchReader:
     def __init__(
         self, features: Sequence[str], is_weighted: bool, outputs: Sequence[str], place: Place = CPU
     ) -> None:
-        self._has, self._place = place.has, place
+        self._place, self._device = place, place.device
         self._features, self._outputs = list(features), list(outputs)
         self._is_weighted = is_weighted
         self._slots = Slots(features)
         self._last = KeySlots([], 0, 0, None, [])
 
     def read(self, features: KeyedJaggedTensor, size: int) -> Batch:
-        """Checks the batch's tensors as far as that needs no look at their elements."""
-        keys = features.keys()
-        slots = self._last
-        if keys != slots.keys:
-            slots = self._find(keys)
-        values = features.values()
-        values_type = ID_TYPES.get(values.dtype)
-        if values_type is None or values.dim() != 1 or not self._has(values):
-            raise bad_ids(values, self._place)
-        if not values.is_contiguous():
-            values = values.contiguous()
-        weights, weights_address, num_weights = None, 0, 0
-        if self._is_weighted:
-            weights = check_weights(features.weights_or_none(), self._place)
-            weights_address, num_weights = weights.data_ptr(), weights.numel()
-        lengths_address = offsets_address = lengths_type = offsets_type = 0
-        bounds = features.offsets_or_none()
+        """Checks the batch's tensors as far as that needs no look at their elements.
+
+        What a sample costs where it comes alone is mostly such calls. So each tensor is asked for what it has to be and
+        no more, and the attributes of TorchRec's class are read; only what is not as it has to be is looked at again,
+        by the functions that say what is wrong.
+        """
+        batch, slots, device = _new(Batch), self._last, self._device
+        if features._keys != slots.keys:
+            slots = self._find(features._keys)
+        batch.keys, batch.size = slots, size
+        values = features._values
+        kind = ID_TYPES.get(values.dtype)
+        if kind is None or values.device != device or values.stride() != _DENSE:
+            values = check_ids(values, self._place)
+        batch.values_tensor, batch.values_type = values, kind
+        batch.values, batch.num_values = values.data_ptr(), values.numel()
+        bounds, expected = features._offsets, slots.count * size
         if bounds is not None:
-            bounds, offsets_type = check_bounds("offsets", bounds, slots.count * size + 1, self._place)
-            offsets_address = bounds.data_ptr()
+            name, expected = "offsets", expected + 1
         else:
-            bounds, lengths_type = check_bounds("lengths", features.lengths_or_none(), slots.count * size, self._place)
-            lengths_address = bounds.data_ptr()
-        return Batch(
-            values, bounds, weights, slots, size, values.data_ptr(), values.numel(), lengths_address,
-            offsets_address, weights_address, num_weights, values_type, lengths_type, offsets_type,
-        )  # fmt: skip
+            name, bounds = "lengths", features._lengths
+        kind = None if bounds is None else ID_TYPES.get(bounds.dtype)
+        if kind is None or bounds.numel() != (expected or None) or bounds.device != device or bounds.stride() != _DENSE:
+            bounds, kind = check_bounds(name, bounds, expected, self._place)
+        batch.bounds = bounds
+        if name == "offsets":
+            batch.lengths, batch.lengths_type, batch.offsets, batch.offsets_type = 0, 0, bounds.data_ptr(), kind
+        else:
+            batch.lengths, batch.lengths_type, batch.offsets, batch.offsets_type = bounds.data_ptr(), kind, 0, 0
+        weights = check_weights(features._weights, self._place) if self._is_weighted else None
+        batch.weights_tensor = weights
+        batch.weights, batch.num_weights = (0, 0) if weights is None else (weights.data_ptr(), weights.numel())
+        return batch
 
     def _find(self, keys: list[str]) -> KeySlots:
         array = self._slots.find(keys)

@@ -7,7 +7,7 @@ effect with the next call, and no weights are copied.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Optional
+from typing import Any, ClassVar, Optional
 
 import torch
 from torchrec.fx import symbolic_trace
@@ -20,15 +20,16 @@ from trec.spec import ModelSpec
 from trec.torch.bags import make_bags, pack_rows, rows_of_tbes, unpack_rows
 from trec.torch.batch import Batch, BatchReader
 from trec.torch.collect import OUTPUT_DTYPES
-from trec.torch.place import CPU, Place
+from trec.torch.place import CPU, Place, current_stream
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
-_pack_into = abi.FORWARD_ARGS.pack_into
+_pack = abi.FORWARD_ARGS.pack
 # What belongs to this process and place.
-_NOT_CARRIED = ("_runtime", "_forward_function", "_reader", "_read", "_threads", "_stream", "_binding", "_own_buffers")
+_NOT_CARRIED = ("_runtime", "_forward_function", "_reader", "_read", "_gpu", "_device", "_binding", "_own_buffers")
 # Attributes of a module that was traced as a root: the library as a tensor, and the tracer's names for tensors.
 TRACED = ("_library_tensor", "_tensor_constant")
 _new = object.__new__
+_get_num_threads = torch.get_num_threads
 
 
 @dataclass
@@ -61,7 +62,8 @@ class Parts:
     place: Place = CPU
 
 
-class _Runtime(NamedTuple):
+@dataclass(slots=True)
+class _Runtime:
     """What belongs to this process and is made anew for a copy."""
 
     library: Library
@@ -185,7 +187,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         self._runtime = _Runtime(library, {}, {}, [], CallBuffer(library.num_outputs), self._output_template())
         self._forward_function = library.api.forward
         self._reader = BatchReader(library.features, self._is_weighted, self._feature_names, self._place)
-        self._threads, self._stream = self._place.threads, self._place.stream
+        self._gpu, self._device = self._place.gpu, self._place.device
         self._read = self._reader.read
         self._bind()
 
@@ -208,7 +210,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
             self._unbind()
             self._runtime.addresses.update(addresses)
         self._bind_parameters(self._parameters_to_bind())
-        self._handle(self._threads())
+        self._handle(self._place.threads())
 
     def check_exactness(self) -> None:
         super().check_exactness()
@@ -240,21 +242,24 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         weights = Weights(tables=tables, parameters=parameters, on_device=self._place.gpu is not None)
         return Handle(runtime.library, weights, options)
 
-    def _run(self, batch: Batch, output: tuple[int, int], outputs: tuple[int, int] = (0, 0)) -> Handle:
-        """Calls the model; addresses and sizes are of one output, or of arrays of them."""
-        runtime = self._runtime
-        handle = runtime.handles.get(self._threads()) or self._handle(self._threads())
-        call = runtime.call
-        workspace, room = (0, 0) if (offsets := self._place.workspace(batch)) is None else _memory(offsets)
-        _pack_into(
-            call.args, 0, _ARGS_SIZE, batch.size, batch.keys.count, batch.keys.address, batch.values, batch.num_values,
-            batch.lengths, batch.offsets, batch.weights, batch.num_weights, output[0], output[1], 0, workspace, room,
-            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0, self._stream(),
+    def _run(self, batch: Batch, output: int, output_bytes: int, outputs: tuple[int, int] = (0, 0)) -> None:
+        """Calls the model; `outputs` are the addresses of two arrays, of addresses and of sizes."""
+        runtime, gpu = self._runtime, self._gpu
+        threads = _get_num_threads() if gpu is None else 1
+        handle = runtime.handles.get(threads) or self._handle(threads)
+        call, keys = runtime.call, batch.keys
+        # Must not be given back before the launch.
+        workspace = self._place.workspace(batch) if batch.lengths and gpu is not None else None
+        room = (0, 0) if workspace is None else (workspace.data_ptr(), workspace.nbytes)
+        args = _pack(
+            _ARGS_SIZE, batch.size, keys.count, keys.address, batch.values, batch.num_values, batch.lengths,
+            batch.offsets, batch.weights, batch.num_weights, output, output_bytes, 0, room[0], room[1],
+            batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0,
+            0 if gpu is None else current_stream(gpu),
         )  # fmt: skip
-        status = self._forward_function(handle.address, call.args_address, call.error_address)
+        status = self._forward_function(handle.address, args, call.error_address)
         if status:
             raise runtime.library.exception(status, call.error)
-        return handle
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Rows and maps stay as they are, as torchrec.quant's; only a move into shared memory changes where they lie.
@@ -316,10 +321,6 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
 
     def _get_name(self) -> str:
         return type(self).__name__
-
-
-def _memory(tensor: torch.Tensor) -> tuple[int, int]:
-    return tensor.data_ptr(), tensor.nbytes
 
 
 def _after_load_state_dict(module: CompiledCollection, incompatible_keys: Any) -> None:

@@ -44,6 +44,7 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
             _embedding_bag_configs=parts.interface.configs,
         )
         super()._set_up(parts)
+        self._row_bytes = self._total_dim * self._values_dtype.itemsize
 
     def _output_template(self) -> dict[str, Any]:
         template = KeyedTensor(self._embedding_names, self._length_per_key, torch.empty(0, self._total_dim))
@@ -57,18 +58,19 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
 
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:
         """Pools every feature; as torchrec.quant's module, but errors where that is quietly wrong."""
-        return self._forward_strided(features) if is_strided(features) else self._pool(features)
-
-    def _pool(self, features: KeyedJaggedTensor) -> KeyedTensor:
-        batch = self._read(features, features.stride())
-        output = _empty(batch.size, self._total_dim, dtype=self._values_dtype, device=self._place.device)
-        self._run(batch, (output.data_ptr(), output.nbytes))
+        if is_strided(features):
+            return self._forward_strided(features)
+        size = features._stride
+        if size is None:
+            size = features.stride()
+        batch = self._read(features, size)
+        output = _empty(size, self._total_dim, dtype=self._values_dtype, device=self._device)
+        self._run(batch, output.data_ptr(), size * self._row_bytes)
         return self._keyed(output)
 
     def _keyed(self, output: torch.Tensor) -> KeyedTensor:
         result = _new(KeyedTensor)
-        result.__dict__.update(self._runtime.output)
-        result._values = output
+        result.__dict__ = {**self._runtime.output, "_values": output}
         return result
 
     def _forward_strided(self, features: KeyedJaggedTensor) -> KeyedTensor:
@@ -76,7 +78,9 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
         if isinstance(features, torch.fx.Proxy):
             return trace_bags(self, features)
         strides = strides_of(features)
-        pooled = self._pool(pad(features, strides, self._interface.spec.fixed_lengths))
+        padded = pad(features, strides, self._interface.spec.fixed_lengths)
+        # Not that of a derived class, which has been at the batch already.
+        pooled = CompiledEmbeddingBagCollection.forward(self, padded)
         # A key that is there twice counts where it is first.
         samples = dict(zip(reversed(features.keys()), reversed(strides)))
         rows = inverse_rows(features, self._feature_names)

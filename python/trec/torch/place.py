@@ -1,7 +1,9 @@
 """Where a compiled module works: on the CPU, or on a GPU, where it does so on torch's current stream."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Optional
 
 import torch
@@ -12,6 +14,14 @@ from trec.library import Options, Placement, device_row_bytes
 
 _get_num_threads = torch.get_num_threads
 _ALIGNMENT = 16
+
+
+def find_current_stream(functions: Any) -> Callable[[int], int]:
+    """Gives the address of a GPU's current stream: as torch's compiler does, where torch has that, without an object."""
+    return getattr(functions, "_cuda_getCurrentRawStream", lambda gpu: torch.cuda.current_stream(gpu).cuda_stream)
+
+
+current_stream = find_current_stream(torch._C)
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class Place:
         if self.gpu is None and self.placement != Placement():
             raise InputError("placement: expected a model on a GPU")
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         return torch.device("cpu") if self.gpu is None else torch.device("cuda", self.gpu)
 
@@ -33,16 +43,14 @@ class Place:
         return "the cpu" if self.gpu is None else f"cuda:{self.gpu}"
 
     def has(self, tensor: torch.Tensor) -> bool:
-        if self.gpu is None:
-            return tensor.is_cpu
-        return tensor.is_cuda and tensor.get_device() == self.gpu
+        return tensor.device == self.device
 
     def threads(self) -> int:
         """Of one call; a handle is kept for each number of them."""
         return _get_num_threads() if self.gpu is None else 1
 
     def stream(self) -> int:
-        return 0 if self.gpu is None else torch.cuda.current_stream(self.gpu).cuda_stream
+        return 0 if self.gpu is None else current_stream(self.gpu)
 
     def options(self, exactness: str) -> Options:
         """Tables lie where they are to be, so that what is left to say is not about them."""

@@ -132,13 +132,13 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
                 batch.values, batch.num_values, batch.lengths, batch.offsets, batch.weights, batch.num_weights,
                 batch.values_type, batch.lengths_type, batch.offsets_type, 0,
             )  # fmt: skip
-        abi.FORWARD_ARGS.pack_into(
-            call.args, 0, abi.FORWARD_ARGS.size, first.size, first.keys.count, first.keys.address, first.values,
+        args = abi.FORWARD_ARGS.pack(
+            abi.FORWARD_ARGS.size, first.size, first.keys.count, first.keys.address, first.values,
             first.num_values, first.lengths, first.offsets, first.weights, first.num_weights, 0, 0, 0, 0, 0,
             first.values_type, first.lengths_type, first.offsets_type, 0, call.outputs_address,
             call.outputs_bytes_address, call.batches_address, call.num_batches, self._place.stream(),
         )  # fmt: skip
-        status = self._forward_function(handle.address, call.args_address, call.error_address)
+        status = self._forward_function(handle.address, args, call.error_address)
         if status:
             raise runtime.library.exception(status, call.error)
 

@@ -81,14 +81,14 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         totals = ids_per_key(totals, batch.num_values)
         place = batch.keys.places
         outputs = [
-            _empty(totals[slot], dim, dtype=self._values_dtype, device=self._place.device)
+            _empty(totals[slot], dim, dtype=self._values_dtype, device=self._device)
             for slot, dim in zip(place, self._length_per_key)
         ]
         call = self._runtime.call
         call.outputs[:] = [output.data_ptr() for output in outputs]
         call.outputs_bytes[:] = [output.nbytes for output in outputs]
         seen = sum(handle.counters()["bad_ids"] for handle in self._handles()) if self._need_indices else 0
-        self._run(batch, (0, 0), (call.outputs_address, call.outputs_bytes_address))
+        self._run(batch, 0, 0, (call.outputs_address, call.outputs_bytes_address))
         weights: list[Any] = [None] * len(outputs)
         if self._need_indices:
             # A GPU has not counted them yet.
