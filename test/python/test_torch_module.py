@@ -75,7 +75,7 @@ def test_a_keys_list_changed_in_place(module, compiled):
 def test_many_key_orders_do_not_pile_up(module, compiled):
     for number in range(200):
         compiled(make_kjt([f"x{number}", *KEYS]))
-    assert len(compiled._reader._slots._known) <= 64
+    assert len(compiled._runtime.reader._slots._known) <= 64
     assert_same(compiled(make_kjt()), module(make_kjt()))
 
 

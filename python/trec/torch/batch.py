@@ -182,6 +182,8 @@ def pick_rows(block: torch.Tensor, rows: torch.Tensor, samples: int, feature: st
 class BatchReader:
     """Reads batches with the features of one model; `outputs` are the features of its outputs."""
 
+    __slots__ = ("_place", "_device", "_features", "_outputs", "_is_weighted", "_slots", "_last")
+
     def __init__(
         self, features: Sequence[str], is_weighted: bool, outputs: Sequence[str], place: Place = CPU
     ) -> None:

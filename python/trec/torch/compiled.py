@@ -5,7 +5,7 @@ effect with the next call, and no weights are copied.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional
 
@@ -25,7 +25,7 @@ from trec.torch.place import CPU, Place, current_stream
 _ARGS_SIZE = abi.FORWARD_ARGS.size
 _pack = abi.FORWARD_ARGS.pack
 # What belongs to this process and place.
-_NOT_CARRIED = ("_runtime", "_forward_function", "_reader", "_read", "_gpu", "_device", "_binding", "_own_buffers")
+_NOT_CARRIED = ("_runtime", "_binding", "_own_buffers")
 # Attributes of a module that was traced as a root: the library as a tensor, and the tracer's names for tensors.
 TRACED = ("_library_tensor", "_tensor_constant")
 _new = object.__new__
@@ -64,14 +64,23 @@ class Parts:
 
 @dataclass(slots=True)
 class _Runtime:
-    """What belongs to this process and is made anew for a copy."""
+    """What belongs to this process and is made anew for a copy: all that a call needs, in one place."""
 
     library: Library
-    handles: dict[int, Handle]
-    addresses: dict[str, int]
-    parameters: list[torch.Tensor]
-    call: CallBuffer
+    reader: BatchReader
+    place: Place
+    # What an output's attributes are but for its tensors.
     output: dict[str, Any]
+    forward: Callable[[int, bytes, int], int] = field(init=False)
+    call: CallBuffer = field(init=False)
+    device: torch.device = field(init=False)
+    handles: dict[int, Handle] = field(default_factory=dict)
+    addresses: dict[str, int] = field(default_factory=dict)
+    parameters: list[torch.Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.forward, self.call = self.library.api.forward, CallBuffer(self.library.num_outputs)
+        self.device = self.place.device
 
 
 class Served:
@@ -184,11 +193,8 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         self._modules.update({self._rows_name: bags, **carried})
         self._own_buffers = {name: dict(bag._buffers) for name, bag in bags.items()}
         library = library or library_from_bytes(self._so)
-        self._runtime = _Runtime(library, {}, {}, [], CallBuffer(library.num_outputs), self._output_template())
-        self._forward_function = library.api.forward
-        self._reader = BatchReader(library.features, self._is_weighted, self._feature_names, self._place)
-        self._gpu, self._device = self._place.gpu, self._place.device
-        self._read = self._reader.read
+        reader = BatchReader(library.features, self._is_weighted, self._feature_names, self._place)
+        self._runtime = _Runtime(library, reader, self._place, self._output_template())
         self._bind()
 
     def _output_template(self) -> dict[str, Any]:
@@ -244,12 +250,13 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
 
     def _run(self, batch: Batch, output: int, output_bytes: int, outputs: tuple[int, int] = (0, 0)) -> None:
         """Calls the model; `outputs` are the addresses of two arrays, of addresses and of sizes."""
-        runtime, gpu = self._runtime, self._gpu
+        runtime = self._runtime
+        gpu = runtime.place.gpu
         threads = _get_num_threads() if gpu is None else 1
         handle = runtime.handles.get(threads) or self._handle(threads)
         call, keys = runtime.call, batch.keys
         # Must not be given back before the launch.
-        workspace = self._place.workspace(batch) if batch.lengths and gpu is not None else None
+        workspace = runtime.place.workspace(batch) if batch.lengths and gpu is not None else None
         room = (0, 0) if workspace is None else (workspace.data_ptr(), workspace.nbytes)
         args = _pack(
             _ARGS_SIZE, batch.size, keys.count, keys.address, batch.values, batch.num_values, batch.lengths,
@@ -257,7 +264,7 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
             batch.values_type, batch.lengths_type, batch.offsets_type, 0, outputs[0], outputs[1], 0, 0,
             0 if gpu is None else current_stream(gpu),
         )  # fmt: skip
-        status = self._forward_function(handle.address, args, call.error_address)
+        status = runtime.forward(handle.address, args, call.error_address)
         if status:
             raise runtime.library.exception(status, call.error)
 

@@ -63,8 +63,9 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
         size = features._stride
         if size is None:
             size = features.stride()
-        batch = self._read(features, size)
-        output = _empty(size, self._total_dim, dtype=self._values_dtype, device=self._device)
+        runtime = self._runtime
+        batch = runtime.reader.read(features, size)
+        output = _empty(size, self._total_dim, dtype=self._values_dtype, device=runtime.device)
         self._run(batch, output.data_ptr(), size * self._row_bytes)
         return self._keyed(output)
 

@@ -65,23 +65,23 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
             batch = self._read_strided(features, strides, by_key)
             totals = _ids_per_key(batch)
         else:
-            batch = self._read(features, features.stride())
+            batch = self._runtime.reader.read(features, features.stride())
             known = features.length_per_key_or_none() if self._place.gpu is not None else None
             totals = _ids_per_key(batch) if known is None else list(known)
             by_key = _lengths(features, batch).reshape(batch.keys.count, batch.size).unbind(0)
         return self._lookup(batch, totals, by_key)
 
     def _read_strided(self, features: KeyedJaggedTensor, strides: list[int], by_key: list[torch.Tensor]) -> Batch:
-        fixed = self._interface.spec.fixed_lengths
+        reader, fixed = self._runtime.reader, self._interface.spec.fixed_lengths
         if fixed:
-            return self._read(pad(features, strides, fixed), max(strides, default=0))
-        return self._read(as_one_sample(features, by_key), 1)
+            return reader.read(pad(features, strides, fixed), max(strides, default=0))
+        return reader.read(as_one_sample(features, by_key), 1)
 
     def _lookup(self, batch: Batch, totals: list[int], by_key: Any) -> dict[str, JaggedTensor]:
         totals = ids_per_key(totals, batch.num_values)
         place = batch.keys.places
         outputs = [
-            _empty(totals[slot], dim, dtype=self._values_dtype, device=self._device)
+            _empty(totals[slot], dim, dtype=self._values_dtype, device=self._runtime.device)
             for slot, dim in zip(place, self._length_per_key)
         ]
         call = self._runtime.call
