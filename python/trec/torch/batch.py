@@ -216,7 +216,8 @@ class BatchReader:
         else:
             name, bounds = "lengths", features._lengths
         kind = None if bounds is None else ID_TYPES.get(bounds.dtype)
-        if kind is None or bounds.numel() != (expected or None) or bounds.device != device or bounds.stride() != _DENSE:
+        is_plain = kind is not None and bounds.numel() == expected > 0 and bounds.stride() == _DENSE
+        if not is_plain or bounds.device != device:
             bounds, kind = check_bounds(name, bounds, expected, self._place)
         batch.bounds = bounds
         if name == "offsets":
