@@ -29,6 +29,7 @@ struct fake_cuda {
   size_t allocated; /* bytes of device memory */
   size_t l2_fetch_bytes;
   int contexts, pushed; /* retained, and made current */
+  int64_t first_length; /* promised of the bags of the last launch's first lookup; -1: none */
   int allocations, host_allocations, copies, launches, few_launches, waits, queued;
 };
 

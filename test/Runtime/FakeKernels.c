@@ -1,6 +1,7 @@
 /* See FakeKernels.h. Kernel numbers are those of the test images: even ones have rows of 4 floats, odd ones of 2. Each
  * configuration works on as many samples per block as its number plus 1 says. */
 #include "FakeKernels.h"
+#include "FakeCuda.h"
 
 #include <string.h>
 
@@ -178,6 +179,7 @@ static void check_ends(const struct trec_gpu_launch *launch) {
 }
 
 void fake_forward(const struct trec_gpu_launch *launch, int64_t blocks, int id_bytes, int is_unpooled) {
+  fake_cuda_state()->first_length = launch->bags[launch->spans[0].first_bag].length;
   check_ends(launch);
   for (int64_t block = 0; block < blocks; ++block) {
     const struct trec_gpu_span *span = find_span(launch, block);

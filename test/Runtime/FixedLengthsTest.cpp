@@ -176,6 +176,26 @@ TEST_F(FixedLengthsOnGPU, WithoutPooling) {
   EXPECT_THAT(told(model, bad.args()), HasSubstr("feature \"f1\", sample 1, 1 ids, expected the fixed length of 2"));
 }
 
+// The device is not to end with long bags. Where lengths are not known, they may be longest.
+TEST_F(FixedLengthsOnGPU, TheLongestBagsComeFirst) {
+  PromisedImage promised;
+  promised.bags[0].length = promised.bags[3].length = 1 + 1;
+  promised.bags[1].length = 1 + 3; // f2, whose kernel is that of bag 3
+  promised.bags[2].length = 1 + 4;
+  GPUImage image(promised);
+  Model model(onGPU(), image);
+  const Ids ids = {{{1}, {2}}, {{3, 4, 5}, {6, 7, 8}}, {{1, 2, 3, 4}, {5, 6, 7, 8}}};
+  Batch batch(ids);
+  EXPECT_EQ(told(model, batch.args()), "");
+  EXPECT_EQ(batch.output, expected(ids));
+  EXPECT_EQ(cuda.first_length, 4);
+  promised.bags[0].length = 0;
+  Model unlike(onGPU(), image);
+  EXPECT_EQ(told(unlike, batch.args()), "");
+  EXPECT_EQ(batch.output, expected(ids));
+  EXPECT_EQ(cuda.first_length, -1);
+}
+
 // Where a bag begins is known without its offset as long as all features in front of it are promised.
 TEST_F(FixedLengthsOnGPU, BehindAFeatureOfAnyLengths) {
   PromisedImage promised;
