@@ -133,7 +133,8 @@ static bool isPowerOfTwoTo32(int64_t value) {
 
 static LogicalResult
 checkGPUSchedule(function_ref<InFlightDiagnostic()> emitError, int64_t lanes,
-                 int64_t unitsPerLane, int64_t rowsInFlight, StringRef where) {
+                 int64_t unitsPerLane, int64_t rowsInFlight, int64_t stages,
+                 StringRef where) {
   if (!isPowerOfTwoTo32(lanes)) // C1
     return emitError() << "expected lanes that are a power of two of at most "
                           "32, got "
@@ -144,6 +145,15 @@ checkGPUSchedule(function_ref<InFlightDiagnostic()> emitError, int64_t lanes,
   if (rowsInFlight < 1 || rowsInFlight > 32) // C3
     return emitError() << "expected 1 to 32 rows in flight, got "
                        << rowsInFlight << where;
+  if (stages == 0)
+    return success();
+  if (stages < 2 || stages > 16) // C7
+    return emitError() << "expected 2 to 16 stages or none, got " << stages
+                       << where;
+  if (rowsInFlight > lanes || rowsInFlight % 2) // C7
+    return emitError() << "expected an even number of rows in a stage, at most "
+                          "one for each of "
+                       << lanes << " lanes, got " << rowsInFlight << where;
   return success();
 }
 
@@ -151,9 +161,10 @@ LogicalResult GPULoweringConfigAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, int64_t lanes,
     int64_t unitsPerLane, int64_t rowsInFlight, int64_t warps,
     int64_t blocksPerSm, GPUNumerics numerics, int64_t fewLanes,
-    int64_t fewUnitsPerLane, int64_t fewRowsInFlight) {
+    int64_t fewUnitsPerLane, int64_t fewRowsInFlight, int64_t stages,
+    int64_t fewStages) {
   if (failed(checkGPUSchedule(emitError, lanes, unitsPerLane, rowsInFlight,
-                              /*where=*/"")))
+                              stages, /*where=*/"")))
     return failure();
   if (!isPowerOfTwoTo32(warps)) // C4
     return emitError() << "expected warps that are a power of two of at most "
@@ -162,10 +173,11 @@ LogicalResult GPULoweringConfigAttr::verify(
   if (blocksPerSm < 0 || blocksPerSm > 32) // C5
     return emitError() << "expected 0 to 32 blocks per multiprocessor, got "
                        << blocksPerSm;
-  if (fewLanes == 0 && fewUnitsPerLane == 0 && fewRowsInFlight == 0)
+  if (fewLanes == 0 && fewUnitsPerLane == 0 && fewRowsInFlight == 0 &&
+      fewStages == 0)
     return success();
   return checkGPUSchedule(emitError, fewLanes, fewUnitsPerLane, fewRowsInFlight,
-                          /*where=*/" for few bags"); // C6
+                          fewStages, /*where=*/" for few bags"); // C6
 }
 
 GPULoweringConfigAttr GPULoweringConfigAttr::getForFewBags() const {
@@ -174,5 +186,5 @@ GPULoweringConfigAttr GPULoweringConfigAttr::getForFewBags() const {
   return get(getContext(), getFewLanes(), getFewUnitsPerLane(),
              getFewRowsInFlight(), getWarps(), getBlocksPerSm(), getNumerics(),
              /*few_lanes=*/0, /*few_units_per_lane=*/0,
-             /*few_rows_in_flight=*/0);
+             /*few_rows_in_flight=*/0, getFewStages(), /*few_stages=*/0);
 }

@@ -9,7 +9,7 @@
 using namespace mlir::trec;
 
 /// What today's CUDA still compiles for.
-static constexpr int64_t kMinCapability = 75;
+static constexpr int64_t kMinCapability = 80;
 
 static const llvm::Triple &getTriple() {
   static const llvm::Triple triple("nvptx64-nvidia-cuda");
@@ -41,7 +41,7 @@ llvm::Expected<GPUTarget> mlir::trec::resolveGPU(llvm::StringRef name) {
                                    "': expected a chip such as sm_80 or sm_90, "
                                    "without a letter behind it");
   if (capability < kMinCapability)
-    return llvm::createStringError("expected a GPU of at least sm_75, got '" +
+    return llvm::createStringError("expected a GPU of at least sm_80, got '" +
                                    name + "'");
   // The version of PTX in which kernels may have arguments in constant memory:
   // the lower it is, the more drivers compile it. Later chips need a later one,

@@ -169,6 +169,8 @@ static void writeConfiguration(llvm::json::OStream &json,
       json.attribute("few_lanes", few.getLanes());
       json.attribute("few_units_per_lane", few.getUnitsPerLane());
       json.attribute("few_rows_in_flight", few.getRowsInFlight());
+      json.attribute("stages", lowering.getStages());
+      json.attribute("few_stages", few.getStages());
     });
     json.attribute("bags_per_block", getBagsPerBlock(configuration));
     json.attribute("device_row_bytes", getDeviceRowBytes(configuration.row));

@@ -8,7 +8,7 @@
 //
 //   … gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4,
 //                   few_lanes = 32, few_units_per_lane = 1,
-//                   few_rows_in_flight = 16>
+//                   few_rows_in_flight = 16, few_stages = 2>
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,6 +33,14 @@ static constexpr int64_t kMaxWordsOfCodes = 8, kMaxWords = 16;
 /// More rows in flight than this gain nothing: their ids are too few.
 static constexpr int64_t kMaxRows = 8, kMaxRowsOfFew = 16;
 static constexpr int64_t kWarpLanes = 32;
+static constexpr int64_t kWarps = 4, kBlocksPerSm = 8;
+/// Stages of a block: with more, fewer than eight blocks would find room on a
+/// multiprocessor of 228 KiB, which keeps 1 KiB for each.
+static constexpr int64_t kMaxStageBytes = 27 * 1024 + 512;
+/// Rows of a bag in all stages: more take room from the first level of the
+/// cache, and stages of few rows take long to walk through.
+static constexpr int64_t kMaxStagedRows = 32;
+static constexpr int64_t kMinRowsOfStage = 4;
 
 /// Units that each of `lanes` sums in one pass over a bag. Where one pass is
 /// not enough, passes are of like width.
@@ -76,6 +84,49 @@ static int64_t selectRows(const RowUnits &units, int64_t unitsPerLane,
   return std::clamp<int64_t>(rows, 1, maxRows);
 }
 
+namespace {
+
+/// How rows come in where there are few bags.
+struct FewSchedule {
+  int64_t lanes, unitsPerLane, rows, stages;
+};
+
+} // namespace
+
+/// The most rows in a stage that leave room for two. A stage has no more rows
+/// than lanes; a row that is pooled in several passes has none.
+static void selectStages(LookupGroupInterface group, FewSchedule &few) {
+  RowType row = group.getRowType();
+  constexpr int64_t weightBytes = 4;
+  int64_t bytes = getDeviceRowBytes(row);
+  if (group.getWeighting() != Weighting::none)
+    bytes += weightBytes;
+  bytes *= kWarps * kWarpLanes / few.lanes;
+  if (few.lanes * few.unitsPerLane < RowUnits::of(row).count)
+    return;
+  for (int64_t rows = kMaxRowsOfFew; rows >= kMinRowsOfStage; rows /= 2) {
+    int64_t stages = std::min(kMaxStageBytes / bytes, kMaxStagedRows) / rows;
+    if (rows > few.lanes || stages < 2)
+      continue;
+    few.rows = rows;
+    few.stages = stages;
+    return;
+  }
+}
+
+/// Without pooling no id waits for another.
+static FewSchedule selectForFewBags(LookupGroupInterface group) {
+  RowUnits units = RowUnits::of(group.getRowType());
+  FewSchedule few = {0, 0, 0, 0};
+  if (!group.getPoolingMode())
+    return few;
+  few.lanes = selectLanes(units, kWarpLanes);
+  few.unitsPerLane = getUnitsPerLane(units, few.lanes);
+  few.rows = selectRows(units, few.unitsPerLane, kMaxWords, kMaxRowsOfFew);
+  selectStages(group, few);
+  return few;
+}
+
 static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
                                             GPUNumerics numerics) {
   RowType row = group.getRowType();
@@ -85,16 +136,13 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
   bool isOfCodes = units.getWords() == 1 && group.getPoolingMode();
   int64_t words = isOfCodes ? kMaxWordsOfCodes : kMaxWords;
   int64_t rows = selectRows(units, perLane, words, kMaxRows);
-  int64_t fewLanes = selectLanes(units, kWarpLanes);
-  int64_t fewPerLane = getUnitsPerLane(units, fewLanes);
-  int64_t fewRows = selectRows(units, fewPerLane, kMaxWords, kMaxRowsOfFew);
-  // Without pooling no id waits for another.
-  if (!group.getPoolingMode() ||
-      std::tie(lanes, perLane, rows) == std::tie(fewLanes, fewPerLane, fewRows))
-    fewLanes = fewPerLane = fewRows = 0;
-  return GPULoweringConfigAttr::get(row.getContext(), lanes, perLane, rows,
-                                    /*warps=*/4, /*blocks_per_sm=*/8, numerics,
-                                    fewLanes, fewPerLane, fewRows);
+  FewSchedule few = selectForFewBags(group);
+  if (few.stages == 0 && std::tie(lanes, perLane, rows) ==
+                             std::tie(few.lanes, few.unitsPerLane, few.rows))
+    few = {0, 0, 0, 0};
+  return GPULoweringConfigAttr::get(
+      row.getContext(), lanes, perLane, rows, kWarps, kBlocksPerSm, numerics,
+      few.lanes, few.unitsPerLane, few.rows, /*stages=*/0, few.stages);
 }
 
 namespace {

@@ -60,3 +60,46 @@ func.func @stored(%kjt: !kjt, %dest: !dict) -> !dict {
     bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8> : !kjt, !dict
   return %0 : !dict
 }
+
+// -----
+
+// convert-trec-to-gpu C4: without pooling no row is added.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!dict = !trec.jagged_dict<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @unpooled(%kjt: !kjt, %dest: !dict) -> !dict {
+  // expected-error @below {{expected no stages but for rows that are pooled in one pass, got 2}}
+  %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 2, stages = 2> : !kjt, !dict
+  return %0 : !dict
+}
+
+// -----
+
+// convert-trec-to-gpu C4: a row of two passes.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [256], f32>
+trec.table @t : !trec.table<1000x256, int8, #layout>
+func.func @two_passes(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // expected-error @below {{expected no stages but for rows that are pooled in one pass, got 4}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<256, int8, #layout>
+    bounds warning gpu_lowering <lanes = 32, units_per_lane = 2, rows_in_flight = 8, few_lanes = 32,
+                                 few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 4> : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+// convert-trec-to-gpu C5: four warps with 96 rows of 144 bytes each.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #layout>
+func.func @large_stages(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  // expected-error @below {{expected stages of at most 49152 bytes for a block, got 55296}}
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #layout>
+    bounds warning gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 32, stages = 3> : !kjt, !keyed
+  return %0 : !keyed
+}

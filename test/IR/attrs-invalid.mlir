@@ -251,6 +251,30 @@ module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_la
 
 // -----
 
+// #trec.gpu_lowering_config C6: stages alone.
+// expected-error @below {{expected lanes that are a power of two of at most 32, got 0 for few bags}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, few_stages = 2>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C7: one stage, where none would be in flight.
+// expected-error @below {{expected 2 to 16 stages or none, got 1}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 8, stages = 1>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C7: more rows than lanes that hold ids.
+// expected-error @below {{expected an even number of rows in a stage, at most one for each of 4 lanes, got 8 for few bags}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 8, few_lanes = 4, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 2>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C7: an odd number of rows.
+// expected-error @below {{expected an even number of rows in a stage, at most one for each of 32 lanes, got 7}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 7, stages = 3>} {}
+
+// -----
+
 // expected-error @below {{expected one of [fbgemm, cpu] for whose numbers a GPU computes, got: fast}}
 // expected-error @below {{failed to parse}}
 module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, numerics = fast>} {}

@@ -16,14 +16,14 @@ static GPUTarget resolve(llvm::StringRef name) {
 }
 
 TEST(GPUTargetTest, chipsHaveTheirCapability) {
-  EXPECT_EQ(resolve("sm_75").capability, 75);
+  EXPECT_EQ(resolve("sm_80").capability, 80);
   EXPECT_EQ(resolve("sm_90").capability, 90);
   EXPECT_EQ(resolve("sm_120").capability, 120);
   EXPECT_EQ(resolve("sm_90").chip, "sm_90");
 }
 
 TEST(GPUTargetTest, theVersionOfPTXIsTheLowestThatWillDo) {
-  EXPECT_EQ(resolve("sm_75").features, "+ptx78");
+  EXPECT_EQ(resolve("sm_80").features, "+ptx78");
   EXPECT_EQ(resolve("sm_90").features, "+ptx78");
   EXPECT_EQ(resolve("sm_100").features, "");
 }
@@ -38,7 +38,7 @@ TEST(GPUTargetTest, unknownNamesAreErrors) {
 }
 
 TEST(GPUTargetTest, oldChipsAreErrors) {
-  EXPECT_EQ(getError("sm_70"), "expected a GPU of at least sm_75, got 'sm_70'");
+  EXPECT_EQ(getError("sm_75"), "expected a GPU of at least sm_80, got 'sm_75'");
 }
 
 TEST(GPUTargetTest, machinesFuseNothing) {

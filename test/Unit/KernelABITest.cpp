@@ -87,7 +87,8 @@ protected:
     auto lowering = GPULoweringConfigAttr::get(
         &context, /*lanes=*/16, /*units_per_lane=*/1, /*rows_in_flight=*/3,
         /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu, /*few_lanes=*/32,
-        /*few_units_per_lane=*/1, /*few_rows_in_flight=*/3);
+        /*few_units_per_lane=*/1, /*few_rows_in_flight=*/3, /*stages=*/0,
+        /*few_stages=*/0);
     for (int64_t dim : {140, 16}) {
       BagConfiguration &kernel = gpu.configurations.emplace_back();
       kernel.row = RowType::get(&context, dim, WeightsType::int8, layout);

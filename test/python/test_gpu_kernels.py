@@ -49,11 +49,14 @@ def make_map(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, dict[int,
     return slots, kept
 
 
-def make_call(model: Model, rng: np.random.Generator, id_type: type,
-              offset_type: type) -> tuple[gpu_launch.Call, np.ndarray]:
-    lengths = np.array([0, 1, 3, 9, 0, 40, 2, *rng.integers(0, 12, 30)])
+def make_call(model: Model, rng: np.random.Generator, id_type: type, offset_type: type,
+              lengths: np.ndarray | None = None) -> tuple[gpu_launch.Call, np.ndarray]:
+    is_long = lengths is not None
+    lengths = lengths if is_long else np.array([0, 1, 3, 9, 0, 40, 2, *rng.integers(0, 12, 30)])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(offset_type)
     count, rows = int(offsets[-1]), make_rows(model, NUM_ROWS, rng)
+    if is_long:  # without the row that overflows: where that is, no other one counts
+        rows[0] = rows[2]
     remap, says = make_map(model.remap, rng) if model.remap else (None, None)
     ids = rng.integers(0, 100 if model.remap else NUM_ROWS, count).astype(id_type)
     ids[::7] = -1
@@ -91,6 +94,49 @@ def test_numbers(model, tmp_path):
         assert outcome.report["kind"] == gpu_launch.NOTHING and outcome.report["count"] == 0
         outside = np.delete(outcome.output, np.s_[call.column:call.column + model.dim], axis=1)
         assert not outside.any()
+
+
+LONG = [
+    Model("int8", 128), Model("int4", 128, "mean"), Model("int2", 256, output="f16"), Model("fp16", 64),
+    Model("fp32", 128), Model("fp8", 100), Model("int8", 64, weighting="sample"), Model("bf16", 40, weighting="sample"),
+    Model("int8", 32, remap="hash_table"), Model("int8", 200, numerics="cpu"), Model("int8", 600),
+]
+
+
+@pytest.mark.parametrize("model", LONG, ids=lambda model: "-".join(str(v) for v in dataclasses.astuple(model) if v))
+def test_long_bags(model, tmp_path):
+    """As many rows as fill all stages of a kernel more than once, beside short bags in the same warp."""
+    rng = np.random.default_rng(LONG.index(model))
+    lengths = np.array([100, 1, 0, 67, 16, 17, 32, 33])
+    call, expected = make_call(model, rng, np.int32, np.int32, lengths)
+    call.few = True
+    outcome = gpu_launch.run(compile_ptx(model, tmp_path), call)
+    assert same_bits(outcome.output[:, call.column:call.column + model.dim], expected)
+    assert outcome.report["kind"] == gpu_launch.NOTHING
+
+
+def test_a_copy_is_not_there_before_it_is_waited_for(tmp_path):
+    model = Model("int8", 128)
+    call, expected = make_call(model, np.random.default_rng(9), np.int32, np.int32, np.array([40]))
+    call.few = True
+    text = compile_ptx(model, tmp_path)
+    assert text.count("cp.async.wait_group \t1;") + text.count("cp.async.wait_group 1;") == 2  # ids of 32 and 64 bits
+    for waits in ("cp.async.wait_group \t1;", "cp.async.wait_group 1;"):
+        text = text.replace(waits, "cp.async.wait_group 2;")
+    outcome = gpu_launch.run(text, call)
+    assert not same_bits(outcome.output[:, call.column:call.column + 128], expected)
+
+
+def test_a_bad_id_deep_in_a_long_bag_is_reported(tmp_path):
+    model = Model("int8", 128)
+    call, _ = make_call(model, np.random.default_rng(8), np.int32, np.int32, np.array([2, 100, 3]))
+    call.few = True
+    call.ids[[91, 70]] = NUM_ROWS
+    expected = pool(model, call.rows, np.where(call.ids == NUM_ROWS, 0, call.ids), call.offsets, None)
+    outcome = gpu_launch.run(compile_ptx(model, tmp_path), call)
+    assert same_bits(outcome.output[:, call.column:call.column + 128], expected)
+    assert outcome.report["count"] == 2
+    assert place(outcome) == (gpu_launch.BAD_ID, 0, 1, 2, 70, NUM_ROWS)
 
 
 def place(outcome: gpu_launch.Outcome) -> tuple[int, ...]:

@@ -28,6 +28,11 @@ int64_t getBagsPerBlock(const BagConfiguration &configuration);
 /// registers from those.
 bool hasFewKernels(ArrayRef<BagConfiguration> configurations);
 
+/// Shared memory of a block: for the stages of its warps, behind which each has
+/// the weights of their rows. No more than `kMaxSharedBytes`.
+int64_t getSharedBytes(const BagConfiguration &configuration);
+constexpr int64_t kMaxSharedBytes = 48 * 1024;
+
 /// Threads of a block of the forward kernels.
 int64_t getThreadsPerBlock(const BagConfiguration &configuration);
 

@@ -58,6 +58,8 @@ def ConvertTrecToGPUPass : Pass<"convert-trec-to-gpu", "::mlir::ModuleOp"> {
       `numerics`: they are of the one kernel.
     * C3: outputs are of floats: on GPUs FBGEMM's INT8 output is of another format
       than stored rows, and neither is made.
+    * C4: rows that come to stages are pooled, each in one pass.
+    * C5: the stages of a block fit into 48 KiB.
   }];
   let statistics = [
     Statistic<"numConfigurations", "num-configurations", "Number of groups that became a case of the kernel">

@@ -314,7 +314,11 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * `numerics`: whose bits: `fbgemm` FBGEMM's on GPUs, `cpu` those of its CPU
       kernels;
     * `few_lanes`, `few_units_per_lane`, `few_rows_in_flight`: the first three
-      where a launch has fewer bags than keep the device busy; 0: as those.
+      where a launch has fewer bags than keep the device busy; 0: as those;
+    * `stages`: how many times `rows_in_flight` rows of a bag shared memory holds.
+      Rows come there while others are added, however many registers there are;
+      0: rows come into registers;
+    * `few_stages`: the same where a launch has few bags.
 
     ```mlir
     module attributes {trec.example = #trec.gpu_lowering_config<
@@ -328,7 +332,9 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * C3: `rows_in_flight` is from 1 to 32.
     * C4: `warps` is a power of two, at most 32.
     * C5: `blocks_per_sm` is from 0 to 32.
-    * C6: what is given for few bags is given whole, and as C1 to C3 say.
+    * C6: what is given for few bags is given whole, and as C1 to C3 and C7 say.
+    * C7: `stages` is 0 or from 2 to 16; unless it is 0, `rows_in_flight` is even
+      and at most `lanes`.
   }];
   let parameters = (ins "int64_t":$lanes, "int64_t":$units_per_lane, "int64_t":$rows_in_flight,
                         DefaultValuedParameter<"int64_t", "4">:$warps,
@@ -336,7 +342,9 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
                         DefaultValuedParameter<"::mlir::trec::GPUNumerics", "::mlir::trec::GPUNumerics::fbgemm">:$numerics,
                         DefaultValuedParameter<"int64_t", "0">:$few_lanes,
                         DefaultValuedParameter<"int64_t", "0">:$few_units_per_lane,
-                        DefaultValuedParameter<"int64_t", "0">:$few_rows_in_flight);
+                        DefaultValuedParameter<"int64_t", "0">:$few_rows_in_flight,
+                        DefaultValuedParameter<"int64_t", "0">:$stages,
+                        DefaultValuedParameter<"int64_t", "0">:$few_stages);
   let extraClassDeclaration = [{
     /// The schedule where a launch has few bags, as one of its own.
     GPULoweringConfigAttr getForFewBags() const;

@@ -9,8 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Bags.h"
-#include "OutputRow.h"
+#include "PooledBag.h"
 #include "RowFetch.h"
 
 using namespace mlir;
@@ -26,22 +25,20 @@ class BagStepBuilder {
 public:
   BagStepBuilder(DeviceBuilder &builder, const StepInput &input)
       : b(builder), c(input.configuration), lookup(input.lookup),
-        bags(builder, input), fetch(builder, c, input.idType, lookup,
-                                    RowFetch::selectWindowSize(c.gpuLowering)),
-        output(builder, c), numLanes(c.gpuLowering.getLanes()),
+        bag(builder, input), fetch(builder, c, input.idType, lookup,
+                                   RowFetch::selectWindowSize(c.gpuLowering)),
+        numLanes(c.gpuLowering.getLanes()),
         rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
 
   Value build();
 
 private:
-  void findBag();
   void poolColumns(Value firstUnit);
   SmallVector<Value> addRows(Value firstUnit);
   SmallVector<Value> addWindow(const IdWindow &window, Value numLeft,
                                ValueRange before, Value firstUnit);
   SmallVector<Value> addChunk(const IdWindow &window, const Chunk &chunk,
                               ValueRange before, Value firstUnit);
-  void divide(SmallVector<Value> &sums);
   int64_t getUnitsPerPass() {
     return numLanes * c.gpuLowering.getUnitsPerLane();
   }
@@ -49,27 +46,12 @@ private:
   DeviceBuilder &b;
   const BagConfiguration &c;
   const Lookup &lookup;
-  Bags bags;
+  PooledBag bag;
   RowFetch fetch;
-  OutputRow output;
   int64_t numLanes, rowsInFlight;
-  IdSpan bag;
-  Value longest;   // of the warp's bags, i32
-  Value outputRow; // address of the bag's columns
-  Value isWrong;   // i1: the bag, or an id so far
 };
 
 } // namespace
-
-void BagStepBuilder::findBag() {
-  Bag found = bags.find();
-  bag = found.span;
-  longest = found.longest;
-  isWrong = found.isWrong;
-  Value rowBytes = b.multiply(lookup.outputExtent, output.getElementBytes());
-  Value place = b.multiply(b.zeroExtend(bags.getSample()), rowBytes);
-  outputRow = b.pin(b.add(lookup.output, place));
-}
 
 /// Adds the rows of a chunk to the sums, each in its turn.
 SmallVector<Value> BagStepBuilder::addChunk(const IdWindow &window,
@@ -112,67 +94,52 @@ SmallVector<Value> BagStepBuilder::addWindow(const IdWindow &window,
 /// The sums of the bag. The ids of the next window are loaded before the rows
 /// of this one are waited for.
 SmallVector<Value> BagStepBuilder::addRows(Value firstUnit) {
-  SmallVector<Value> ids = fetch.loadIds(bag.begin, bag);
-  IdWindow first = fetch.resolve(ids, bag.begin, bag, isWrong);
+  SmallVector<Value> ids = fetch.loadIds(bag.span.begin, bag.span);
+  IdWindow first = fetch.resolve(ids, bag.span.begin, bag.span, bag.isWrong);
   SmallVector<Value> carried = fetch.getSums().makeZeros();
   size_t numSums = carried.size();
-  carried.push_back(isWrong);
+  carried.push_back(bag.isWrong);
   llvm::append_range(carried, first.getValues());
   Value zero = b.i32(0);
   int64_t size = fetch.getWindowSize();
-  SmallVector<Value> results =
-      b.loop(zero, longest, size, carried, [&](Value done, ValueRange state) {
-        Value isWrong = state[numSums];
+  SmallVector<Value> results = b.loop(
+      zero, bag.longest, size, carried, [&](Value done, ValueRange state) {
+        bag.isWrong = state[numSums];
         IdWindow window = first.withValues(state.drop_front(numSums + 1));
-        Value next = b.add(b.add(bag.begin, done), size);
-        SmallVector<Value> nextIds = fetch.loadIds(next, bag);
+        Value next = b.add(b.add(bag.span.begin, done), size);
+        SmallVector<Value> nextIds = fetch.loadIds(next, bag.span);
         SmallVector<Value> added =
-            addWindow(window, b.subtract(longest, done),
+            addWindow(window, b.subtract(bag.longest, done),
                       state.take_front(numSums), firstUnit);
-        window = fetch.resolve(nextIds, next, bag, isWrong);
-        added.push_back(isWrong);
+        window = fetch.resolve(nextIds, next, bag.span, bag.isWrong);
+        added.push_back(bag.isWrong);
         llvm::append_range(added, window.getValues());
         return added;
       });
-  isWrong = results[numSums];
+  bag.isWrong = results[numSums];
   results.truncate(numSums);
   return results;
 }
 
-/// By the length of the bag, ids of -1 included.
-void BagStepBuilder::divide(SmallVector<Value> &sums) {
-  Value length = b.subtract(bag.end, bag.begin);
-  Value one = b.f32(1.0f);
-  Value count = arith::SIToFPOp::create(b, b.getF32Type(), length);
-  Value isEmpty = b.compare(Predicate::eq, length, 0);
-  Value inverse = arith::DivFOp::create(b, one, count);
-  Value factor = b.select(isEmpty, one, inverse);
-  for (Value &sum : sums)
-    sum = arith::MulFOp::create(b, sum, factor);
-}
-
 /// One pass over the bag, for the units that a lane holds at once.
 void BagStepBuilder::poolColumns(Value firstUnit) {
-  SmallVector<Value> sums = addRows(firstUnit);
-  if (c.pooling == Pooling::mean)
-    divide(sums);
-  b.doIf(bags.exists(), [&] { output.store(outputRow, firstUnit, sums); });
+  bag.store(firstUnit, addRows(firstUnit));
 }
 
 Value BagStepBuilder::build() {
-  findBag();
+  bag.find();
   int64_t numUnits = fetch.getSums().getUnits().count;
   if (numUnits <= getUnitsPerPass()) {
     poolColumns(fetch.getLane());
-    return isWrong;
+    return bag.isWrong;
   }
   Value from = b.i32(0), to = b.i32(numUnits);
   return b
-      .loop(from, to, getUnitsPerPass(), isWrong,
+      .loop(from, to, getUnitsPerPass(), bag.isWrong,
             [&](Value unit, ValueRange carried) {
-              isWrong = carried[0];
+              bag.isWrong = carried[0];
               poolColumns(b.add(unit, fetch.getLane()));
-              return SmallVector<Value>{isWrong};
+              return SmallVector<Value>{bag.isWrong};
             })
       .front();
 }

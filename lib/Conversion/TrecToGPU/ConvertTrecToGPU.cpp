@@ -18,6 +18,7 @@
 #include "trec/Conversion/KernelGeometry.h"
 #include "trec/Conversion/Passes.h"
 #include "trec/IR/EraseModel.h"
+#include "trec/IR/RowUnits.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -45,15 +46,36 @@ static auto getKernelWide(GPULoweringConfigAttr lowering) {
                     lowering.getNumerics());
 }
 
+static LogicalResult checkStages(LookupGroupInterface group,
+                                 const BagConfiguration &c) {
+  int64_t stages = c.gpuLowering.getStages();
+  int64_t units = c.gpuLowering.getLanes() * c.gpuLowering.getUnitsPerLane();
+  if (stages == 0)
+    return success();
+  if (!c.pooling || units < RowUnits::of(c.row).count) // C4
+    return group->emitOpError("expected no stages but for rows that are "
+                              "pooled in one pass, got ")
+           << stages;
+  int64_t bytes = getSharedBytes(c);
+  if (bytes > kMaxSharedBytes) // C5
+    return group->emitOpError("expected stages of at most ")
+           << kMaxSharedBytes << " bytes for a block, got " << bytes;
+  return success();
+}
+
 static LogicalResult checkLowering(LookupGroupInterface group,
                                    LookupGroupInterface first) {
   GPULoweringConfigAttr lowering = group.getGpuLoweringAttr();
   if (!lowering) // C1
     return group->emitOpError("expected a gpu_lowering: run "
                               "trec-select-gpu-lowering before this pass");
-  if (BagConfiguration::of(group).isCopy()) // C3
+  BagConfiguration configuration = BagConfiguration::of(group);
+  if (configuration.isCopy()) // C3
     return group->emitOpError("expected an output of floats: stored rows are "
                               "not handed out by GPUs");
+  if (failed(checkStages(group, configuration)) ||
+      failed(checkStages(group, configuration.getForFewBags())))
+    return failure();
   if (getKernelWide(lowering) == getKernelWide(first.getGpuLoweringAttr()))
     return success();
   InFlightDiagnostic diagnostic =

@@ -4,13 +4,14 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::trec;
 
-/// Global memory, as the NVVM dialect numbers it.
-static constexpr unsigned kGlobalMemory = 1;
+/// As the NVVM dialect numbers them.
+static constexpr unsigned kGlobalMemory = 1, kSharedMemory = 3;
 
 Value DeviceBuilder::add(Value a, int64_t b) {
   return b ? add(a, constant(a.getType(), b)) : a;
@@ -118,6 +119,43 @@ void DeviceBuilder::store(Value address, Value value, int64_t alignment) {
   LLVM::StoreOp::create(*this, value, pointer(address), unsigned(alignment));
 }
 
+static Value makeSharedPointer(DeviceBuilder &b, Value address) {
+  auto type = LLVM::LLVMPointerType::get(b.getContext(), kSharedMemory);
+  return LLVM::IntToPtrOp::create(b, type, address);
+}
+
+SmallVector<Value> DeviceBuilder::loadShared(Value address, int64_t count) {
+  constexpr int64_t wordBytes = 4;
+  Value pointer = makeSharedPointer(*this, address);
+  if (count == 1)
+    return {LLVM::LoadOp::create(*this, getI32Type(), pointer, wordBytes)};
+  auto type = VectorType::get({count}, getI32Type());
+  Value loaded =
+      LLVM::LoadOp::create(*this, type, pointer, unsigned(count * wordBytes));
+  SmallVector<Value> words;
+  for (int64_t i = 0; i < count; ++i)
+    words.push_back(vector::ExtractOp::create(*this, loaded, i));
+  return words;
+}
+
+void DeviceBuilder::storeShared(Value address, Value word) {
+  LLVM::StoreOp::create(*this, word, makeSharedPointer(*this, address),
+                        /*alignment=*/4);
+}
+
+void DeviceBuilder::copyAsync(Value to, Value from, Value bytes) {
+  NVVM::CpAsyncOp::create(*this, makeSharedPointer(*this, to), pointer(from),
+                          /*size=*/16, NVVM::LoadCacheModifierKind::CG, bytes);
+}
+
+void DeviceBuilder::commitCopies() {
+  NVVM::CpAsyncCommitGroupOp::create(*this);
+}
+
+void DeviceBuilder::waitForCopies(int64_t numPending) {
+  NVVM::CpAsyncWaitGroupOp::create(*this, numPending);
+}
+
 Value DeviceBuilder::addressOf(Value array, Value index, int64_t elementBytes) {
   Value wide = index.getType().isInteger(32) ? zeroExtend(index) : index;
   return add(array, multiply(wide, elementBytes));
@@ -204,6 +242,8 @@ Value DeviceBuilder::maxOfWarp(Value value) {
   return NVVM::ReduxOp::create(*this, value.getType(), value,
                                NVVM::ReduxKind::MAX, all);
 }
+
+void DeviceBuilder::syncWarp() { NVVM::SyncWarpOp::create(*this, i32(-1)); }
 
 SmallVector<Value> DeviceBuilder::branch(Value condition, TypeRange types,
                                          Body then, Body otherwise) {

@@ -109,6 +109,17 @@ public:
   void storeVolatile(Value address, Value value);
   void store(Value address, Value value, int64_t alignment);
   Value pointer(Value address);
+  /// Words of shared memory, as i32, at a multiple of as many bytes as they
+  /// are.
+  SmallVector<Value> loadShared(Value address, int64_t count);
+  void storeShared(Value address, Value word);
+  /// Starts to copy the first `bytes` (an i32) of 16 bytes from global memory
+  /// to shared, and to fill up with zeros. Both are at multiples of 16.
+  void copyAsync(Value to, Value from, Value bytes);
+  /// Ends a group of copies of the thread.
+  void commitCopies();
+  /// Waits for all but the last `numPending` groups of the thread.
+  void waitForCopies(int64_t numPending);
   /// The element at `index` (an i32 or i64, not negative) of an array.
   Value addressOf(Value array, Value index, int64_t elementBytes);
 
@@ -130,6 +141,9 @@ public:
   /// The greatest i32 of a warp, signed: the same for all its lanes, and known
   /// to be so.
   Value maxOfWarp(Value value);
+
+  /// Waits for all lanes of the warp, and for what they wrote.
+  void syncWarp();
 
   // Control flow.
   using Body = function_ref<SmallVector<Value>()>;

@@ -15,7 +15,7 @@ using namespace mlir;
 using namespace mlir::trec;
 
 SmallVector<Value> DeviceSums::makeZeros() {
-  return SmallVector<Value>(unitsPerLane * units.columns, b.f32(0.0f));
+  return SmallVector<Value>(getCount(), b.f32(0.0f));
 }
 
 SmallVector<Value> DeviceSums::load(Value address, int64_t stepBytes,

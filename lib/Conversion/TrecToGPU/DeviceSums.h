@@ -38,6 +38,8 @@ public:
 
   const RowUnits &getUnits() const { return units; }
 
+  /// Of a lane.
+  int64_t getCount() const { return unitsPerLane * units.columns; }
   /// Sums start from +0, never from the first row: -0 must vanish.
   SmallVector<Value> makeZeros();
   /// Loads the units of a lane, `address` the first, `stepBytes` apart; zeros

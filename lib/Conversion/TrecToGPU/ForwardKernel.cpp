@@ -6,6 +6,7 @@
 #include "trec/Runtime/DeviceABI.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -31,11 +32,13 @@ private:
       function_ref<SmallVector<Value>(const StepInput &)> build);
   Value runStep(LaunchArgument &launch);
   void reportStep(LaunchArgument &launch);
+  void addSharedMemory(gpu::GPUFuncOp kernel);
 
   DeviceBuilder b;
   ArrayRef<BagConfiguration> configurations;
   IntegerType idType;
   Lookup lookup; // that of the last switch
+  Value shared;  // address of the block's shared memory, an i64; null: none
 };
 
 } // namespace
@@ -162,18 +165,24 @@ SmallVector<Value> ForwardKernelBuilder::switchToConfiguration(
   for (auto [configuration, region] :
        llvm::zip(configurations, choice.getCaseRegions())) {
     b.setInsertionPointToStart(&region.emplaceBlock());
-    scf::YieldOp::create(b, build({configuration, idType, lookup, step}));
+    scf::YieldOp::create(b,
+                         build({configuration, idType, lookup, step, shared}));
   }
   return llvm::to_vector_of<Value>(choice.getResults());
+}
+
+static Value buildStep(DeviceBuilder &b, const StepInput &input) {
+  if (!input.configuration.pooling)
+    return buildRowStep(b, input);
+  return input.configuration.gpuLowering.getStages()
+             ? buildStagedBagStep(b, input)
+             : buildBagStep(b, input);
 }
 
 Value ForwardKernelBuilder::runStep(LaunchArgument &launch) {
   return switchToConfiguration(launch, b.blockId(), b.getI1Type(),
                                [&](const StepInput &input) {
-                                 return SmallVector<Value>{
-                                     input.configuration.pooling
-                                         ? buildBagStep(b, input)
-                                         : buildRowStep(b, input)};
+                                 return SmallVector<Value>{buildStep(b, input)};
                                })
       .front();
 }
@@ -188,6 +197,25 @@ void ForwardKernelBuilder::reportStep(LaunchArgument &launch) {
   StepReport(b, report, idType, lookup).tell({found[0], found[1], found[2]});
 }
 
+/// As much as the configuration needs that needs the most.
+void ForwardKernelBuilder::addSharedMemory(gpu::GPUFuncOp kernel) {
+  int64_t bytes = 0;
+  for (const BagConfiguration &c : configurations)
+    bytes = std::max(bytes, getSharedBytes(c));
+  if (bytes == 0)
+    return;
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+  constexpr int64_t alignment = 16;
+  auto type = MemRefType::get({bytes}, b.getI8Type(),
+                              MemRefLayoutAttrInterface(), space);
+  Value memory = kernel.addWorkgroupAttribution(type, b.getLoc());
+  kernel.setWorkgroupAttributionAttr(0, LLVM::LLVMDialect::getAlignAttrName(),
+                                     b.getI64IntegerAttr(alignment));
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, memory);
+  shared = arith::IndexCastOp::create(b, b.getI64Type(), address);
+}
+
 gpu::GPUFuncOp ForwardKernelBuilder::build(StringRef name) {
   GPULoweringConfigAttr lowering = configurations.front().gpuLowering;
   int64_t threads = lowering.getWarps() * DeviceBuilder::kWarpLanes;
@@ -198,6 +226,7 @@ gpu::GPUFuncOp ForwardKernelBuilder::build(StringRef name) {
                     b.getI32IntegerAttr(lowering.getBlocksPerSm()));
   b.setInsertionPointToStart(&kernel.getBody().front());
   LaunchArgument launch(b, kernel.getArgument(0));
+  addSharedMemory(kernel);
   checkBatches(launch);
   Value isWrong = b.anyOfWarp(runStep(launch));
   b.doIf(isWrong, [&] { reportStep(launch); });

@@ -1,6 +1,7 @@
 //===- KernelGeometry.cpp - How GPU kernels are launched ------------------===//
 
 #include "trec/Conversion/KernelGeometry.h"
+#include "trec/IR/RowUnits.h"
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -14,6 +15,18 @@ bool mlir::trec::hasFewKernels(ArrayRef<BagConfiguration> configurations) {
 int64_t mlir::trec::getThreadsPerBlock(const BagConfiguration &configuration) {
   constexpr int64_t warpLanes = 32;
   return configuration.gpuLowering.getWarps() * warpLanes;
+}
+
+int64_t mlir::trec::getSharedBytes(const BagConfiguration &configuration) {
+  constexpr int64_t weightBytes = 4, alignment = 16, warpLanes = 32;
+  GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  int64_t bagsPerWarp = warpLanes / lowering.getLanes();
+  int64_t rows = lowering.getStages() * lowering.getRowsInFlight();
+  int64_t bytes = getDeviceRowBytes(configuration.row);
+  if (configuration.isWeighted())
+    bytes += weightBytes;
+  return llvm::alignTo(rows * bagsPerWarp * bytes, alignment) *
+         lowering.getWarps();
 }
 
 int64_t mlir::trec::getBagsPerBlock(const BagConfiguration &configuration) {

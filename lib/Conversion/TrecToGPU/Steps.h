@@ -3,7 +3,8 @@
 // The code of one configuration: a block works on some bags of its lookup, or
 // without pooling on some ids. Made into a case of the kernel's switch:
 //
-//   Value isWrong = buildBagStep(b, {configuration, idType, lookup, step});
+//   Value isWrong = buildBagStep(b, {configuration, idType, lookup, step,
+//   shared});
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,12 +26,16 @@ struct StepInput {
   IntegerType idType;
   const Lookup &lookup;
   Step step;
+  Value shared; // address of the block's shared memory, an i64; null: none
 };
 
 /// Pools the bags of one step, each by a group of lanes. The host launches as
 /// many blocks as there are steps. An i1: whether the thread has met anything
 /// that is wrong.
 Value buildBagStep(DeviceBuilder &b, const StepInput &input);
+
+/// The same, by way of stages in shared memory.
+Value buildStagedBagStep(DeviceBuilder &b, const StepInput &input);
 
 /// Writes the rows of ids, of every step that is the block's: how many ids a
 /// lookup has is known on the device alone. An i1, as above.

@@ -6,56 +6,22 @@
     ptx.run(module, "trec_forward_i32", memory, argument=bytes, blocks=3)
 
 All threads of a block run together, those that are behind first, so that they meet again behind a branch. A warp
-shuffles when all its threads have come to the shuffle. An access out of the bounds of an array, to an address that is
-not aligned, or to memory that was added as read-only is an error, and so is an instruction that is not known here.
+shuffles when all its threads have come to the shuffle. A copy to shared memory is there when it has been waited for. An
+access out of the bounds of an array, to an address that is not aligned, or to memory that was added as read-only is an
+error, and so is an instruction that is not known here.
 """
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import re
 
 import numpy as np
 
-from trec.testing import ptx_arithmetic
+from trec.testing import ptx_arithmetic, ptx_copies
+from trec.testing.ptx_memory import Memory
 
 WARP = 32
-
-
-class Memory:
-    """Arrays at addresses, far apart from each other."""
-
-    def __init__(self) -> None:
-        self.bases: list[int] = []
-        self.arrays: list[tuple[str, np.ndarray, bool]] = []
-
-    def add(self, name: str, array: np.ndarray, writable: bool = False) -> int:
-        data = array.reshape(-1).view(np.uint8)
-        base = (self.bases[-1] + len(self.arrays[-1][1]) + (1 << 20) if self.bases else 1 << 20) & ~0xFFF
-        self.bases.append(base)
-        self.arrays.append((name, data, writable))
-        return base
-
-    def find(self, address: int, size: int, alignment: int, write: bool) -> np.ndarray:
-        place = bisect.bisect_right(self.bases, address) - 1
-        if place < 0:
-            raise ValueError(f"access of {size} bytes at {address:#x}, below all arrays")
-        name, data, writable = self.arrays[place]
-        offset = address - self.bases[place]
-        if offset + size > len(data):
-            raise ValueError(f"access of {size} bytes at byte {offset} of {name}, which has {len(data)}")
-        if address % alignment:
-            raise ValueError(f"access of {size} bytes at byte {offset} of {name}, not at a multiple of {alignment}")
-        if write and not writable:
-            raise ValueError(f"write of {size} bytes at byte {offset} of {name}, which is read-only")
-        return data[offset:offset + size]
-
-    def load(self, address: int, size: int, alignment: int) -> int:
-        return int.from_bytes(self.find(address, size, alignment, write=False).tobytes(), "little")
-
-    def store(self, address: int, size: int, alignment: int, value: int) -> None:
-        self.find(address, size, alignment, write=True)[:] = np.frombuffer(value.to_bytes(size, "little"), np.uint8)
 
 
 @dataclasses.dataclass
@@ -125,6 +91,7 @@ class Block:
                         "%laneid": self.lanes.astype(np.uint64)}
         self.pc = np.zeros(self.count, np.int64)
         self.alive = np.ones(self.count, bool)
+        self.copies = ptx_copies.Copies(memory, self.count)
 
     # Operands, as unsigned integers of 64 bits.
 
@@ -176,7 +143,7 @@ class Block:
         """The threads at a place that may go on: at a barrier all, at a shuffle all of a warp."""
         here = self.alive & (self.pc == place)
         opcode = self.kernel.code[place].opcode
-        if opcode[0] in ("bar", "barrier"):
+        if opcode[0] in ("bar", "barrier") and "warp" not in opcode:
             return np.flatnonzero(here) if here.sum() == self.alive.sum() else np.array([], int)
         if "sync" in opcode:
             full = (here | ~self.alive).reshape(-1, WARP).all(axis=1)
@@ -198,6 +165,8 @@ class Block:
             return None
         if name in ("bar", "barrier", "fence", "membar"):
             return None
+        if name == "cp":
+            return self.copy(instruction, active)
         if name in ("ld", "st", "atom", "red"):
             return self.access(instruction, active)
         if name in ("shfl", "vote", "redux"):
@@ -234,6 +203,19 @@ class Block:
                 else:
                     value = int(self.read(part, one)[0]) & ((1 << 8 * size) - 1)
                     self.memory.store(at, size, alignment, value)
+        return None
+
+    def copy(self, instruction: Instruction, active: np.ndarray) -> None:
+        if "commit_group" in instruction.opcode:
+            return self.copies.commit(active)
+        if "wait_group" in instruction.opcode:
+            return self.copies.wait(active, int(instruction.operands[0]))
+        if instruction.opcode != ["cp", "async", "cg", "shared", "global"] or len(instruction.operands) != 4:
+            raise ValueError(f"unknown instruction: {instruction.text}")
+        to, source, size, used = instruction.operands
+        places = self.address(to, active), self.address(source, active)
+        for thread, *what in zip(active, *places, self.read(used, active)):
+            self.copies.start(thread, *map(int, what), int(size))
         return None
 
     def atomic(self, instruction: Instruction, active: np.ndarray, size: int) -> None:
@@ -311,5 +293,5 @@ def run(module: Module, name: str, memory: Memory, argument: bytes, blocks: int)
     symbols = {f"{name}_param_0": memory.add("the argument", np.frombuffer(argument, np.uint8))}
     for block in range(blocks):
         for symbol, size in kernel.shared.items():
-            symbols[symbol] = memory.add(symbol, np.zeros(size, np.uint8), writable=True)
+            symbols[symbol] = memory.add(symbol, np.full(size, 0xA5, np.uint8), writable=True)
         Block(kernel, memory, symbols, block).run()

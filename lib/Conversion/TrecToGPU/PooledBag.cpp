@@ -1,0 +1,34 @@
+//===- PooledBag.cpp - The bag of a group of lanes, to its output ---------===//
+
+#include "PooledBag.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+void PooledBag::find() {
+  Bag found = bags.find();
+  span = found.span;
+  longest = found.longest;
+  isWrong = found.isWrong;
+  Value rowBytes = b.multiply(lookup.outputExtent, output.getElementBytes());
+  Value place = b.multiply(b.zeroExtend(bags.getSample()), rowBytes);
+  outputRow = b.pin(b.add(lookup.output, place));
+}
+
+/// By the length of the bag, ids of -1 included.
+void PooledBag::divide(SmallVector<Value> &sums) {
+  Value length = b.subtract(span.end, span.begin);
+  Value one = b.f32(1.0f);
+  Value count = arith::SIToFPOp::create(b, b.getF32Type(), length);
+  Value isEmpty = b.compare(Predicate::eq, length, 0);
+  Value inverse = arith::DivFOp::create(b, one, count);
+  Value factor = b.select(isEmpty, one, inverse);
+  for (Value &sum : sums)
+    sum = arith::MulFOp::create(b, sum, factor);
+}
+
+void PooledBag::store(Value firstUnit, SmallVector<Value> sums) {
+  if (c.pooling == Pooling::mean)
+    divide(sums);
+  b.doIf(bags.exists(), [&] { output.store(outputRow, firstUnit, sums); });
+}
