@@ -176,9 +176,13 @@ static void free_host_tables(const struct trec_gpu *gpu, int64_t count) {
       gpu->cuda.cuMemFreeHost(gpu->host_tables[i]);
 }
 
+/* A garbage collector may be what destroys a model, while this thread or another captures a graph, to which freeing
+ * memory would put an end unless it is said to be no part of it. */
 static void release_device(struct trec_gpu *gpu, int64_t num_tables) {
   const struct trec_cuda *cuda = &gpu->cuda;
   const struct trec_gpu_scope scope = trec_gpu_enter(gpu);
+  int mode = TREC_CUDA_RELAXED;
+  cuda->cuThreadExchangeStreamCaptureMode(&mode);
   trec_gpu_free_slots(gpu);
   if (gpu->memory)
     cuda->cuMemFree(gpu->memory); /* waits for kernels that read it */
@@ -191,6 +195,7 @@ static void release_device(struct trec_gpu *gpu, int64_t num_tables) {
     cuda->cuMemFreeHost(gpu->report);
   if (gpu->module)
     cuda->cuModuleUnload(gpu->module);
+  cuda->cuThreadExchangeStreamCaptureMode(&mode);
   trec_gpu_leave(gpu, scope);
   cuda->cuDevicePrimaryCtxRelease(gpu->device);
 }

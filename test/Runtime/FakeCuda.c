@@ -182,12 +182,18 @@ int cuMemGetInfo_v2(size_t *unused, size_t *total) {
 /* Device memory has its size in front of it, at the alignment that the device gives. */
 enum { HEAD = 256 };
 
+static int ends_capture(void) {
+  const int ends = state.is_capturing && mode != RELAXED;
+  state.ended_captures += ends;
+  return ends;
+}
+
 int cuMemAlloc_v2(unsigned long long *memory, size_t bytes) {
   MAY_FAIL();
   void *made;
   if (!current)
     return INVALID_VALUE;
-  if (state.is_capturing && mode != RELAXED)
+  if (ends_capture())
     return CAPTURE_UNSUPPORTED;
   if (bytes > state.memory - state.allocated || posix_memalign(&made, HEAD, bytes + HEAD))
     return OUT_OF_MEMORY;
@@ -199,6 +205,8 @@ int cuMemAlloc_v2(unsigned long long *memory, size_t bytes) {
   return 0;
 }
 int cuMemFree_v2(unsigned long long memory) {
+  if (ends_capture())
+    return CAPTURE_UNSUPPORTED;
   fake_cuda_run();
   void *made = (char *)(uintptr_t)memory - HEAD;
   state.allocated -= *(size_t *)made;
@@ -216,6 +224,8 @@ int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
   return 0;
 }
 int cuMemFreeHost(void *memory) {
+  if (ends_capture())
+    return CAPTURE_UNSUPPORTED;
   fake_cuda_run();
   free(memory);
   --state.host_allocations;

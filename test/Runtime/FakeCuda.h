@@ -23,7 +23,7 @@ struct fake_cuda {
   size_t host_memory;  /* that may be pinned at once */
   const char *failing; /* a function that gives `result` from the call on that skips others have come before */
   int result, skips;
-  int is_capturing; /* allocations fail unless this thread's mode is relaxed */
+  int is_capturing; /* a graph, which ends where memory is taken or freed, unless this thread's mode is relaxed */
   /* Seen. */
   const void *code; /* of the module loaded last */
   size_t allocated; /* bytes of device memory */
@@ -31,6 +31,7 @@ struct fake_cuda {
   int contexts, pushed; /* retained, and made current */
   int64_t first_length; /* promised of the bags of the last launch's first lookup; -1: none */
   int allocations, host_allocations, copies, launches, few_launches, waits, queued;
+  int ended_captures;
 };
 
 struct fake_cuda *fake_cuda_state(void);

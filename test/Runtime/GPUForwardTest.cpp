@@ -158,6 +158,19 @@ TEST_F(GPUForward, SlotsAreCopiedOnce) {
   EXPECT_EQ(cuda.copies, copies + 2);
 }
 
+// As by a garbage collector, while another model's call is being captured.
+TEST_F(GPUForward, ModelsAreDestroyedDuringACapture) {
+  const size_t allocated = cuda.allocated;
+  {
+    Model model(onGPU(), image);
+    Batch batch(randomIds(5, 9, 4));
+    ASSERT_EQ(forward(model, batch.args()), TREC_OK) << error.text();
+    cuda.is_capturing = 1;
+  }
+  EXPECT_EQ(cuda.ended_captures, 0);
+  EXPECT_EQ(cuda.allocated, allocated);
+}
+
 TEST_F(GPUForward, EmptyBatches) {
   Model model(onGPU(), image);
   Batch batch(Ids(3));
