@@ -93,6 +93,13 @@ static void prepare_map(const trec_model *model, int64_t parameter, struct trec_
 /* Tables that the second level of the cache holds are not fetched ahead. */
 enum { SECOND_LEVEL_BYTES = 1 << 19 };
 
+/* Rows begin at multiples of what divides both their length and a line, for tables begin at a line. */
+static int may_straddle(int64_t row_bytes) {
+  enum { CACHE_LINE = 64 };
+  const int64_t step = row_bytes & -row_bytes;
+  return step < CACHE_LINE && (row_bytes - 1) % CACHE_LINE >= step;
+}
+
 static void prepare_fetches(trec_model *model) {
   const struct trec_image *image = model->image;
   int64_t bytes = 0;
@@ -132,6 +139,7 @@ static void prepare_bags(trec_model *model) {
     model->tables[desc->table].is_certifiable |= model->level && desc->certified;
     /* Rows behind a map would have to be searched for. */
     bag->fetched_bytes = desc->remap ? 0 : image->tables[desc->table].row_bytes;
+    bag->fetches_end = may_straddle(image->tables[desc->table].row_bytes);
   }
   if (image->unpooled && image->num_bags)
     model->output_bytes /= image->num_bags;

@@ -15,8 +15,8 @@ static void fetch_row(const struct trec_bag *bag, int64_t id) {
   const uintptr_t row = (uintptr_t)bag->rows + (uintptr_t)id * (uintptr_t)bag->fetched_bytes;
   for (int64_t byte = 0; byte < bag->fetched_bytes; byte += CACHE_LINE)
     __builtin_prefetch((const void *)(row + (uintptr_t)byte), 0, 2);
-  /* A row that begins within a line may end in one more. */
-  __builtin_prefetch((const void *)(row + (uintptr_t)bag->fetched_bytes - 1), 0, 2);
+  if (bag->fetches_end)
+    __builtin_prefetch((const void *)(row + (uintptr_t)bag->fetched_bytes - 1), 0, 2);
   __asm__ volatile("" : : "r"(row));
 }
 

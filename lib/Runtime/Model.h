@@ -44,6 +44,7 @@ struct trec_bag {
   int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
   int64_t fetched_bytes; /* of a row that is fetched before its kernel is called; 0: none is */
+  int fetches_end;       /* its last byte too: it may be in one line more than its length says */
   int64_t fetches_far;
   int counts_bad_ids; /* 0: a bag before it does */
   const struct trec_table *table;
