@@ -99,11 +99,21 @@ def revision() -> dict[str, Any]:
     }
 
 
+def without_folders(text: str) -> str:
+    """Where files lie on a machine is nobody else's business: of absolute paths, joined by colons, the names."""
+    return ":".join(Path(part).name if part.startswith("/") else part for part in text.split(":"))
+
+
+def command() -> list[str]:
+    """The arguments of this program as a result tells them."""
+    return [without_folders(argument) for argument in sys.argv]
+
+
 def describe(threads: int, clock: str) -> dict[str, Any]:
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **revision(),
-        "command": sys.argv,
+        "command": command(),
         "machine": {
             "cpu": _cpu_model(),
             "virtual": _is_virtual(),
@@ -119,7 +129,9 @@ def describe(threads: int, clock: str) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: found for name in _PACKAGES if (found := package_version(name))},
         },
-        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SWITCHES)},
+        "environment": {
+            name: without_folders(value) for name, value in sorted(os.environ.items()) if name.startswith(_SWITCHES)
+        },
         "fbgemm": fbgemm_state(),
         "threads": threads,
         "clock": clock,

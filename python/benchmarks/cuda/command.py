@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cuda.cases import FAMILIES, Case, find_cases, small
-from benchmarks.machine import package_version, revision
+from benchmarks.machine import command, package_version, revision
 from trec.compiler import run_tool
 from trec.errors import TrecError
 from trec.exporter import write_model
@@ -68,7 +68,7 @@ def _about(folder: Path, device: str) -> dict[str, Any]:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "device": describe_driver() if device == "cuda" else f"{platform.machine()}, dry run: nothing is a time of a GPU",
         "compiled": json.loads(compiled.read_text(encoding="utf-8")) if compiled.exists() else {},
-        "command": sys.argv,
+        "command": command(),
         "versions": {"python": platform.python_version(), **versions, "cuda": str(torch.version.cuda)},
     }
 
