@@ -55,6 +55,10 @@ private:
   }
   int64_t getRowsPerStep(const RowSums &sums);
   SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
+  SmallVector<Value> addOneByOne(RowSums &sums,
+                                 std::pair<Value, Value> positions,
+                                 ValueRange values,
+                                 function_ref<FoundRow(Value)> find);
   SmallVector<Value> addStep(RowSums &sums, Value position, bool isFirstPass,
                              ValueRange values);
   SmallVector<Value> addTogether(RowSums &sums, Value position,
@@ -276,11 +280,23 @@ SmallVector<Value> BagKernelBuilder::addRows(RowSums &sums, bool isFirstPass) {
     next = last;
     values.assign(steps.result_begin(), steps.result_end());
   }
-  auto singles = scf::ForOp::create(b, next, bagEnd, index(1), values);
-  b.setInsertionPointToStart(singles.getBody());
-  FoundRow found = findRow(singles.getInductionVar(), isFirstPass);
-  scf::YieldOp::create(b, addIfRow(sums, found, singles.getRegionIterArgs()));
-  return singles.getResults();
+  return addOneByOne(sums, {next, bagEnd}, values, [&](Value position) {
+    return findRow(position, isFirstPass);
+  });
+}
+
+/// The rows that `find` says are at the positions from the first to the second.
+SmallVector<Value>
+BagKernelBuilder::addOneByOne(RowSums &sums, std::pair<Value, Value> positions,
+                              ValueRange values,
+                              function_ref<FoundRow(Value)> find) {
+  auto [from, to] = positions;
+  auto loop = scf::ForOp::create(b, from, to, index(1), values);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  FoundRow found = find(loop.getInductionVar());
+  scf::YieldOp::create(b, addIfRow(sums, found, loop.getRegionIterArgs()));
+  return loop.getResults();
 }
 
 SmallVector<Value> BagKernelBuilder::addStep(RowSums &sums, Value position,
@@ -302,11 +318,11 @@ SmallVector<Value> BagKernelBuilder::addStep(RowSums &sums, Value position,
   scf::YieldOp::create(b, addTogether(sums, position, found, values));
   b.setInsertionPointToStart(either.elseBlock());
   Value end = arith::AddIOp::create(b, position, index(count));
-  auto singles = scf::ForOp::create(b, position, end, index(1), values);
-  scf::YieldOp::create(b, singles.getResults());
-  b.setInsertionPointToStart(singles.getBody());
-  FoundRow one = resolveRow(singles.getInductionVar(), isFirstPass);
-  scf::YieldOp::create(b, addIfRow(sums, one, singles.getRegionIterArgs()));
+  // What is ahead of them is on its way.
+  scf::YieldOp::create(
+      b, addOneByOne(sums, {position, end}, values, [&](Value position) {
+        return resolveRow(position, isFirstPass);
+      }));
   return either.getResults();
 }
 
