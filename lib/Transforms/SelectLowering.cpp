@@ -226,8 +226,11 @@ LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
     numerics = Numerics::fbgemm;
   UnpackMode unpack = selectUnpack(row, level, prefetch.reasons);
   int64_t rowsAtOnce = selectRowsAtOnce(group, lanes);
-  if (rowsAtOnce > 1)
+  if (rowsAtOnce > 1) {
     prefetch.farGroup = 1;
+    prefetch.reasons.push_back("rows are taken " + std::to_string(rowsAtOnce) +
+                               " at once: each is two vectors or less");
+  }
   StoreMode stores = selectStores(group, prefetch.reasons);
   return {LoweringConfigAttr::get(
               row.getContext(), lanes, accumulators, prefetch.distance,
