@@ -11,30 +11,13 @@ namespace {
 
 int64_t told;
 void noteFar(const trec_bag_args *args, int64_t, int64_t) { told = args->fetches_far; }
-const trec_kernel noting[] = {noteFar, noteFar, noteFar, noteFar};
 
 constexpr int64_t ROW_BYTES = T1_DIM * 4;
 
 /// What the kernel of a feature through a table of so many rows is told.
 int64_t toldOf(int64_t rows) {
-  const std::vector<char> bytes(static_cast<size_t>(rows * ROW_BYTES));
-  const trec_table_desc table = {trec_image.tables[0].name, -1, ROW_BYTES, T1_DIM, TREC_WEIGHTS_FP32};
-  const trec_table_data data = {bytes.data(), rows, ROW_BYTES};
-  const trec_bag_desc bag = {};
-  struct trec_level_desc level = trec_image.levels[0];
-  level.kernels = noting;
-  struct trec_image image = trec_image;
-  image.tables = &table;
-  image.num_tables = 1;
-  image.bags = &bag;
-  image.num_bags = 1;
-  image.levels = &level;
-  image.total_dim = T1_DIM;
-  trec_create_options options = {};
-  options.size = sizeof options;
-  options.tables = &data;
-  options.num_tables = 1;
-  Model model(options, image);
+  const OneTable one(noteFar, rows, T1_DIM);
+  Model model(one.options(), one.image());
   const Batch batch(randomIds(3, 2, 3));
   Error error;
   told = -1;

@@ -15,40 +15,22 @@ trec_traffic traffic() { return {memory, 256, 1000, 2000}; }
 
 int64_t told;
 void noteStores(const trec_bag_args *args, int64_t, int64_t) { told = args->stores; }
-const trec_kernel noting[] = {noteStores, noteStores, noteStores, noteStores};
 
 constexpr int64_t DIM = 16;
 
 /// What the kernel of one feature, empty bags of so many samples, is told of an output that begins at this byte of a
 /// line and has so many unused columns.
 int64_t toldOf(int64_t samples, int64_t byte, int64_t unused) {
-  const std::vector<float> rows(DIM);
-  const trec_table_desc table = {trec_image.tables[0].name, 1, DIM * 4, DIM, TREC_WEIGHTS_FP32};
-  const trec_table_data data = {rows.data(), 1, DIM * 4};
-  const trec_bag_desc bag = {};
-  struct trec_level_desc level = trec_image.levels[0];
-  level.kernels = noting;
-  struct trec_image image = trec_image;
-  image.tables = &table;
-  image.num_tables = 1;
-  image.bags = &bag;
-  image.num_bags = 1;
-  image.num_features = 1;
-  image.levels = &level;
-  image.total_dim = DIM;
-  trec_create_options options = {};
-  options.size = sizeof options;
-  options.tables = &data;
-  options.num_tables = 1;
-  Model model(options, image);
-  const std::vector<int64_t> offsets(static_cast<size_t>(samples) + 1);
+  const OneTable one(noteStores, 1, DIM);
+  Model model(one.options(), one.image());
+  const std::vector<int64_t> offsets(static_cast<size_t>(samples * trec_image.num_features) + 1);
   const int64_t stride = DIM + unused;
   std::vector<char> output(static_cast<size_t>(samples * stride * 4 + 128));
   const auto line = (reinterpret_cast<uintptr_t>(output.data()) + 63) / 64 * 64;
   trec_forward_args args = {};
   args.size = sizeof args;
   args.batch_size = samples;
-  args.num_keys = 1;
+  args.num_keys = trec_image.num_features;
   args.offsets = offsets.data();
   args.offsets_type = args.values_type = TREC_INT64;
   args.output = reinterpret_cast<void *>(line + static_cast<uintptr_t>(byte));

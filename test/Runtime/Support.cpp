@@ -1,6 +1,7 @@
 // See Support.h.
 #include "Support.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -43,6 +44,27 @@ TemporaryFile::TemporaryFile(const std::string &bytes) {
 }
 
 TemporaryFile::~TemporaryFile() { std::remove(name.c_str()); }
+
+OneTable::OneTable(trec_kernel kernel, int64_t numRows, int64_t dim)
+    : rows(static_cast<size_t>(numRows * dim)), table{trec_image.tables[0].name, -1, dim * 4, dim, TREC_WEIGHTS_FP32},
+      data{rows.data(), numRows, dim * 4} {
+  std::fill(std::begin(kernels), std::end(kernels), kernel);
+  level.kernels = kernels;
+  ownImage.tables = &table;
+  ownImage.num_tables = 1;
+  ownImage.bags = &bag;
+  ownImage.num_bags = 1;
+  ownImage.levels = &level;
+  ownImage.total_dim = dim;
+}
+
+trec_create_options OneTable::options() const {
+  trec_create_options options = {};
+  options.size = sizeof options;
+  options.tables = &data;
+  options.num_tables = 1;
+  return options;
+}
 
 Model::Model(trec_create_options options, const struct trec_image &image) {
   Error error;

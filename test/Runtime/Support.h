@@ -67,6 +67,25 @@ private:
   trec_model *model = nullptr;
 };
 
+/// An image of one feature pooled through one table of zeros, of fp32, by a kernel of the test's, and what makes a
+/// model of it. Stays where it is for as long as the model.
+class OneTable {
+public:
+  OneTable(trec_kernel kernel, int64_t rows, int64_t dim);
+  OneTable(const OneTable &) = delete;
+  const struct trec_image &image() const { return ownImage; }
+  trec_create_options options() const;
+
+private:
+  std::vector<float> rows;
+  trec_kernel kernels[2 * TREC_KERNEL_VARIANTS];
+  trec_table_desc table;
+  trec_table_data data;
+  trec_bag_desc bag = {};
+  struct trec_level_desc level = trec_image.levels[0];
+  struct trec_image ownImage = trec_image;
+};
+
 /// Creates and destroys again; the status.
 int32_t tryCreate(const trec_create_options &options, Error &error, const struct trec_image &image = ::trec_image);
 
