@@ -1,13 +1,22 @@
 /* Fetching rows before the kernels that add them are called.
  *
- * A kernel fetches ahead by itself, but neither its first ids nor, once it has begun, those of the next kernel. In a
- * small batch there are no others, and each kernel would wait for rows that might all have been on their way.
+ * A kernel fetches ahead by itself, but neither its first ids nor, once it has begun, those of the next kernel; and
+ * between the fetches for short bags it stores outputs, behind which they wait. So the rows of small batches and of
+ * short bags are fetched first, as many at a time as wait in a small part of the second level of the cache.
+ *
+ * Measured on an AMD EPYC (Zen 4, one thread, 26 tables), of what had fetched up to 64 ids of a bag: 1.4 to 1.9 times
+ * faster with INT8 rows of 10,000 in a table, dim 64, 5 ids in a bag and 16 samples or 1 id and 128. With 10 ids and
+ * more in a bag a kernel does as well by itself, and up to 1.15 times better where all tables are near.
  */
 #include "Model.h"
 
-/* What waits in the second level of the cache at a time is a small part of it. With more ids than this a kernel fetches
- * far ahead by itself, and the few at its beginning do not matter. */
-enum { CACHE_LINE = 64, WAITING_BYTES = 1 << 17, MOST_IDS = 64 };
+enum { CACHE_LINE = 64, WAITING_BYTES = 1 << 14 };
+
+/* Ids of a bag's piece that are few, or few for a table that is not near; ids of a sample that are few. */
+enum { FEW_IDS = 64, FEW_FAR_IDS = 256, FEW_IDS_OF_SAMPLE = 8 };
+
+/* With more samples than this, short bags are run in blocks, each of which is fetched first. */
+enum { BLOCK_UNITS = 64, BLOCK_IDS = BLOCK_UNITS * FEW_IDS_OF_SAMPLE };
 
 /* The row may not be there, for an id of -1 or a bad one; to fetch from any address is harmless. The assembly is empty:
  * compilers drop calls of functions that only fetch, as having no effect. */
@@ -32,17 +41,29 @@ static void fetch_rows(const struct trec_job *job, const struct trec_bag *bag, i
       fetch_row(bag, ids64[i]);
 }
 
-/* Fetches the rows of a bag with few ids; the bytes that wait for it, or, where there are many, all that may wait. */
+/* Without pooling each id has an output of its own, whose stores hide less: there the kernel does as well. */
+static int fetches_first(const struct trec_job *job, int64_t i, struct trec_units units, int64_t ids) {
+  const struct trec_bag *bag = &job->model->bags[i];
+  if (!bag->fetched_bytes)
+    return 0;
+  if (ids <= FEW_IDS || job->model->image->unpooled)
+    return ids <= FEW_IDS;
+  return ids <= (units.end - units.begin) * FEW_IDS_OF_SAMPLE || (ids <= FEW_FAR_IDS && bag->fetches_far);
+}
+
+/* Fetches the rows of a bag's piece, unless that is done block by block; the bytes that then wait for it. */
 static int64_t fetch_bag(const struct trec_job *job, int64_t i, struct trec_units units) {
   const struct trec_bag *bag = &job->model->bags[i];
   if (units.begin >= units.end || !bag->fetched_bytes)
     return 0;
+  if (units.end - units.begin > BLOCK_UNITS)
+    return WAITING_BYTES;
   const struct trec_units positions = trec_positions(job, i, units);
-  const int64_t count = positions.end - positions.begin;
-  if (count > MOST_IDS)
+  const int64_t ids = positions.end - positions.begin;
+  if (!fetches_first(job, i, units, ids))
     return WAITING_BYTES;
   fetch_rows(job, bag, positions.begin, positions.end);
-  return count * bag->fetched_bytes;
+  return ids * bag->fetched_bytes;
 }
 
 int64_t trec_fetch_ahead(const struct trec_job *job, struct trec_cut from, struct trec_cut to) {
@@ -50,4 +71,20 @@ int64_t trec_fetch_ahead(const struct trec_job *job, struct trec_cut from, struc
   for (; i < job->model->image->num_bags && i <= to.bag && waiting < WAITING_BYTES; ++i)
     waiting += fetch_bag(job, i, trec_units_between(job, i, from, to));
   return i;
+}
+
+int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units) {
+  const int64_t count = units.end - units.begin;
+  if (!job->model->fetches_ahead || count <= BLOCK_UNITS)
+    return units.end;
+  struct trec_units positions = trec_positions(job, i, units);
+  const int64_t ids = positions.end - positions.begin;
+  if (!fetches_first(job, i, units, ids))
+    return units.end;
+  if (ids > BLOCK_IDS) {
+    units.end = units.begin + (count * BLOCK_IDS + ids - 1) / ids;
+    positions = trec_positions(job, i, units);
+  }
+  fetch_rows(job, &job->model->bags[i], positions.begin, positions.end);
+  return units.end;
 }

@@ -102,7 +102,10 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     call.certified_length = atomic_load_explicit(&bag->table->certified_length, memory_order_relaxed);
     call.certified_offset = atomic_load_explicit(&bag->table->certified_offset, memory_order_relaxed);
     call.stores = stores;
-    (model->image->unpooled ? run_ids : run_bags)(job, i, &call, units);
+    for (struct trec_units block = units; block.begin < units.end; block.begin = block.end) {
+      block.end = trec_fetch_block(job, i, (struct trec_units){block.begin, units.end});
+      (model->image->unpooled ? run_ids : run_bags)(job, i, &call, block);
+    }
     if (report[0]) {
       if (bag->counts_bad_ids)
         merge(&bad, &(struct trec_bad_ids){report[0], bag->batch, report[1], i});

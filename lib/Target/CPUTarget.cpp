@@ -254,6 +254,7 @@ mlir::trec::createTargetMachine(const CPUTarget &target) {
   llvm::TargetOptions options;
   // Every rounding of the numeric contract is written out: fuse nothing.
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  options.LoopAlignment = 32;
   return std::unique_ptr<llvm::TargetMachine>(
       getTarget(architecture)
           .createTargetMachine(
