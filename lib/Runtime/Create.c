@@ -106,6 +106,7 @@ static void prepare_fetches(trec_model *model) {
   for (int64_t i = 0; i < image->num_tables && bytes <= SECOND_LEVEL_BYTES; ++i)
     bytes += model->tables[i].num_rows * image->tables[i].row_bytes;
   model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
+  model->short_bag = trec_short_bag();
 }
 
 static void prepare_bags(trec_model *model) {

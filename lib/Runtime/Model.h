@@ -66,6 +66,7 @@ struct trec_model {
   uint64_t file_bytes;
   const char *pages_reason;
   int fetches_ahead;    /* some tables are beyond the cache */
+  int64_t short_bag;    /* ids of a bag up to which its rows are fetched before its kernel is called */
   int checks_lengths;   /* of some bags not every length is good */
   int64_t output_bytes; /* of all bags for a sample, or without pooling of the average bag for an id */
   struct trec_output_limits output_limits;

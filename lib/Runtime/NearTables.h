@@ -1,4 +1,5 @@
-/* Which tables lie near enough that a row is fetched once, straight into the first level of the cache. */
+/* What the machine says of fetching: which tables lie near enough that a row is fetched once, straight into the first
+ * level of the cache, and for which bags rows are fetched before their kernel is called. */
 #ifndef TREC_RUNTIME_NEARTABLES_H
 #define TREC_RUNTIME_NEARTABLES_H
 
@@ -9,5 +10,8 @@ int64_t trec_near_table_bytes(void);
 
 /* Whether a table of so many rows is larger: 0 or 1. */
 int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes);
+
+/* Of so many ids in the average bag the rows are best fetched before the kernel is called; 0: of none. */
+int64_t trec_short_bag(void);
 
 #endif /* TREC_RUNTIME_NEARTABLES_H */
