@@ -3,9 +3,9 @@
  * second fetch for tables of up to 5 MB, while an AMD EPYC (Zen 4, 1 MiB) was up to 1.4 times slower from 0.8 MB on.
  * With tables of a million rows, which only the Xeon was measured with, the second fetch gained 1.2 to 1.4 times.
  *
- * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their kernel
- * gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids in a bag
- * the kernel does as well on the EPYC, and up to 1.15 times better where all tables are near.
+ * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
+ * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids
+ * in a bag the kernel does as well on the EPYC, and up to 1.15 times better where all tables are near.
  */
 #include "NearTables.h"
 

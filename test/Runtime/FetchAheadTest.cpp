@@ -1,5 +1,6 @@
 // Batches of tables that are larger than the caches, whose rows are fetched before their kernels are called. That it is
 // done shows in times alone; here, that it may be done with any ids, in any piece of a job.
+#include "ModelAccess.h"
 #include "Support.h"
 
 #include <random>
@@ -35,9 +36,11 @@ struct LargeModel {
   trec_table_data data[2] = {{rows.data(), manyRows, T1_DIM * 4}, {good.data() + 160, T2_ROWS, T2_DIM * 4}};
 };
 
-void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
+/// As on a machine where rows of bags of up to so many ids are fetched first.
+void expectSameWith(int64_t shortBag, LargeModel &large, const Ids &ids, int32_t threads) {
   large.data[0].data = large.rows.data();
   Model model(large.options(threads), large.image);
+  trectest_set_short_bag(model, shortBag);
   for (int32_t type : {TREC_INT32, TREC_INT64}) {
     Batch batch(ids);
     trec_forward_args args = batch.args();
@@ -47,6 +50,11 @@ void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
     ASSERT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.message;
     EXPECT_EQ(batch.output, expected(ids, {0, 1, 2}, manyRows));
   }
+}
+
+void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
+  for (int64_t shortBag : {0, 8})
+    expectSameWith(shortBag, large, ids, threads);
 }
 
 } // namespace
@@ -67,6 +75,16 @@ TEST(FetchAhead, LongAndShortBags) {
   LargeModel large;
   const std::vector<int64_t> many(100, 1000);
   expectSame(large, {{many, {}}, {{5}, {6}}, {{manyRows - 2}, {1, 2, 3}}}, 1);
+}
+
+// Bags that are short on the average, so that they are fetched in blocks, but for one that fills several.
+TEST(FetchAhead, OneLongBagAmongShortOnes) {
+  LargeModel large;
+  Ids ids(3, std::vector<std::vector<int64_t>>(900, {7, manyRows - 1}));
+  for (size_t sample : {0, 450, 899})
+    ids[0][sample].assign(1500, 123);
+  for (int32_t threads : {1, 3})
+    expectSame(large, ids, threads);
 }
 
 TEST(FetchAhead, PiecesOfABatch) {

@@ -33,6 +33,11 @@ TEST(NearTables, TheirBytesAreThoseOfACache) {
   EXPECT_LE(trec_near_table_bytes(), 256 << 20);
 }
 
+TEST(NearTables, ShortBagsHaveFewIds) {
+  EXPECT_GE(trec_short_bag(), 0);
+  EXPECT_LE(trec_short_bag(), 64);
+}
+
 TEST(NearTables, LargerOnesAreFar) {
   EXPECT_EQ(trec_fetches_far(10, 100, 1000), 0);
   EXPECT_EQ(trec_fetches_far(10, 100, 999), 1);
