@@ -6,10 +6,10 @@
  */
 #include "Model.h"
 
-enum { CACHE_LINE = 64, WAITING_BYTES = 1 << 14 };
+enum { CACHE_LINE = 64, WAITING_BYTES = 1 << 13 };
 
 /* Ids of a bag's piece that are few, and few for a table that is not near. */
-enum { FEW_IDS = 64, FEW_FAR_IDS = 256 };
+enum { FEW_IDS = 64, FEW_FAR_IDS = 128 };
 
 /* With more samples than this, short bags are run in blocks, each of which is fetched first. */
 enum { BLOCK_UNITS = 64, BLOCK_IDS = 512 };
@@ -62,8 +62,8 @@ static int64_t fetch_bag(const struct trec_job *job, int64_t i, struct trec_unit
   return ids * bag->fetched_bytes;
 }
 
-int64_t trec_fetch_ahead(const struct trec_job *job, struct trec_cut from, struct trec_cut to) {
-  int64_t waiting = 0, i = from.bag;
+int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut from, struct trec_cut to) {
+  int64_t waiting = 0;
   for (; i < job->model->image->num_bags && i <= to.bag && waiting < WAITING_BYTES; ++i)
     waiting += fetch_bag(job, i, trec_units_between(job, i, from, to));
   return i;

@@ -88,8 +88,9 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     const struct trec_units units = trec_units_between(job, i, from, to);
     if (units.begin >= units.end)
       continue;
-    if (i >= unfetched)
-      unfetched = trec_fetch_ahead(job, (struct trec_cut){i, units.begin}, to);
+    /* While the last bag of those that were fetched is run, the next ones are on their way. */
+    if (i + 1 >= unfetched)
+      unfetched = trec_fetch_ahead(job, unfetched, from, to);
     call.rows = bag->rows;
     call.num_rows = bag->num_rows;
     call.indices = batch->values;
