@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Optional
 
 from benchmarks.gather_limit import CACHES, DISTANCES, GatherLimit
@@ -73,7 +74,9 @@ def choose_prefetch(limit: GatherLimit, cursor: Cursor) -> None:
 
 
 def measure(all_timed: list[Timed], seconds: float, cursor: Cursor, max_rounds: Optional[int] = None) -> None:
-    """Rounds of one sample each, in an order that moves on by one each round, until the time is spent."""
+    """Rounds of one sample each until the time is spent, each in another order: what a peer leaves in the caches is met
+    by all others alike."""
+    order, random = list(all_timed), Random(0)
     for timed in all_timed:
         _calibrate(timed, cursor)
     end = time.perf_counter() + seconds
@@ -83,8 +86,8 @@ def measure(all_timed: list[Timed], seconds: float, cursor: Cursor, max_rounds: 
         for number in range(max_rounds or MAX_ROUNDS):
             if number >= MIN_ROUNDS and time.perf_counter() > end:
                 break
-            first = number % len(all_timed)
-            for timed in all_timed[first:] + all_timed[:first]:
+            random.shuffle(order)
+            for timed in order:
                 timed.samples.append(time_calls(timed, cursor.take(timed.calls_per_sample)))
     finally:
         if was_enabled:
