@@ -5,13 +5,12 @@ import mmap
 
 import numpy as np
 import pytest
-from benchmarks import machine, report
+from benchmarks import machine, report, timing
 from benchmarks.batches import MAX_SETS, MIN_SETS, count_sets, draw_ids, lines_of_row, make_ring
 from benchmarks.case import Distribution, FixedLength, Load, Model, NormalLength, Table, UniformLength
 from benchmarks.gather_limit import CACHES, DISTANCES, GatherLimit
 from benchmarks.pages import huge_bytes, set_pages
 from benchmarks.summary import geomean, quartiles, ratio, summarize
-from benchmarks import timing
 from benchmarks.timing import MIN_ROUNDS, Cursor, Timed, choose_prefetch, measure, time_calls
 
 TABLES = (Table(100, 8, "int8"), Table(7, 16, "int4", 2))
