@@ -254,7 +254,7 @@ mlir::trec::createTargetMachine(const CPUTarget &target) {
   llvm::TargetOptions options;
   // Every rounding of the numeric contract is written out: fuse nothing.
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  // Loops that began anywhere made short bags 1.05 to 1.2 times slower or
+  // Loops that began anywhere made short bags 1.05 to 1.1 times slower or
   // faster on an AMD EPYC (Zen 4), as code in front of them grew; at 64 bytes
   // it was no better. An Intel Xeon (Emerald Rapids) showed no difference.
   if (architecture == Architecture::x86_64)
