@@ -16,18 +16,49 @@ struct trec_cuda_pool {
   unsigned char reserved[54];
 };
 
+/* CUaccessPolicyWindow. */
+struct trec_cuda_window {
+  trec_device_address begin;
+  size_t bytes;
+  float hit_ratio;
+  int hit, miss;
+};
+
+/* CUlaunchAttribute. */
+struct trec_cuda_launch_attribute {
+  int id, reserved;
+  union {
+    struct trec_cuda_window window;
+    char room[64];
+  } value;
+};
+
+/* CUlaunchConfig. */
+struct trec_cuda_launch {
+  unsigned grid_x, grid_y, grid_z, block_x, block_y, block_z, shared;
+  void *stream;
+  struct trec_cuda_launch_attribute *attributes;
+  unsigned num_attributes;
+};
+
 enum {
   TREC_CUDA_OUT_OF_MEMORY = 2,
   TREC_CUDA_NO_DEVICE = 100,
   TREC_CUDA_OLDEST_DRIVER = 11080, /* the first that knows sm_90; it has all functions */
+  TREC_CUDA_MAX_GRID = 5,          /* CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X */
   TREC_CUDA_MAJOR = 75,            /* CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR */
   TREC_CUDA_MINOR = 76,
-  TREC_CUDA_PINNED = 1,    /* CU_MEM_ALLOCATION_TYPE_PINNED */
-  TREC_CUDA_ON_DEVICE = 1, /* CU_MEM_LOCATION_TYPE_DEVICE */
+  TREC_CUDA_MAX_PERSISTING = 108, /* CU_DEVICE_ATTRIBUTE_MAX_PERSISTING_L2_CACHE_SIZE */
+  TREC_CUDA_MAX_WINDOW = 109,     /* CU_DEVICE_ATTRIBUTE_MAX_ACCESS_POLICY_WINDOW_SIZE */
+  TREC_CUDA_PINNED = 1,           /* CU_MEM_ALLOCATION_TYPE_PINNED */
+  TREC_CUDA_ON_DEVICE = 1,        /* CU_MEM_LOCATION_TYPE_DEVICE */
   TREC_CUDA_RELEASE_THRESHOLD = 4,
-  TREC_CUDA_L2_FETCH_BYTES = 5, /* CU_LIMIT_MAX_L2_FETCH_GRANULARITY */
-  TREC_CUDA_PORTABLE = 1,       /* CU_MEMHOSTALLOC_PORTABLE */
-  TREC_CUDA_MAPPED = 2,         /* CU_MEMHOSTALLOC_DEVICEMAP */
+  TREC_CUDA_L2_FETCH_BYTES = 5,   /* CU_LIMIT_MAX_L2_FETCH_GRANULARITY */
+  TREC_CUDA_L2_PERSIST_BYTES = 6, /* CU_LIMIT_PERSISTING_L2_CACHE_SIZE */
+  TREC_CUDA_ACCESS_WINDOW = 1,    /* CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW */
+  TREC_CUDA_PERSISTING = 2,       /* CU_ACCESS_PROPERTY_PERSISTING; 0 is NORMAL */
+  TREC_CUDA_PORTABLE = 1,         /* CU_MEMHOSTALLOC_PORTABLE */
+  TREC_CUDA_MAPPED = 2,           /* CU_MEMHOSTALLOC_DEVICEMAP */
   TREC_CUDA_NON_BLOCKING = 1,
   TREC_CUDA_NO_TIMING = 2,
   TREC_CUDA_RELAXED = 2 /* CU_STREAM_CAPTURE_MODE_RELAXED */

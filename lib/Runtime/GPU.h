@@ -31,6 +31,7 @@ struct trec_gpu_slots {
 struct trec_gpu {
   struct trec_cuda cuda;
   int index, device, capability;
+  int64_t max_blocks; /* of a launch */
   char name[64];
   void *context; /* the device's primary one, which others share */
   void *module, *scan;
@@ -39,11 +40,13 @@ struct trec_gpu {
   void *pool;                 /* of offsets that are computed on the device */
   trec_device_address memory; /* tables, parameters and lookups */
   trec_device_address bags;
-  int32_t *places;    /* TREC_PLACE_* of each table */
-  void **host_tables; /* pinned memory of those on the host; else NULL */
-  int64_t *order;     /* the lookup of the image at each place on the device */
+  int32_t *places;            /* TREC_PLACE_* of each table */
+  void **host_tables;         /* pinned memory of those on the host; else NULL */
+  uint64_t *persistent_bytes; /* of each table: how many are in the window */
+  int64_t *order;             /* the lookup of the image at each place on the device */
   struct trec_gpu_group *groups;
   int64_t num_groups;
+  struct trec_cuda_window window; /* of memory that launches ask the cache to keep; may have 0 bytes */
   struct trec_gpu_report *report; /* in host memory that the device sees */
   trec_device_address report_address;
   pthread_mutex_t mutex; /* guards what follows */
@@ -86,6 +89,13 @@ size_t trec_gpu_table_bytes(const trec_model *model, int64_t table);
 
 /* On the device, by trec_gpu_place; -1: there is none. */
 int64_t trec_gpu_largest_table(const trec_model *model);
+
+/* What the caller asks of the device's second level of cache, for all of the process. */
+int32_t trec_gpu_set_cache(const struct trec_gpu *gpu, const trec_create_options *options, trec_error *error);
+
+/* Sets model->gpu's window, once all tables have their addresses. */
+int32_t trec_gpu_choose_window(const trec_model *model, const trec_create_options *options,
+                               const struct trec_gpu_layout *layout, trec_error *error);
 
 /* Makes model->gpu's order of lookups and its groups. */
 int32_t trec_gpu_order(trec_model *model, trec_error *error);

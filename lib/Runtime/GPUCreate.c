@@ -24,7 +24,7 @@ void trec_gpu_leave(const struct trec_gpu *gpu, struct trec_gpu_scope scope) {
 
 static int32_t find_device(struct trec_gpu *gpu, int32_t index, trec_error *error) {
   const struct trec_cuda *cuda = &gpu->cuda;
-  int count = 0, major = 0, minor = 0;
+  int count = 0, major = 0, minor = 0, max_blocks = 0;
   int32_t status = trec_cuda_check(cuda, cuda->cuDeviceGetCount(&count), "count devices", error);
   if (status != TREC_OK)
     return status;
@@ -39,7 +39,10 @@ static int32_t find_device(struct trec_gpu *gpu, int32_t index, trec_error *erro
     result = cuda->cuDeviceGetAttribute(&major, TREC_CUDA_MAJOR, gpu->device);
   if (!result)
     result = cuda->cuDeviceGetAttribute(&minor, TREC_CUDA_MINOR, gpu->device);
+  if (!result)
+    result = cuda->cuDeviceGetAttribute(&max_blocks, TREC_CUDA_MAX_GRID, gpu->device);
   gpu->capability = major * 10 + minor;
+  gpu->max_blocks = max_blocks;
   return trec_cuda_check(cuda, result, "ask the device", error);
 }
 
@@ -120,15 +123,6 @@ static int32_t make_pool(struct trec_gpu *gpu, trec_error *error) {
   return trec_cuda_check(cuda, result, "make a memory pool", error);
 }
 
-/* A hint to the device that all of the process shares, so that there is no time to take it back. */
-static int32_t set_limits(const struct trec_gpu *gpu, const trec_create_options *options, trec_error *error) {
-  const size_t bytes = (size_t)options->l2_fetch_bytes;
-  if (!bytes)
-    return TREC_OK;
-  return trec_cuda_check(&gpu->cuda, gpu->cuda.cuCtxSetLimit(TREC_CUDA_L2_FETCH_BYTES, bytes), "set l2_fetch_bytes",
-                         error);
-}
-
 static int32_t open_device(trec_model *model, const trec_create_options *options, trec_error *error) {
   struct trec_gpu *gpu = model->gpu;
   int32_t status = trec_cuda_open(&gpu->cuda, error);
@@ -146,7 +140,7 @@ static int32_t open_device(trec_model *model, const trec_create_options *options
   if (status == TREC_OK)
     status = make_pool(gpu, error);
   if (status == TREC_OK)
-    status = set_limits(gpu, options, error);
+    status = trec_gpu_set_cache(gpu, options, error);
   trec_gpu_leave(gpu, scope);
   return status;
 }
@@ -209,6 +203,7 @@ void trec_gpu_close(trec_model *model) {
   pthread_mutex_destroy(&gpu->mutex);
   free(gpu->places);
   free(gpu->host_tables);
+  free(gpu->persistent_bytes);
   free(gpu->order);
   free(gpu->groups);
   free(gpu);

@@ -16,7 +16,6 @@ enum { FEW_BLOCKS = 2048 };
 
 /* Lengths that one block adds up no later than two launches of several do, in tiles of scan_lengths_per_block. */
 enum { SCAN_TILES_OF_ONE_BLOCK = 2 };
-static const int64_t max_blocks = INT32_MAX;
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -43,7 +42,7 @@ static int64_t bags_per_block(const struct call *call, const struct trec_gpu_gro
 static int64_t blocks_per_bag(const struct call *call, const struct trec_gpu_group *group) {
   const struct trec_image *image = call->job->model->image;
   const trec_batch *batch = &call->job->batches[group->batch].args;
-  const int64_t most = max_blocks / image->num_bags;
+  const int64_t most = call->gpu->max_blocks / image->num_bags;
   if (!image->unpooled)
     return divide_up(call->job->args->batch_size, bags_per_block(call, group));
   const int64_t needed = divide_up(batch->num_values, bags_per_block(call, group));
@@ -88,17 +87,25 @@ static void set_outputs(struct call *call, int64_t piece) {
                image->unpooled ? rows_that_fit(call->job, i) : image->outputs[i].dim);
 }
 
-static int32_t flush(struct call *call, void *kernel, trec_error *error) {
-  const struct trec_cuda *cuda = &call->gpu->cuda;
+/* The window goes with each launch, so that a graph that captures it has it too. */
+static int launch(struct call *call, void *kernel) {
+  const struct trec_gpu *gpu = call->gpu;
+  const unsigned blocks = (unsigned)call->blocks, threads = (unsigned)call->job->model->image->gpu->threads_per_block;
   void *parameters[] = {&call->launch};
+  if (!gpu->window.bytes)
+    return gpu->cuda.cuLaunchKernel(kernel, blocks, 1, 1, threads, 1, 1, 0, call->stream, parameters, NULL);
+  struct trec_cuda_launch_attribute window = {.id = TREC_CUDA_ACCESS_WINDOW, .value.window = gpu->window};
+  const struct trec_cuda_launch given = {blocks, 1, 1, threads, 1, 1, 0, call->stream, &window, 1};
+  return gpu->cuda.cuLaunchKernelEx(&given, kernel, parameters, NULL);
+}
+
+static int32_t flush(struct call *call, void *kernel, trec_error *error) {
   if (!call->blocks)
     return TREC_OK;
   set_outputs(call, call->piece);
-  const unsigned threads = (unsigned)call->job->model->image->gpu->threads_per_block;
-  const int result =
-      cuda->cuLaunchKernel(kernel, (unsigned)call->blocks, 1, 1, threads, 1, 1, 0, call->stream, parameters, NULL);
+  const int result = launch(call, kernel);
   call->launch.num_spans = call->blocks = 0;
-  return trec_cuda_check(cuda, result, "launch the model", error);
+  return trec_cuda_check(&call->gpu->cuda, result, "launch the model", error);
 }
 
 /* So that kernels divide by `blocks` without a division: with shift 31 + ceil(log2(blocks)) the multiplier has 32 bits,
@@ -129,7 +136,7 @@ static void add_bags(struct call *call, const struct trec_gpu_group *group, int6
 static int32_t add_group(struct call *call, const struct trec_gpu_group *group, void *kernel, trec_error *error) {
   const int64_t each = blocks_per_bag(call, group);
   for (int64_t first = 0; first < group->num_bags;) {
-    const int64_t room = (max_blocks - call->blocks) / each;
+    const int64_t room = (call->gpu->max_blocks - call->blocks) / each;
     const int is_full = !room || call->launch.num_spans == TREC_GPU_MAX_SPANS;
     if (call->blocks && (is_full || group->piece != call->piece)) {
       const int32_t status = flush(call, kernel, error);

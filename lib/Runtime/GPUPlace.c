@@ -10,9 +10,10 @@
 
 int32_t trec_gpu_check_options(const struct trec_image *image, const trec_create_options *options, trec_error *error) {
   const int64_t count = options->num_placements;
-  if (options->device != TREC_DEVICE_CUDA && (options->placements || options->device_bytes || options->l2_fetch_bytes))
+  if (options->device != TREC_DEVICE_CUDA &&
+      (options->placements || options->device_bytes || options->l2_fetch_bytes || options->l2_persist_bytes))
     return trec_fail(error, TREC_INVALID_ARGUMENT,
-                     "placements, device_bytes and l2_fetch_bytes are for models on a GPU");
+                     "placements, device_bytes, l2_fetch_bytes and l2_persist_bytes are for models on a GPU");
   const int32_t fetched = options->l2_fetch_bytes;
   if (fetched && fetched != 32 && fetched != 64 && fetched != 128)
     return trec_fail(error, TREC_INVALID_ARGUMENT, "l2_fetch_bytes is %d, expected 32, 64 or 128, or 0", fetched);
@@ -127,6 +128,20 @@ static int32_t keep_to_budget(const trec_model *model, uint64_t budget, const st
   return TREC_OK;
 }
 
+/* The smallest table comes first, for what a cache may be asked to keep is one window of addresses. */
+static void lay_out_tables(const trec_model *model, struct trec_gpu_layout *layout) {
+  int32_t *places = model->gpu->places;
+  size_t end = count_bytes(model, layout);
+  layout->bytes = end;
+  for (int64_t i = 0; i < model->image->num_tables; ++i)
+    if (places[i] == TREC_PLACE_DEVICE)
+      places[i] = TREC_PLACE_AUTO;
+  for (int64_t i = find_largest(model, TREC_PLACE_AUTO); i >= 0; i = find_largest(model, TREC_PLACE_AUTO)) {
+    places[i] = TREC_PLACE_DEVICE;
+    layout->tables[i] = end -= round_up(trec_gpu_table_bytes(model, i));
+  }
+}
+
 int32_t trec_gpu_place(const trec_model *model, const trec_create_options *options, struct trec_gpu_layout *layout,
                        trec_error *error) {
   int32_t *places = model->gpu->places;
@@ -141,19 +156,17 @@ int32_t trec_gpu_place(const trec_model *model, const trec_create_options *optio
   }
   if (status == TREC_OK)
     status = keep_to_budget(model, options->device_bytes, layout, error);
-  for (int64_t i = 0; i < count && status == TREC_OK; ++i) {
-    if (places[i] == TREC_PLACE_AUTO)
-      places[i] = TREC_PLACE_DEVICE;
-    if (places[i] == TREC_PLACE_DEVICE)
-      layout->tables[i] = reserve(layout, trec_gpu_table_bytes(model, i));
-  }
+  if (status == TREC_OK)
+    lay_out_tables(model, layout);
   return status;
 }
 
 /* A CPU's tables lie in host memory; of no other size than in a file. */
 static trec_table_info describe(const trec_model *model, int64_t table) {
   if (model->gpu)
-    return (trec_table_info){.place = model->gpu->places[table], .bytes = trec_gpu_table_bytes(model, table)};
+    return (trec_table_info){.place = model->gpu->places[table],
+                             .bytes = trec_gpu_table_bytes(model, table),
+                             .persistent_bytes = model->gpu->persistent_bytes[table]};
   return (trec_table_info){.place = TREC_PLACE_HOST,
                            .bytes = (uint64_t)(model->tables[table].num_rows * model->image->tables[table].row_bytes)};
 }

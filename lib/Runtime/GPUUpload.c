@@ -263,6 +263,8 @@ static int32_t place_and_copy(struct upload *upload, trec_error *error) {
     status = take_memory(model, upload->layout, error);
   if (status == TREC_OK)
     status = take_host_memory(model, upload->layout, error);
+  if (status == TREC_OK)
+    status = trec_gpu_choose_window(model, upload->options, upload->layout, error);
   if (status != TREC_OK)
     return status;
   struct trec_gpu_bag *bags = calloc((size_t)model->image->num_bags + 1, sizeof *bags);
@@ -289,7 +291,9 @@ int32_t trec_gpu_upload(trec_model *model, const trec_create_options *options, t
   struct upload upload = {.model = model, .options = options, .layout = &layout};
   gpu->places = calloc(tables, sizeof *gpu->places);
   gpu->host_tables = calloc(tables, sizeof *gpu->host_tables);
-  if (!layout.tables || !layout.parameters || !layout.is_callers || !gpu->places || !gpu->host_tables)
+  gpu->persistent_bytes = calloc(tables, sizeof *gpu->persistent_bytes);
+  const int has_arrays = gpu->places && gpu->host_tables && gpu->persistent_bytes;
+  if (!layout.tables || !layout.parameters || !layout.is_callers || !has_arrays)
     trec_fail(error, TREC_OUT_OF_MEMORY, "out of memory for a model on a GPU");
   else if (trec_gpu_order(model, error) == TREC_OK)
     place_and_copy(&upload, error);

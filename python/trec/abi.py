@@ -77,6 +77,7 @@ class CreateOptions(ctypes.Structure):
         ("placements", POINTER(c_int32)),
         ("num_placements", c_int64),
         ("device_bytes", c_uint64),
+        ("l2_persist_bytes", c_uint64),
     ]
 
 
@@ -147,7 +148,13 @@ class WeightsInfo(ctypes.Structure):
 
 
 class TableInfo(ctypes.Structure):
-    _fields_ = [("size", c_size_t), ("place", c_int32), ("reserved", c_int32), ("bytes", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("place", c_int32),
+        ("reserved", c_int32),
+        ("bytes", c_uint64),
+        ("persistent_bytes", c_uint64),
+    ]
 
 
 Create = ctypes.CFUNCTYPE(c_int32, POINTER(CreateOptions), POINTER(c_void_p), POINTER(Error))

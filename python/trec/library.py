@@ -173,12 +173,14 @@ class Placement:
 
     Of the others the largest go to the host, and of equally large ones the last first, until what is left takes at most
     `device_bytes` of the GPU's memory. `l2_fetch_bytes` (32, 64 or 128) is how much at most is fetched into its cache
-    where less is read, by all of this process, from then on.
+    where less is read, by all of this process, from then on. `l2_persist_bytes` of the cache are set aside, likewise,
+    for the tables that are read most for their size: those that lie within so many bytes.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
     device_bytes: Optional[int] = None
     l2_fetch_bytes: Optional[int] = None
+    l2_persist_bytes: Optional[int] = None
 
     def __post_init__(self) -> None:
         for name, place in self.tables.items():
@@ -188,6 +190,8 @@ class Placement:
             raise InputError(f"placement: expected device_bytes of at least 1, got {self.device_bytes}")
         if self.l2_fetch_bytes not in (None, 32, 64, 128):
             raise InputError(f"placement: expected l2_fetch_bytes of 32, 64 or 128, got {self.l2_fetch_bytes}")
+        if self.l2_persist_bytes is not None and self.l2_persist_bytes < 1:
+            raise InputError(f"placement: expected l2_persist_bytes of at least 1, got {self.l2_persist_bytes}")
 
     def check_names(self, names: Sequence[str]) -> None:
         unknown = [name for name in self.tables if name not in names]
@@ -244,6 +248,8 @@ def _log_warning(user: Any, error: Any) -> None:
 
 
 _WARNING = abi.Warning_(_log_warning)
+# What a field still has that an older model does not know.
+_UNKNOWN = 2**64 - 1
 
 
 def _data_array(places: Sequence[tuple[int, int]], row_bytes: Sequence[int]) -> tuple[Any, int]:
@@ -290,6 +296,8 @@ class Handle:
             exception.status = self.status  # type: ignore[attr-defined]
             raise exception
         self.address: int = self.pointer.value or 0
+        if options.placement.l2_persist_bytes and self._table_info(0).persistent_bytes == _UNKNOWN:
+            raise LoadError("placement: the model was compiled by a trec that asks the cache to keep nothing")
 
     @property
     def cpu_level(self) -> Optional[str]:
@@ -321,6 +329,7 @@ class Handle:
             create.num_placements = len(names)
         create.device_bytes = placement.device_bytes or 0
         create.l2_fetch_bytes = placement.l2_fetch_bytes or 0
+        create.l2_persist_bytes = placement.l2_persist_bytes or 0
 
     @property
     def _has_table_info(self) -> bool:
@@ -330,12 +339,17 @@ class Handle:
         """Of each table what the metadata say; on a GPU also where it is, and how many bytes it takes there."""
         if self.gpu is None or not self._has_table_info:
             return self.library.tables
-        names = {number: name for name, number in abi.PLACES.items()}
-        result, info = [], abi.TableInfo(size=ctypes.sizeof(abi.TableInfo))
+        names, result = {number: name for name, number in abi.PLACES.items()}, []
         for index, table in enumerate(self.library.tables):
-            self.library.api.table_info(self.pointer, index, ctypes.byref(info))
-            result.append({**table, "place": names[info.place], "bytes": info.bytes})
+            info = self._table_info(index)
+            persistent = {"persistent_bytes": info.persistent_bytes} if info.persistent_bytes != _UNKNOWN else {}
+            result.append({**table, "place": names[info.place], "bytes": info.bytes, **persistent})
         return result
+
+    def _table_info(self, index: int) -> Any:
+        info = abi.TableInfo(size=ctypes.sizeof(abi.TableInfo), persistent_bytes=_UNKNOWN)
+        self.library.api.table_info(self.pointer, index, ctypes.byref(info))
+        return info
 
     def weights_info(self) -> dict[str, Any]:
         """How the weights file is held, why, and how many of its bytes are on huge pages now."""

@@ -18,7 +18,7 @@ TEST(ABI, LayoutIsWhatBindingsMirror) {
   EXPECT_EQ(offsetof(trec_error, feature), 16u);
   EXPECT_EQ(offsetof(trec_error, message), 64u);
   EXPECT_EQ(sizeof(trec_table_data), 24u);
-  EXPECT_EQ(sizeof(trec_create_options), 168u);
+  EXPECT_EQ(sizeof(trec_create_options), 176u);
   EXPECT_EQ(offsetof(trec_create_options, bounds_check), 48u);
   EXPECT_EQ(offsetof(trec_create_options, warning_user), 80u);
   EXPECT_EQ(offsetof(trec_create_options, progress_user), 128u);
@@ -26,7 +26,8 @@ TEST(ABI, LayoutIsWhatBindingsMirror) {
   EXPECT_EQ(sizeof(trec_forward_args), 176u);
   EXPECT_EQ(offsetof(trec_create_options, exactness), 136u);
   EXPECT_EQ(offsetof(trec_create_options, placements), 144u);
-  EXPECT_EQ(sizeof(trec_table_info), 24u);
+  EXPECT_EQ(offsetof(trec_create_options, l2_persist_bytes), 168u);
+  EXPECT_EQ(sizeof(trec_table_info), 32u);
   EXPECT_EQ(offsetof(trec_forward_args, batches), 152u);
   EXPECT_EQ(sizeof(trec_batch), 88u);
   EXPECT_EQ(offsetof(trec_forward_args, output), 80u);

@@ -23,7 +23,15 @@ struct operation {
   } argument;
 };
 
-#define GOOD_MACHINE {.version = 13000, .devices = 2, .capability = 90, .memory = 1 << 30, .host_memory = 1 << 30}
+#define GOOD_MACHINE                                                                                                   \
+  {.version = 13000,                                                                                                   \
+   .devices = 2,                                                                                                       \
+   .capability = 90,                                                                                                   \
+   .memory = 1 << 30,                                                                                                  \
+   .host_memory = 1 << 30,                                                                                             \
+   .max_blocks = INT32_MAX,                                                                                            \
+   .max_persisting = 32 << 20,                                                                                         \
+   .max_window = 128 << 20}
 static struct fake_cuda state = GOOD_MACHINE;
 static struct operation *first, **last = &first;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -114,8 +122,26 @@ int cuDeviceGetName(char *name, int room, int device) {
 }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
   (void)device;
-  *value = attribute == 75 ? state.capability / 10 : state.capability % 10;
-  return 0;
+  switch (attribute) {
+  case 5:
+    *value = state.max_blocks;
+    return 0;
+  case 75:
+    *value = state.capability / 10;
+    return 0;
+  case 76:
+    *value = state.capability % 10;
+    return 0;
+  case 108:
+    MAY_FAIL();
+    *value = state.max_persisting;
+    return 0;
+  case 109:
+    *value = state.max_window;
+    return 0;
+  default:
+    return INVALID_VALUE;
+  }
 }
 int cuDevicePrimaryCtxRetain(void **made, int device) {
   MAY_FAIL();
@@ -144,10 +170,22 @@ int cuCtxPopCurrent_v2(void **popped) {
   --state.pushed;
   return 0;
 }
+static size_t *find_limit(int limit) {
+  return !current ? NULL : limit == 5 ? &state.l2_fetch_bytes : limit == 6 ? &state.l2_persist_bytes : NULL;
+}
+int cuCtxGetLimit(size_t *value, int limit) {
+  MAY_FAIL();
+  if (!find_limit(limit))
+    return INVALID_VALUE;
+  *value = *find_limit(limit);
+  return 0;
+}
 int cuCtxSetLimit(int limit, size_t value) {
   MAY_FAIL();
-  state.l2_fetch_bytes = value;
-  return current && limit == 5 ? 0 : INVALID_VALUE;
+  if (!find_limit(limit))
+    return INVALID_VALUE;
+  *find_limit(limit) = value;
+  return 0;
 }
 int cuThreadExchangeStreamCaptureMode(int *exchanged) {
   const int before = mode;
@@ -298,21 +336,54 @@ int cuEventSynchronize(void *event) {
   fake_cuda_run();
   return event ? 0 : INVALID_VALUE;
 }
-int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                   unsigned block_y, unsigned block_z, unsigned shared, void *on, void **parameters, void **extra) {
-  (void)on;
-  MAY_FAIL();
-  if (grid_y != 1 || grid_z != 1 || block_y != 1 || block_z != 1 || shared || extra || !grid_x || !block_x)
-    return INVALID_VALUE;
-  struct operation *launch = enqueue();
-  launch->blocks = grid_x;
-  if (function == &functions[2])
-    launch->argument.scan = *(const struct trec_gpu_scan *)parameters[0];
-  else
-    launch->argument.launch = *(const struct trec_gpu_launch *)parameters[0];
+static int launch(void *function, const unsigned *sizes, void *on, void **parameters) {
   static const int id_bytes[FUNCTIONS] = {4, 8, 0, 4, 8};
-  launch->id_bytes = id_bytes[(char *)function - functions];
+  (void)on;
+  if (sizes[1] != 1 || sizes[2] != 1 || sizes[4] != 1 || sizes[5] != 1 || sizes[6] || !sizes[0] || !sizes[3] ||
+      sizes[0] > (unsigned)state.max_blocks)
+    return INVALID_VALUE;
+  struct operation *made = enqueue();
+  made->blocks = sizes[0];
+  if (function == &functions[2])
+    made->argument.scan = *(const struct trec_gpu_scan *)parameters[0];
+  else
+    made->argument.launch = *(const struct trec_gpu_launch *)parameters[0];
+  made->id_bytes = id_bytes[(char *)function - functions];
   state.few_launches += (char *)function >= &functions[3];
   ++state.launches;
   return 0;
+}
+int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                   unsigned block_y, unsigned block_z, unsigned shared, void *on, void **parameters, void **extra) {
+  const unsigned sizes[] = {grid_x, grid_y, grid_z, block_x, block_y, block_z, shared};
+  MAY_FAIL();
+  if (function != &functions[2])
+    state.window = (struct fake_window){0};
+  return extra ? INVALID_VALUE : launch(function, sizes, on, parameters);
+}
+
+/* As in cuda.h: what a launch has beside its kernel, with attributes of 72 bytes. */
+struct launch_attribute {
+  int id;
+  char unused[4];
+  union {
+    char room[64];
+    struct fake_window window;
+  } value;
+};
+struct launch_config {
+  unsigned sizes[7];
+  void *stream;
+  struct launch_attribute *attributes;
+  unsigned num_attributes;
+};
+int cuLaunchKernelEx(const struct launch_config *config, void *function, void **parameters, void **extra) {
+  MAY_FAIL();
+  if (extra || config->num_attributes != 1 || config->attributes->id != 1)
+    return INVALID_VALUE;
+  const struct fake_window window = config->attributes->value.window;
+  if (window.bytes > (size_t)state.max_window || window.hit_ratio > 1 || window.miss == 2)
+    return INVALID_VALUE;
+  state.window = window;
+  return launch(function, config->sizes, config->stream, parameters);
 }

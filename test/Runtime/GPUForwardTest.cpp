@@ -90,6 +90,38 @@ TEST_F(GPUForward, FewBagsHaveAKernelOfTheirOwn) {
   EXPECT_EQ(output, std::vector<float>(output.size(), 0));
 }
 
+// More blocks than one launch takes are several launches. A lookup of t1 has 37 blocks here, and one of t2 19.
+TEST_F(GPUForward, MoreBlocksThanALaunchTakes) {
+  for (const auto &[blocks, launches] :
+       std::vector<std::pair<int, int>>{{112, 1}, {111, 2}, {74, 2}, {73, 3}, {56, 3}, {40, 3}, {37, 4}}) {
+    cuda.max_blocks = blocks;
+    Model model(onGPU(), image);
+    Batch batch(ids);
+    std::fill(batch.output.begin(), batch.output.end(), NAN);
+    cuda.launches = 0;
+    ASSERT_EQ(forward(model, batch.args()), TREC_OK) << error.text();
+    EXPECT_EQ(cuda.launches, 1 + launches) << blocks; // and the sum of lengths
+    EXPECT_EQ(batch.output, expected(ids)) << blocks;
+  }
+}
+
+// Without pooling the blocks of a lookup take turns, however few they are.
+TEST_F(GPUForward, FewBlocksWithoutPooling) {
+  UnpooledImage unpooled;
+  GPUImage onDevice(unpooled);
+  cuda.is_unpooled = 1;
+  for (const int blocks : {1 * NUM_BAGS, 3 * NUM_BAGS}) {
+    cuda.max_blocks = blocks;
+    Model model(onGPU(), onDevice);
+    Sequences batch(ids);
+    cuda.launches = 0;
+    ASSERT_EQ(forward(model, batch.args()), TREC_OK) << error.text();
+    EXPECT_EQ(cuda.launches, 2);
+    for (int i = 0; i < NUM_BAGS; ++i)
+      EXPECT_EQ(batch.rows[i], expectedRows(ids, i)) << i;
+  }
+}
+
 // Nothing waits: the output is there when the stream has come to it.
 TEST_F(GPUForward, ReturnsBeforeTheWorkIsDone) {
   Model model(onGPU(), image);

@@ -122,12 +122,14 @@ TEST_F(GPUPlace, OptionsThatMakeNoSense) {
   wrong = options();
   wrong.l2_fetch_bytes = 48;
   expectError(TREC_INVALID_ARGUMENT, "l2_fetch_bytes is 48, expected 32, 64 or 128, or 0", wrong);
-  for (int which = 0; which < 3; ++which) {
+  for (int which = 0; which < 4; ++which) {
     wrong = which == 0 ? with(options(), {HOST, HOST}) : options();
     wrong.device_bytes = which == 1;
     wrong.l2_fetch_bytes = which == 2 ? 32 : 0;
+    wrong.l2_persist_bytes = which == 3;
     wrong.device = TREC_DEVICE_CPU;
-    expectError(TREC_INVALID_ARGUMENT, "placements, device_bytes and l2_fetch_bytes are for models on a GPU", wrong);
+    expectError(TREC_INVALID_ARGUMENT,
+                "placements, device_bytes, l2_fetch_bytes and l2_persist_bytes are for models on a GPU", wrong);
   }
 }
 
@@ -162,23 +164,6 @@ TEST_F(GPUPlace, OutOfMemoryNamesTheTable) {
               "GPU: cannot pin 320 bytes of host memory for table \"t2\": out of memory (CUDA error 2)",
               with(options(), {AUTO, HOST}));
   EXPECT_EQ(error.table, 1);
-}
-
-TEST_F(GPUPlace, FetchesIntoTheCache) {
-  {
-    Model model(options(), image);
-    EXPECT_EQ(cuda.l2_fetch_bytes, 0u);
-  }
-  trec_create_options asked = options();
-  asked.l2_fetch_bytes = 32;
-  {
-    Model model(asked, image);
-    EXPECT_EQ(cuda.l2_fetch_bytes, 32u);
-  }
-  EXPECT_EQ(cuda.l2_fetch_bytes, 32u); // of the whole process
-  cuda.failing = "cuCtxSetLimit";
-  cuda.result = 215;
-  expectError(TREC_GPU_ERROR, "GPU: cannot set l2_fetch_bytes", asked);
 }
 
 // Told of all tables, wherever they go.

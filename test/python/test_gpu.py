@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trec.testing.cuda import contract
+from trec.testing.cuda import contract, fbgemm
 from trec.testing.cuda.models import KINDS, make_batches, make_case, make_tensors
 from trec.testing.cuda.modules import check_modules
 from trec.testing.cuda.prepare import prepare, prepared
@@ -71,6 +71,7 @@ def test_placements_that_make_no_sense():
         ({"tables": {"a": "gpu"}}, "placement: expected 'device' or 'host' for table 'a', got 'gpu'"),
         ({"device_bytes": 0}, "placement: expected device_bytes of at least 1, got 0"),
         ({"l2_fetch_bytes": 16}, "placement: expected l2_fetch_bytes of 32, 64 or 128, got 16"),
+        ({"l2_persist_bytes": 0}, "placement: expected l2_persist_bytes of at least 1, got 0"),
     ):
         with pytest.raises(trec.InputError, match=text):
             trec.Placement(**given)
@@ -92,7 +93,8 @@ import trec
 given = {"placement": trec.Placement(**eval(sys.argv[2]))} if sys.argv[2] else {}
 try:
     model = trec.load(sys.argv[1], device="cuda", **given)
-    print({table["name"]: (table["place"], table["bytes"]) for table in model.info["tables"]})
+    shown = ("place", "bytes", "persistent_bytes") if "persist" in sys.argv[2] else ("place", "bytes")
+    print({table["name"]: tuple(table[field] for field in shown) for table in model.info["tables"]})
 except trec.TrecError as error:
     print(f"{type(error).__name__}: {error}")
 """
@@ -118,6 +120,8 @@ def for_gpus(tmp_path_factory):
         ("", "{'ads': ('device', 160), 'pages': ('device', 320)}"),
         ("{'tables': {'ads': 'host'}}", "{'ads': ('host', 160), 'pages': ('device', 320)}"),
         ("{'device_bytes': 1000, 'l2_fetch_bytes': 32}", "{'ads': ('device', 160), 'pages': ('host', 320)}"),
+        ("{'l2_persist_bytes': 300}", "{'ads': ('device', 160, 160), 'pages': ('device', 320, 44)}"),
+        ("{'l2_persist_bytes': 10**9}", "InputError: l2_persist_bytes is 1000000000, expected at most 33554432, which GPU 0"),
         ("{'device_bytes': 100}", "InputError: device_bytes is 100, expected at least "),
         ("{'tables': {'users': 'host'}}", "InputError: placement: there is no table 'users', the model has ['ads', 'pages']"),
     ],
@@ -138,6 +142,32 @@ def test_placement_of_an_older_model(for_gpus, monkeypatch):
     options = trec.library.Options(gpu=0, placement=trec.Placement(device_bytes=5))
     with pytest.raises(trec.LoadError, match="compiled by a trec that places all tables on the device"):
         trec.library.Handle(library, trec.library.Weights(), options)
+
+
+OLDER_ON_FAKE_DRIVER = """
+import sys
+import trec
+
+library = trec.library.Library(sys.argv[1])
+api = type(library.api).from_buffer_copy(library.api)
+# Fills no more of the struct than it knows.
+api.table_info = type(api.table_info)(lambda *_: 0)
+library.api = api
+for given in ({"device_bytes": 5000}, {"l2_persist_bytes": 5}):
+    options = trec.library.Options(gpu=0, placement=trec.Placement(**given))
+    try:
+        trec.library.Handle(library, trec.library.Weights(path=sys.argv[1][:-2] + "safetensors"), options)
+        print("made")
+    except trec.LoadError as error:
+        print(error)
+"""
+
+
+def test_what_an_older_model_does_not_keep(for_gpus):
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(for_gpus.parent)}
+    command = [sys.executable, "-c", OLDER_ON_FAKE_DRIVER, str(for_gpus)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "made\nplacement: the model was compiled by a trec that asks the cache to keep nothing\n"
 
 
 class OnDevice:
@@ -209,6 +239,13 @@ def test_codes_are_rounded_to_half_once():
     row[0, 4:] = 3
     exact = float(np.float16(0.1)) * 3 + 1000
     assert contract._dequantized(table, row)[0, 0] == np.float32(np.float16(exact))
+
+
+def test_a_quarter_of_the_cases_is_compared_with_fbgemm():
+    taken = [case.name.split("-")[1] for case in map(make_case, range(36)) if fbgemm.takes(case)]
+    assert len(taken) >= 9 and {kind: taken.count(kind) >= 3 for kind in taken} == dict.fromkeys(
+        ("bags", "weighted", "sequence"), True
+    )  # fmt: skip
 
 
 def test_prepared_cases_are_made_again(tmp_path, monkeypatch):

@@ -142,9 +142,9 @@ def test_relaxed_numbers_stay_relaxed(modules, tmp_path):
 def test_tables_of_all_collections_are_placed_together():
     arrays = {name: np.zeros((rows, 8), np.uint8) for name, rows in (("a", 10), ("b", 30), ("1.a", 20))}
     metadata = {"tables": [{"name": name, "row_bytes": 8} for name in arrays]}
-    place = Place(0, trec.Placement({"b": "device"}, device_bytes=(30 + 10) * 16, l2_fetch_bytes=64))
+    place = Place(0, trec.Placement({"b": "device"}, device_bytes=(30 + 10) * 16, l2_fetch_bytes=64, l2_persist_bytes=5))
     first = place_of({"a": "a", "b": "b"}, arrays, metadata, place).placement
     second = place_of({"1.a": "a"}, arrays, metadata, place).placement
-    assert first == trec.Placement({"a": "device", "b": "device"}, l2_fetch_bytes=64)
-    assert second == trec.Placement({"a": "host"}, l2_fetch_bytes=64)
+    assert first == trec.Placement({"a": "device", "b": "device"}, l2_fetch_bytes=64, l2_persist_bytes=5)
+    assert second == trec.Placement({"a": "host"}, l2_fetch_bytes=64, l2_persist_bytes=5)
     assert place_of({"a": "a"}, arrays, metadata, CPU) is CPU

@@ -16,8 +16,10 @@ static void printPlaces(const ModelIR &ir, const Model &model,
        llvm::enumerate(ir.getModule().getOps<TableOp>())) {
     trec_table_info info = model.getTableInfo(int64_t(index));
     os << "  " << table.getSymName() << ": " << info.bytes << " bytes on "
-       << (info.place == TREC_PLACE_HOST ? "the host" : device.describe())
-       << '\n';
+       << (info.place == TREC_PLACE_HOST ? "the host" : device.describe());
+    if (info.persistent_bytes)
+      os << ", " << info.persistent_bytes << " stay in its cache";
+    os << '\n';
   }
 }
 

@@ -247,6 +247,7 @@ static trec_create_options getOptions(const WeightsSource &weights,
   }
   options.device_bytes = load.device.bytes;
   options.l2_fetch_bytes = load.device.l2FetchBytes;
+  options.l2_persist_bytes = load.device.l2PersistBytes;
   return options;
 }
 

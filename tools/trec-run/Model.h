@@ -78,6 +78,13 @@ struct DeviceOptions {
   std::vector<std::string> hostTables;
   /// What is fetched into the GPU's cache at once; 0: as it was.
   int32_t l2FetchBytes = 0;
+  /// What of the GPU's cache is set aside for tables; 0: nothing.
+  uint64_t l2PersistBytes = 0;
+
+  /// Whether anything is asked of a GPU.
+  bool isAsked() const {
+    return bytes || !hostTables.empty() || l2FetchBytes || l2PersistBytes;
+  }
 
   /// "cpu" or "cuda:0".
   std::string describe() const {

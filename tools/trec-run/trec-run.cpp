@@ -120,6 +120,9 @@ struct Options : FreedNames {
       "l2-fetch-bytes", cl::cat(settings), cl::init(0),
       cl::value_desc("32|64|128"),
       cl::desc("what the GPU fetches into its cache at once")};
+  cl::opt<uint64_t> l2PersistBytes{
+      "l2-persist-bytes", cl::cat(settings), cl::init(0), cl::value_desc("N"),
+      cl::desc("what of the GPU's cache is set aside for tables")};
   cl::opt<bool> json{"json", cl::cat(settings),
                      cl::desc("print the times as JSON")};
 
@@ -147,10 +150,9 @@ const char *Options::findMisuse() const {
   std::optional<DeviceOptions> placed = readDevice();
   if (!placed)
     return "expected --device=cpu, --device=cuda or --device=cuda:N";
-  if (placed->index < 0 &&
-      (placed->bytes || !placed->hostTables.empty() || placed->l2FetchBytes))
-    return "expected --device-bytes, --host-tables and --l2-fetch-bytes with "
-           "--device=cuda";
+  if (placed->index < 0 && placed->isAsked())
+    return "expected --device-bytes, --host-tables, --l2-fetch-bytes and "
+           "--l2-persist-bytes with --device=cuda";
   if (any_of(batch, [](int64_t size) { return size < 0; }) || bagLength < 0 ||
       threads < 1)
     return "expected --batch and --bag-length of at least 0 and --threads of "
@@ -159,8 +161,11 @@ const char *Options::findMisuse() const {
 }
 
 std::optional<DeviceOptions> Options::readDevice() const {
-  DeviceOptions result{
-      -1, deviceBytes, {hostTables.begin(), hostTables.end()}, l2FetchBytes};
+  DeviceOptions result{-1,
+                       deviceBytes,
+                       {hostTables.begin(), hostTables.end()},
+                       l2FetchBytes,
+                       l2PersistBytes};
   StringRef text = device;
   if (text == "cpu")
     return result;

@@ -176,6 +176,9 @@ typedef struct trec_create_options {
   uint64_t device_bytes; /* on a GPU: what tables, parameters and lookups may take of its memory; 0: what there is. So
                           * that they do, tables that are TREC_PLACE_AUTO go to the host, the largest first, and the
                           * last one of equally large ones */
+  uint64_t l2_persist_bytes; /* on a GPU: what of its second level of cache is set aside for this model's tables, those
+                              * that are read most for their size; holds for all of the process on this GPU, also after
+                              * destroy, unless more was set aside before. 0: nothing is asked for */
 } trec_create_options;
 
 /* One more batch of a model that takes several. Its fields are those of trec_forward_args with the same names, and
@@ -256,6 +259,7 @@ typedef struct trec_table_info {
   int32_t place; /* TREC_PLACE_DEVICE, TREC_PLACE_HOST (as all tables on a CPU) or TREC_PLACE_CALLERS */
   int32_t reserved;
   uint64_t bytes;
+  uint64_t persistent_bytes; /* of them, that l2_persist_bytes keeps in the cache once they are read */
 } trec_table_info;
 
 typedef struct trec_model trec_model;

@@ -18,6 +18,8 @@ FAMILIES = {
     "C": "200 tables of 500,000 rows, D=8 to 256, INT8, INT4 and FP16, 512 samples, bags of 0 to 120",
     "D": "10 tables of 1,000,000 rows, D=64, INT8, bags of 10: what a call costs",
     "E": "16 tables of 1,000,000 rows, D=128, without pooling, 20 ids a sample",
+    "F": "64 tables of 1 to 100 rows, INT8, 2,048 samples, bags of 20, and of 1 for what is no lookup",
+    "G": "40 tables of 5,000 rows in bags of 5, one of 40 million in bags of 100, D=128, INT8, 2,048 samples",
 }
 
 
@@ -127,6 +129,22 @@ def _sequences() -> list[Case]:
     ]  # fmt: skip
 
 
+def _tiny() -> list[Case]:
+    draw = random.Random(20252)
+    rows = [draw.randint(1, 100) for _ in range(64)]
+
+    def case(dim: int, length: int, suffix: str = "") -> Case:
+        tables, model = tuple((count, dim, "int8") for count in rows), f"F-D{dim}"
+        return Case(f"{model}{suffix}", model, tables, (length,) * 64, 2048, 8)
+
+    return [case(128, 20), case(128, 1, "-L1"), case(32, 20), case(32, 1, "-L1")]
+
+
+def _small_and_giant() -> list[Case]:
+    tables = ((5000, 128, "int8"),) * 40 + ((40_000_000, 128, "int8"),)
+    return [Case("G", "G", tables, (5,) * 40 + (100,), 2048, 8)]
+
+
 CASES = [
     *(case for dtype in ("int8", "int4", "fp16") for dim in (32, 64, 128, 256) for case in _uniform(dtype, dim)),
     *_uniform("int2", 128),
@@ -142,6 +160,8 @@ CASES = [
     *_mixed(),
     *_calls(),
     *_sequences(),
+    *_tiny(),
+    *_small_and_giant(),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Optional
 
@@ -53,9 +53,9 @@ class Place:
         return 0 if self.gpu is None else current_stream(self.gpu)
 
     def options(self, exactness: str) -> Options:
-        """Tables lie where they are to be, so that what is left to say is not about them."""
-        fetched = Placement(l2_fetch_bytes=self.placement.l2_fetch_bytes)
-        return Options(None, self.threads(), exactness=exactness, gpu=self.gpu, placement=fetched)
+        """Tables lie where they are to be, so that what is left to say is about the cache."""
+        cached = replace(self.placement, tables={}, device_bytes=None)
+        return Options(None, self.threads(), exactness=exactness, gpu=self.gpu, placement=cached)
 
     def put(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if self.has(tensor) else tensor.to(self.device)

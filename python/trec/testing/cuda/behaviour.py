@@ -238,6 +238,33 @@ def check_placement(folder: Path, cases: list[Case], tally: Tally) -> None:
         tally.compare(f"on the host: {what}", "contract", call(model, case, [batch]), want)
 
 
+def check_cache(folder: Path, cases: list[Case], tally: Tally) -> None:
+    """Tables that are to stay in the cache, as much as the device allows: in a call and in a graph of it."""
+    case = _plain(cases)
+    tensors = make_tensors(case)
+    batch = _batch(case.spec, 47)
+    want = expected(case, tensors, [batch])
+    error = _raised(lambda: load(folder, case, tensors, placement=trec.Placement(l2_persist_bytes=1 << 50)))
+    most = re.search(r"l2_persist_bytes is \d+, expected at most (\d+)", str(error))
+    if isinstance(error, trec.UnsupportedGPUError):
+        print(f"NOT TESTED: what stays in the cache: {error}", flush=True)
+        return
+    tally.expect("most of the cache", most is not None, f"got {error!r}")
+    model = load(folder, case, tensors, placement=trec.Placement(l2_persist_bytes=int(most[1]) if most else 1))
+    kept = {table["name"]: table["persistent_bytes"] == table["bytes"] for table in model.info["tables"]}
+    tally.expect("kept in the cache", all(kept.values()), f"got {model.info['tables']}")
+    tally.compare("kept in the cache", "contract", call(model, case, [batch]), want)
+    given = arguments(batch, on_gpu)
+    out = torch.zeros((47, model.info["output"]["total_dim"]), dtype=_torch_dtype(model), device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        model.run_into(out, **given, stream=torch.cuda.current_stream().cuda_stream)
+    graph.replay()
+    torch.cuda.synchronize()
+    tally.compare("kept in the cache, graph", "contract", _columns(model, out), want)
+
+
 def _library(folder: Path, case: Case) -> Path:
     return folder / f"{case.name}.so"
 
@@ -266,6 +293,7 @@ CHECKS: dict[str, Callable[[Path, list[Case], Tally], None]] = {
     "streams": check_streams,
     "arrays": check_arrays,
     "placement": check_placement,
+    "cache": check_cache,
     "modules": check_modules,
     "placement of modules": check_module_placement,
 }

@@ -49,6 +49,13 @@ def _is_taken(table: TableSpec) -> bool:
     )  # fmt: skip
 
 
+def takes(case: Case) -> bool:
+    """Whether FBGEMM can do all that the case does."""
+    if hasattr(case.spec, "groups") or case.numerics != "fbgemm" or case.spec.position_weights:
+        return False
+    return all(map(_is_taken, case.spec.tables))
+
+
 class Peer:
     """The tables of one collection, by pooling; None where FBGEMM cannot do what the case does."""
 
@@ -87,9 +94,7 @@ class Peer:
 
     @classmethod
     def of(cls, case: Case, tensors: Tensors) -> Optional["Peer"]:
-        if hasattr(case.spec, "groups") or case.numerics != "fbgemm" or case.spec.position_weights:
-            return None
-        return cls(case, tensors) if all(map(_is_taken, case.spec.tables)) else None
+        return cls(case, tensors) if takes(case) else None
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
         if batch.size == 0:
@@ -102,6 +107,8 @@ class Peer:
             slots = [batch.keys.index(item.feature) for item in outputs]
             parts = [slice(int(ends[slot] - lengths[slot].sum()), int(ends[slot])) for slot in slots]
             ids = torch.from_numpy(np.concatenate([batch.values[part] for part in parts])).cuda()
+            if self.spec.kind == SEQUENCE and not len(ids):
+                continue
             offsets = np.concatenate([[0], np.cumsum(np.concatenate([lengths[slot] for slot in slots]))])
             weights = None
             if batch.weights is not None:

@@ -22,6 +22,7 @@ from trec.spec import (
 _DTYPES = ("int8", "int8", "int4", "int4", "int2", "fp16", "fp32", "bf16", "fp8")
 # FBGEMM's kernels for GPUs take dims of these multiples.
 _STEPS = {"int8": 4, "int4": 8, "int2": 16, "fp16": 2, "fp32": 1, "bf16": 1, "fp8": 4}
+_TAKEN_BY_FBGEMM = ("int8", "int4", "int2", "fp16", "fp32")
 _LONGEST_POSITION = 12
 
 
@@ -68,14 +69,14 @@ class Tensors:
         return {**self.rows, **self.parameters}
 
 
-def _table(random: np.random.Generator, index: int, features: list[str], prefix: str) -> TableSpec:
-    dtype = str(random.choice(_DTYPES))
-    is_even = random.random() < 0.7
+def _table(random: np.random.Generator, name: str, features: list[str], is_taken: bool) -> TableSpec:
+    dtype = str(random.choice(_TAKEN_BY_FBGEMM if is_taken else _DTYPES))
+    is_even = is_taken or random.random() < 0.7
     step = _STEPS[dtype] if is_even else 1
     dim = int(random.integers(1, max(2, int(random.choice([16, 130, 300])) // step + 1))) * step
     return TableSpec(
-        f"{prefix}t{index}", int(random.integers(1, 400)), dim, dtype,
-        [str(name) for name in random.permutation(features)[: int(random.choice([1, 1, 2]))]],
+        name, int(random.integers(1, 400)), dim, dtype,
+        [str(feature) for feature in random.permutation(features)[: int(random.choice([1, 1, 2]))]],
         str(random.choice(["sum", "mean"])), 16 if is_even else 1,
     )  # fmt: skip
 
@@ -87,9 +88,14 @@ def _maps(random: np.random.Generator, table: TableSpec) -> None:
     table.remap = RemapSpec(f"map.{table.name}", kind, length, rows + 200 if kind == HASH_TABLE else None)
 
 
-def _collection(random: np.random.Generator, kind: str, prefix: str = "", output: str = "") -> ModelSpec:
+def _collection(
+    random: np.random.Generator, kind: str, prefix: str = "", output: str = "", is_taken: bool = False
+) -> ModelSpec:
+    """One that FBGEMM takes as a whole, or any."""
     features = [f"{prefix}f{index}" for index in range(int(random.integers(1, 7)))]
-    tables = [_table(random, index, features, prefix) for index in range(int(random.integers(1, 6)))]
+    tables = [
+        _table(random, f"{prefix}t{index}", features, is_taken) for index in range(int(random.integers(1, 6)))
+    ]  # fmt: skip
     if kind == "maps":
         for table in tables:
             _maps(random, table)
@@ -130,10 +136,14 @@ KINDS = ("bags", "weighted", "sequence", "maps", "positions", "regroup")
 
 
 def make_case(seed: int) -> Case:
-    """The case of a seed: kinds take turns, every third of a kind has the numbers of CPUs, every second fixed lengths."""
+    """The case of a seed: kinds take turns, every third of a kind has the numbers of CPUs, every second fixed lengths.
+
+    A quarter of all, half of the kinds that FBGEMM has, it takes as a whole, so that bits are compared with its own.
+    """
     kind, turn = KINDS[seed % len(KINDS)], seed // len(KINDS)
     random = np.random.default_rng([seed, 1])
-    spec = _regroup(random) if kind == "regroup" else _collection(random, kind)
+    is_taken = kind in ("bags", "weighted", "sequence") and turn % 6 in (1, 3, 4)
+    spec = _regroup(random) if kind == "regroup" else _collection(random, kind, is_taken=is_taken)
     if turn % 2:
         for collection in spec.collections if isinstance(spec, RegroupSpec) else [spec]:
             _promise(random, collection)
