@@ -38,11 +38,13 @@ def _compile(cases: list[Case], options: argparse.Namespace) -> None:
     (options.models / _ABOUT).write_text(json.dumps({"gpu": options.gpu, **revision()}) + "\n", encoding="utf-8")
 
 
-def _measure(case: Case, buffer: Any, folder: Path) -> dict[str, Any]:
+def _measure(case: Case, buffer: Any, options: argparse.Namespace) -> dict[str, Any]:
+    import trec
     from benchmarks.cuda import modules, timing
     from benchmarks.cuda.run import Run
 
-    run = Run(case, buffer, folder / f"{case.model}.so")
+    placement = trec.Placement(l2_persist_bytes=options.l2_persist_bytes)
+    run = Run(case, buffer, options.models / f"{case.model}.so", placement)
     compared = run.compare()
     if compared["different"] > compared["nan"]:
         raise TrecError(f"{compared['different']} of {compared['elements']} elements differ from FBGEMM's")
@@ -107,7 +109,7 @@ def _run(cases: list[Case], options: argparse.Namespace, device: str) -> int:
     for number, case in enumerate(cases, 1):
         try:
             with torch.no_grad():
-                entries.append(case_entry(case.name, _measure(case, buffer, options.models)))
+                entries.append(case_entry(case.name, _measure(case, buffer, options)))
             told = _told(case, entries[-1])
         except Exception as error:
             traceback.print_exc(limit=4)
@@ -151,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--filter", action="append", default=[], metavar="TEXT",
                         help="cases with one of these in their names; at their ends: TEXT$")  # fmt: skip
     parser.add_argument("--package", metavar="PATH", help="a packed FBGEMM: an archive or a folder")
+    parser.add_argument("--l2-persist-bytes", type=int, metavar="N", help="of the GPU's cache, set aside for trec's tables")
     parser.add_argument("--list", action="store_true", help="print the cases and do nothing")
     out = parser.add_argument_group("what is written")
     out.add_argument("--json", type=Path, metavar="FILE", help="everything, again after each case")

@@ -101,14 +101,16 @@ def put_rows(tbe: Any, buffer: torch.Tensor) -> Any:
 class Run:
     """All peers of a case read the same rows in the same memory."""
 
-    def __init__(self, case: Case, buffer: torch.Tensor, library: Path) -> None:
+    def __init__(
+        self, case: Case, buffer: torch.Tensor, library: Path, placement: trec.Placement = trec.Placement()
+    ) -> None:
         self.case, self.buffer, self.library = case, buffer, library
         torch.manual_seed(_SEED)
         self.sets = [IndexSet(case, buffer.device.type) for _ in range(case.sets)]
         self.checked, self.tbe = make_tbe(case, buffer, True), make_tbe(case, buffer, False)
         self.places: list[int] = self.tbe.weights_offsets.tolist()
         rows = {name: table if buffer.is_cuda else table.numpy() for name, table in self.tables().items()}
-        self.model = trec.load(library, rows, device=buffer.device.type, bounds_check="ignore")
+        self.model = trec.load(library, rows, device=buffer.device.type, bounds_check="ignore", placement=placement)
         self._keep: list[Any] = []
 
     def tables(self) -> dict[str, torch.Tensor]:
