@@ -66,6 +66,12 @@ def test_placement(given, on_host):
     assert trec.Placement(**given).on_host({"a": 10, "b": 20, "c": 10, "d": 20}) == on_host
 
 
+def test_what_a_torch_module_says_of_the_cache():
+    """Its tables lie where they are to be already."""
+    given = trec.Placement({"a": "host"}, device_bytes=60, l2_fetch_bytes=32, l2_persist_bytes=5)
+    assert place.Place(0, given).options("auto").placement == trec.Placement(l2_fetch_bytes=32, l2_persist_bytes=5)
+
+
 def test_placements_that_make_no_sense():
     for given, text in (
         ({"tables": {"a": "gpu"}}, "placement: expected 'device' or 'host' for table 'a', got 'gpu'"),
