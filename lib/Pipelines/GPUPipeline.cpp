@@ -87,7 +87,10 @@ void mlir::trec::buildGPUStage(OpPassManager &pm, GPUStage stage,
     return buildCPUStage(pm, CPUStage::fuse, CPUPipelineOptions());
   case GPUStage::group:
     pm.addPass(createGroupTablesPass());
-    return pm.addPass(createSelectGPULoweringPass({options.numerics}));
+    return pm.addPass(createSelectGPULoweringPass(
+        {options.numerics,
+         SmallVector<std::string>(options.chips.begin(), options.chips.end()),
+         options.tuneCache}));
   case GPUStage::kernels:
     return buildKernelStage(pm);
   case GPUStage::nvvm:

@@ -42,6 +42,23 @@ LogicalResult GPUCompiler::write(StringRef path, StringRef text) {
   }));
 }
 
+SmallVector<std::string> GPUCompiler::listChips() const {
+  return llvm::map_to_vector(kernels.binaries, [](const GPUBinary &binary) {
+    return binary.target.chip;
+  });
+}
+
+LogicalResult GPUCompiler::readTuningCache() {
+  if (options.tuneCache.empty())
+    return success();
+  llvm::Expected<TuningCache> read =
+      TuningCache::read(options.tuneCache, imported.getContext());
+  if (!read)
+    return check(read.takeError());
+  cache = std::move(*read);
+  return success();
+}
+
 LogicalResult GPUCompiler::runStage(ModuleOp module, GPUStage stage,
                                     const GPUTarget &target) {
   PassManager pm(module.getContext());
@@ -62,6 +79,8 @@ LogicalResult GPUCompiler::runStage(ModuleOp module, GPUStage stage,
   pipeline.chip = target.chip;
   pipeline.features = target.features;
   pipeline.numerics = stringifyGPUNumerics(options.gpuNumerics).str();
+  pipeline.chips = ArrayRef(listChips());
+  pipeline.tuneCache = options.tuneCache;
   buildGPUStage(pm, stage, pipeline);
   return pm.run(module);
 }
@@ -69,8 +88,16 @@ LogicalResult GPUCompiler::runStage(ModuleOp module, GPUStage stage,
 /// The groups in the order in which they become cases of the kernel.
 LogicalResult GPUCompiler::readGroups(ModuleOp module) {
   kernels.configurations.clear();
+  kernels.measured.clear();
+  SymbolTable symbols(module);
   module.walk([&](LookupGroupInterface group) {
     kernels.configurations.push_back(BagConfiguration::of(group));
+    auto &measured = kernels.measured.emplace_back();
+    if (!cache)
+      return;
+    if (const auto *entry =
+            cache->findLatest(group, listChips(), symbols).first)
+      measured = *entry;
   });
   if (kernels.configurations.empty())
     return module.emitError("expected a module with lookups to compile");
@@ -143,6 +170,8 @@ LogicalResult GPUCompiler::writeTexts() {
 }
 
 LogicalResult GPUCompiler::run() {
+  if (failed(readTuningCache()))
+    return failure();
   for (StringRef name : options.gpus) {
     GPUTarget target = llvm::cantFail(resolveGPU(name));
     auto isSame = [&](const GPUBinary &binary) {

@@ -34,6 +34,9 @@ public:
   const GPUKernels &getKernels() const { return kernels; }
 
 private:
+  /// Of the library, the latest last.
+  SmallVector<std::string> listChips() const;
+  LogicalResult readTuningCache();
   LogicalResult lower(const GPUTarget &target);
   LogicalResult runStage(ModuleOp module, GPUStage stage,
                          const GPUTarget &target);
@@ -48,6 +51,7 @@ private:
 
   ModuleOp imported;
   const CompileOptions &options;
+  std::optional<TuningCache> cache;
   GPUKernels kernels;
   std::vector<OwningOpRef<ModuleOp>> lowered; // per chip
 };

@@ -197,7 +197,7 @@ LogicalResult ModelCompiler::readTuningCache() {
     return check(read.takeError());
   cache = std::move(*read);
   for (const LevelKernels &level : levels)
-    if (!findCPULevel(level.target.name) &&
+    if (cache->size() && !findCPULevel(level.target.name) &&
         level.target.name != cache->getMachine())
       return imported.emitError()
              << options.tuneCache << ": measured on '" << cache->getMachine()

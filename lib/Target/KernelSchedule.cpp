@@ -23,7 +23,7 @@ mlir::trec::readSchedules(ModuleOp module, const CPULevel &level,
   std::vector<KernelSchedule> schedules;
   SymbolTable symbols(module);
   module.walk([&](LookupGroupInterface group) {
-    TuningKey key = TuningKey::of(group, level, symbols);
+    TuningKey key = TuningKey::of(group, level.name, symbols);
     KernelSchedule &schedule = schedules.emplace_back();
     schedule.lowering = group.getLoweringAttr();
     schedule.size = key.size;

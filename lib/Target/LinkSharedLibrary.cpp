@@ -9,6 +9,8 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <mutex>
+
 LLD_HAS_DRIVER(elf)
 
 using namespace mlir;
@@ -58,6 +60,9 @@ static llvm::Error runLinker(ArrayRef<std::string> arguments) {
     pointers.push_back(argument.c_str());
   std::string output, errors;
   llvm::raw_string_ostream outputStream(output), errorStream(errors);
+  // The linker has globals, and the tuner compiles several models at a time.
+  static std::mutex mutex;
+  std::lock_guard<std::mutex> lock(mutex);
   lld::Result result = lld::lldMain(pointers, outputStream, errorStream,
                                     {{lld::Gnu, &lld::elf::link}});
   if (result.retCode == 0)

@@ -153,8 +153,31 @@ static void writeLevel(llvm::json::OStream &json, const Manifest &manifest,
   });
 }
 
+/// What the tuning cache says of a configuration; null where it says nothing.
+static void writeMeasured(llvm::json::OStream &json,
+                          const std::optional<GPUTuningEntry> &measured) {
+  json.attribute("chosen_by", measured ? "measurement" : "cost model");
+  if (!measured)
+    return json.attribute("measured", nullptr);
+  json.attributeObject("measured", [&] {
+    json.attribute("device", measured->device);
+    json.attribute("cost_model", stringifyLowering(measured->model));
+    json.attributeArray("times", [&] {
+      for (const GPULoadTimes &times : measured->times)
+        json.object([&] {
+          json.attribute("load", times.load);
+          writeNumber(json, "us_per_call", times.tuned);
+          writeNumber(json, "cost_model_us", times.model);
+          writeNumber(json, "noise_percent", times.noise * 100);
+        });
+    });
+    json.attribute("date", measured->date);
+  });
+}
+
 static void writeConfiguration(llvm::json::OStream &json,
-                               const BagConfiguration &configuration) {
+                               const BagConfiguration &configuration,
+                               const std::optional<GPUTuningEntry> &measured) {
   GPULoweringConfigAttr lowering = configuration.gpuLowering;
   json.object([&] {
     json.attribute("name", configuration.getName());
@@ -172,6 +195,7 @@ static void writeConfiguration(llvm::json::OStream &json,
       json.attribute("stages", lowering.getStages());
       json.attribute("few_stages", few.getStages());
     });
+    writeMeasured(json, measured);
     json.attribute("bags_per_block", getBagsPerBlock(configuration));
     json.attribute("device_row_bytes", getDeviceRowBytes(configuration.row));
   });
@@ -200,8 +224,9 @@ static void writeGPU(llvm::json::OStream &json, const GPUKernels &gpu) {
     return;
   json.attributeObject("gpu", [&] {
     json.attributeArray("configurations", [&] {
-      for (const BagConfiguration &configuration : gpu.configurations)
-        writeConfiguration(json, configuration);
+      for (auto [configuration, measured] :
+           llvm::zip_equal(gpu.configurations, gpu.measured))
+        writeConfiguration(json, configuration, measured);
     });
     json.attributeArray("chips", [&] {
       for (const GPUBinary &binary : gpu.binaries)

@@ -45,11 +45,11 @@ StringRef mlir::trec::stringifyLoweringField(LoweringField field) {
   llvm_unreachable("all fields are listed");
 }
 
-std::string mlir::trec::stringifyLowering(LoweringConfigAttr lowering) {
+std::string mlir::trec::stringifyLowering(Attribute lowering) {
   std::string text;
   llvm::raw_string_ostream os(text);
   // The base's: the attribute's own prints its parameters alone.
-  Attribute(lowering).print(os);
+  lowering.print(os);
   return text;
 }
 

@@ -13,7 +13,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "trec/IR/RowUnits.h"
+#include "trec/Transforms/GPULoweringSpace.h"
+#include "trec/Transforms/LoweringSpace.h"
 #include "trec/Transforms/Passes.h"
+#include "trec/Transforms/TuningCache.h"
+
+#include "llvm/ADT/StringExtras.h"
 
 namespace mlir::trec {
 #define GEN_PASS_DEF_SELECTGPULOWERINGPASS
@@ -151,22 +156,98 @@ struct SelectGPULoweringPass
     : public trec::impl::SelectGPULoweringPassBase<SelectGPULoweringPass> {
   using SelectGPULoweringPassBase::SelectGPULoweringPassBase;
 
-  void runOnOperation() override {
-    std::optional<GPUNumerics> whose = symbolizeGPUNumerics(numerics);
-    if (!whose) {
-      getOperation().emitError()
-          << "expected numerics of fbgemm or cpu, got '" << numerics << "'";
-      return signalPassFailure();
-    }
-    getOperation().walk([&](LookupGroupInterface group) {
-      if (group.getGpuLoweringAttr()) {
-        ++numKept;
-        return;
-      }
-      group.setGpuLoweringAttr(selectLowering(group, *whose));
-      ++numSelected;
-    });
-  }
+  void runOnOperation() override;
+  LogicalResult readCache();
+  const GPUTuningEntry *find(LookupGroupInterface group,
+                             const SymbolTable &symbols);
+  FailureOr<GPULoweringConfigAttr> choose(LookupGroupInterface group,
+                                          GPUNumerics whose,
+                                          const SymbolTable &symbols);
+
+  std::optional<TuningCache> cache; // of the module at hand
 };
 
 } // namespace
+
+/// Nothing where no file is named, or where it is one of CPUs alone.
+LogicalResult SelectGPULoweringPass::readCache() {
+  cache.reset();
+  if (tuneCache.empty())
+    return success();
+  llvm::Expected<TuningCache> read =
+      TuningCache::read(tuneCache, &getContext());
+  if (!read)
+    return getOperation().emitError() << llvm::toString(read.takeError());
+  if (read->sizeOfGPU())
+    cache = std::move(*read);
+  return success();
+}
+
+/// What was measured on the latest chip. Null where nothing was.
+const GPUTuningEntry *SelectGPULoweringPass::find(LookupGroupInterface group,
+                                                  const SymbolTable &symbols) {
+  SmallVector<std::string> names(chips.begin(), chips.end());
+  auto [found, latest] = cache->findLatest(group, names, symbols);
+  if (!found)
+    group->emitWarning()
+        << tuneCache << " has no entry for "
+        << TuningKey::of(group, llvm::join(names, " or "), symbols).describe()
+        << ": the cost model chooses";
+  for (StringRef chip : names) {
+    TuningKey key = TuningKey::of(group, chip, symbols);
+    const GPUTuningEntry *entry = cache->findGPU(key);
+    if (entry && entry->lowering != found->lowering)
+      group->emitWarning() << tuneCache << ": the lowering for "
+                           << key.describe()
+                           << " is not used: all chips of a library are "
+                              "launched as "
+                           << latest;
+  }
+  return found;
+}
+
+/// The cost model's lowering, with the schedule that was measured where there
+/// is one.
+FailureOr<GPULoweringConfigAttr>
+SelectGPULoweringPass::choose(LookupGroupInterface group, GPUNumerics whose,
+                              const SymbolTable &symbols) {
+  GPULoweringConfigAttr model = selectLowering(group, whose);
+  const GPUTuningEntry *entry = cache ? find(group, symbols) : nullptr;
+  if (!entry)
+    return model;
+  GPULoweringConfigAttr tuned = takeSchedule(entry->lowering, model);
+  BagConfiguration configuration = BagConfiguration::of(group);
+  configuration.gpuLowering = tuned;
+  if (std::optional<std::string> misfit = findMisfit(configuration))
+    return group->emitError()
+           << tuneCache << ": the lowering for " << configuration.getName()
+           << " does not fit: " << *misfit;
+  ++numTuned;
+  return tuned;
+}
+
+void SelectGPULoweringPass::runOnOperation() {
+  std::optional<GPUNumerics> whose = symbolizeGPUNumerics(numerics);
+  if (!whose) {
+    getOperation().emitError()
+        << "expected numerics of fbgemm or cpu, got '" << numerics << "'";
+    return signalPassFailure();
+  }
+  if (failed(readCache()))
+    return signalPassFailure();
+  SymbolTable symbols(getOperation());
+  WalkResult result = getOperation().walk([&](LookupGroupInterface group) {
+    if (group.getGpuLoweringAttr()) {
+      ++numKept;
+      return WalkResult::advance();
+    }
+    FailureOr<GPULoweringConfigAttr> lowering = choose(group, *whose, symbols);
+    if (failed(lowering))
+      return WalkResult::interrupt();
+    group.setGpuLoweringAttr(*lowering);
+    ++numSelected;
+    return WalkResult::advance();
+  });
+  if (result.wasInterrupted())
+    signalPassFailure();
+}

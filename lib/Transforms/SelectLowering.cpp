@@ -308,8 +308,11 @@ SelectLoweringPass::choose(LookupGroupInterface group, const CPULevel &level,
           .lowering;
   if (!cache)
     return model;
-  TuningKey key = TuningKey::of(group, level, symbols);
+  TuningKey key = TuningKey::of(group, level.name, symbols);
   const TuningEntry *entry = cache->find(key);
+  // A file of GPUs alone was not meant for CPUs.
+  if (!entry && !cache->size())
+    return model;
   if (!entry) {
     group->emitWarning() << tuneCache << " has no entry for " << key.describe()
                          << ": the cost model chooses";

@@ -21,9 +21,9 @@ namespace json = llvm::json;
 /// another version.
 static constexpr int64_t kVersion = 1;
 
-TuningKey TuningKey::of(LookupGroupInterface group, const CPULevel &level,
+TuningKey TuningKey::of(LookupGroupInterface group, StringRef level,
                         const SymbolTable &symbols) {
-  return {level.name.str(), BagConfiguration::of(group).getName(),
+  return {level.str(), BagConfiguration::of(group).getName(),
           getSizeClass(getLargestTable(group, symbols))};
 }
 
@@ -37,10 +37,24 @@ const TuningEntry *TuningCache::find(const TuningKey &key) const {
   return found == entries.end() ? nullptr : &found->second;
 }
 
+const GPUTuningEntry *TuningCache::findGPU(const TuningKey &key) const {
+  auto found = gpuEntries.find(key);
+  return found == gpuEntries.end() ? nullptr : &found->second;
+}
+
+std::pair<const GPUTuningEntry *, StringRef>
+TuningCache::findLatest(LookupGroupInterface group, ArrayRef<std::string> chips,
+                        const SymbolTable &symbols) const {
+  for (StringRef chip : llvm::reverse(chips))
+    if (auto *entry = findGPU(TuningKey::of(group, chip, symbols)))
+      return {entry, chip};
+  return {nullptr, ""};
+}
+
 /// What the parser complains of becomes the message.
-static LoweringConfigAttr readLowering(JsonFields &fields, StringRef field,
-                                       FirstError &error,
-                                       MLIRContext *context) {
+template <typename LoweringAttr>
+static LoweringAttr readLowering(JsonFields &fields, StringRef field,
+                                 FirstError &error, MLIRContext *context) {
   std::string text = fields.readString(field), complaint;
   ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
     if (complaint.empty())
@@ -48,11 +62,11 @@ static LoweringConfigAttr readLowering(JsonFields &fields, StringRef field,
     return success();
   });
   Attribute attribute = parseAttribute(text, context);
-  auto lowering = dyn_cast_or_null<LoweringConfigAttr>(attribute);
+  auto lowering = dyn_cast_or_null<LoweringAttr>(attribute);
   if (!lowering)
     error.report(fields.at(field),
-                 "expected a #trec.lowering_config, got " + quote(text) +
-                     (complaint.empty() ? "" : ": " + complaint));
+                 "expected a #trec." + LoweringAttr::getMnemonic() + ", got " +
+                     quote(text) + (complaint.empty() ? "" : ": " + complaint));
   return lowering;
 }
 
@@ -70,12 +84,51 @@ readEntry(JsonFields fields, FirstError &error, MLIRContext *context) {
   TuningKey key{fields.readString("level"), fields.readString("configuration"),
                 readSizeClass(fields)};
   TuningEntry entry;
-  entry.lowering = readLowering(fields, "lowering", error, context);
-  entry.model = readLowering(fields, "cost_model", error, context);
+  entry.lowering =
+      readLowering<LoweringConfigAttr>(fields, "lowering", error, context);
+  entry.model =
+      readLowering<LoweringConfigAttr>(fields, "cost_model", error, context);
   entry.tunedNanoseconds = fields.readNonNegative("ns_per_lookup");
   entry.modelNanoseconds = fields.readNonNegative("cost_model_ns");
   entry.noise = fields.readNonNegative("noise");
   entry.load = fields.readString("load");
+  entry.date = fields.readString("date");
+  return {std::move(key), std::move(entry)};
+}
+
+/// Reads each object of an array, which is told its place.
+static void
+forEachObject(JsonFields &fields, StringRef field, FirstError &error,
+              llvm::function_ref<void(JsonFields, StringRef place)> read) {
+  const json::Array *objects = fields.readArray(field);
+  for (size_t i = 0; objects && i < objects->size(); ++i) {
+    std::string place = fields.at(field) + "[" + std::to_string(i) + "]";
+    read(JsonFields((*objects)[i], place, error), place);
+  }
+}
+
+static GPULoadTimes readTimes(JsonFields fields) {
+  fields.refuseUnknown({"load", "us_per_call", "cost_model_us", "noise"});
+  return {fields.readString("load"), fields.readNonNegative("cost_model_us"),
+          fields.readNonNegative("us_per_call"),
+          fields.readNonNegative("noise")};
+}
+
+static std::pair<TuningKey, GPUTuningEntry>
+readGPUEntry(JsonFields fields, FirstError &error, MLIRContext *context) {
+  fields.refuseUnknown({"chip", "device", "configuration", "tables", "lowering",
+                        "cost_model", "times", "date"});
+  TuningKey key{fields.readString("chip"), fields.readString("configuration"),
+                readSizeClass(fields)};
+  GPUTuningEntry entry;
+  entry.device = fields.readString("device");
+  entry.lowering =
+      readLowering<GPULoweringConfigAttr>(fields, "lowering", error, context);
+  entry.model =
+      readLowering<GPULoweringConfigAttr>(fields, "cost_model", error, context);
+  forEachObject(fields, "times", error, [&](JsonFields times, StringRef) {
+    entry.times.push_back(readTimes(times));
+  });
   entry.date = fields.readString("date");
   return {std::move(key), std::move(entry)};
 }
@@ -85,20 +138,27 @@ static TuningCache readDocument(const json::Value &document, FirstError &error,
   JsonFields fields(document, "", error);
   // First, for another version may have other fields.
   fields.readInteger("trec_tune", {kVersion, kVersion});
-  fields.refuseUnknown({"trec_tune", "machine", "entries"});
+  fields.refuseUnknown({"trec_tune", "machine", "entries", "gpu_entries"});
   TuningCache cache(fields.readString("machine"));
-  const json::Array *entries = fields.readArray("entries");
-  if (!entries)
-    return cache;
-  for (auto [index, value] : llvm::enumerate(*entries)) {
-    std::string place = "entries[" + std::to_string(index) + "]";
-    auto [key, entry] =
-        readEntry(JsonFields(value, place, error), error, context);
+  auto refuseSecond = [&](StringRef place, const TuningKey &key) {
+    error.report(place, "expected one entry for " + key.describe() +
+                            ", got a second one");
+  };
+  auto readCPU = [&](JsonFields object, StringRef place) {
+    auto [key, entry] = readEntry(object, error, context);
     if (cache.find(key))
-      error.report(place, "expected one entry for " + key.describe() +
-                              ", got a second one");
+      refuseSecond(place, key);
     cache.set(key, std::move(entry));
-  }
+  };
+  auto readGPU = [&](JsonFields object, StringRef place) {
+    auto [key, entry] = readGPUEntry(object, error, context);
+    if (cache.findGPU(key))
+      refuseSecond(place, key);
+    cache.setGPU(key, std::move(entry));
+  };
+  forEachObject(fields, "entries", error, readCPU);
+  if (fields.has("gpu_entries"))
+    forEachObject(fields, "gpu_entries", error, readGPU);
   return cache;
 }
 
@@ -136,6 +196,28 @@ static void writeEntry(json::OStream &json, const TuningKey &key,
   });
 }
 
+static void writeGPUEntry(json::OStream &json, const TuningKey &key,
+                          const GPUTuningEntry &entry) {
+  json.object([&] {
+    json.attribute("chip", key.level);
+    json.attribute("device", entry.device);
+    json.attribute("configuration", key.configuration);
+    json.attribute("tables", stringifySizeClass(key.size));
+    json.attribute("lowering", stringifyLowering(entry.lowering));
+    json.attribute("cost_model", stringifyLowering(entry.model));
+    json.attributeArray("times", [&] {
+      for (const GPULoadTimes &times : entry.times)
+        json.object([&] {
+          json.attribute("load", times.load);
+          writeNumber(json, "us_per_call", times.tuned);
+          writeNumber(json, "cost_model_us", times.model);
+          writeNumber(json, "noise", times.noise);
+        });
+    });
+    json.attribute("date", entry.date);
+  });
+}
+
 Error TuningCache::write(StringRef path) const {
   return writeFileAtomically(path, [&](raw_ostream &os) {
     json::OStream json(os, /*IndentSize=*/1);
@@ -145,6 +227,12 @@ Error TuningCache::write(StringRef path) const {
       json.attributeArray("entries", [&] {
         for (const auto &[key, entry] : entries)
           writeEntry(json, key, entry);
+      });
+      if (gpuEntries.empty())
+        return;
+      json.attributeArray("gpu_entries", [&] {
+        for (const auto &[key, entry] : gpuEntries)
+          writeGPUEntry(json, key, entry);
       });
     });
     os << '\n';

@@ -15,6 +15,9 @@
 
 namespace mlir::trec {
 
+/// What is not worth another schedule, however surely it was measured.
+constexpr double kSmallestGain = 0.01;
+
 struct KernelTime {
   double nanoseconds = 0; // of one lookup, the median of all rounds
   double ratio = 1;       // to the first kernel in the same round, likewise

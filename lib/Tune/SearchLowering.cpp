@@ -9,9 +9,6 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-/// What is not worth another schedule, however surely it was measured.
-static constexpr double kSmallestGain = 0.01;
-
 /// No lowering changes a bit: a kernel that does is wrong, and its time says
 /// nothing.
 LogicalResult

@@ -11,10 +11,8 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "llvm/TargetParser/Host.h"
 
-#include <ctime>
 #include <set>
 
 using namespace mlir;
@@ -108,6 +106,8 @@ LogicalResult ModelTuner::readCache() {
       TuningCache::read(options.cache, imported.getContext());
   if (!read)
     return check(read.takeError());
+  if (!read->size())
+    read->setMachine(cache.getMachine().str());
   if (read->getMachine() != cache.getMachine())
     return imported.emitError()
            << options.cache << ": measured on '" << read->getMachine()
@@ -132,20 +132,11 @@ std::vector<Subject> ModelTuner::findSubjects(const CPUTarget &target) {
   std::set<TuningKey> seen;
   SymbolTable symbols(*lowered);
   lowered->walk([&](LookupGroupInterface group) {
-    TuningKey key = TuningKey::of(group, *target.level, symbols);
+    TuningKey key = TuningKey::of(group, target.level->name, symbols);
     if (seen.insert(key).second)
       subjects.push_back({group, key, group.getLoweringAttr()});
   });
   return subjects;
-}
-
-static std::string getToday() {
-  std::time_t now = std::time(nullptr);
-  std::tm date{};
-  gmtime_r(&now, &date);
-  return llvm::formatv("{0}-{1:02}-{2:02}", date.tm_year + 1900,
-                       date.tm_mon + 1, date.tm_mday)
-      .str();
 }
 
 void ModelTuner::print(const TuningKey &key, const TuningEntry &entry) {

@@ -3,7 +3,9 @@
 #include "TuneWorkload.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 
+#include <ctime>
 #include <unistd.h>
 
 using namespace mlir;
@@ -16,18 +18,20 @@ static constexpr int64_t kMostTableBytes = int64_t(4) << 30;
 static constexpr int64_t kUnknownRows = 1000000;
 static constexpr uint64_t kSeed = 1;
 
-static BenchLoad makeDefaultLoad() {
+static BenchLoad makeDefaultLoad(int64_t samples) {
   BenchLoad load;
-  load.batchSize = 256;
+  load.batchSize = samples;
   load.lengths = makeFixedLengths({20});
   return load;
 }
 
-Expected<TuneWorkload> TuneWorkload::read(ModuleOp module, StringRef path) {
+Expected<TuneWorkload> TuneWorkload::read(ModuleOp module, StringRef path,
+                                          ArrayRef<int64_t> samples) {
   TuneWorkload workload;
   workload.sized = module.clone();
   if (path.empty()) {
-    workload.loads = {makeDefaultLoad()};
+    for (int64_t count : samples)
+      workload.loads.push_back(makeDefaultLoad(count));
     return workload;
   }
   if (path.ends_with(".safetensors")) {
@@ -126,13 +130,29 @@ double TuneWorkload::getSeconds() const {
   return loads.empty() ? BenchLoad().seconds : loads.front().seconds;
 }
 
-std::string TuneWorkload::describe() const {
+std::vector<std::string> TuneWorkload::describeLoads() const {
   if (recorded)
-    return "b" + std::to_string(recorded->batches.front().batchSize) +
-           " recorded";
-  std::string text = "b" + std::to_string(loads.front().batchSize) + " " +
-                     loads.front().describe();
-  if (loads.size() > 1)
-    text += " and " + std::to_string(loads.size() - 1) + " more";
-  return text;
+    return {"b" + std::to_string(recorded->batches.front().batchSize) +
+            " recorded"};
+  std::vector<std::string> texts;
+  for (const BenchLoad &load : loads)
+    texts.push_back("b" + std::to_string(load.batchSize) + " " +
+                    load.describe());
+  return texts;
+}
+
+std::string TuneWorkload::describe() const {
+  std::vector<std::string> texts = describeLoads();
+  if (texts.size() == 1)
+    return texts.front();
+  return texts.front() + " and " + std::to_string(texts.size() - 1) + " more";
+}
+
+std::string mlir::trec::getToday() {
+  std::time_t now = std::time(nullptr);
+  std::tm date{};
+  gmtime_r(&now, &date);
+  return llvm::formatv("{0}-{1:02}-{2:02}", date.tm_year + 1900,
+                       date.tm_mon + 1, date.tm_mday)
+      .str();
 }

@@ -32,8 +32,9 @@ llvm::Expected<RecordedBatches> readRecordedBatches(StringRef path,
 
 class TuneWorkload {
 public:
-  /// Reads what `path` names; empty: the default load.
-  static llvm::Expected<TuneWorkload> read(ModuleOp module, StringRef path);
+  /// Reads what `path` names; empty: 20 ids in each bag, of so many samples.
+  static llvm::Expected<TuneWorkload> read(ModuleOp module, StringRef path,
+                                           ArrayRef<int64_t> samples = {256});
 
   /// Gives each table memory. Together they take at most half of what the
   /// machine has, and 4 GiB: above that the largest are cut, to sizes that no
@@ -53,6 +54,8 @@ public:
   double getSeconds() const;
   /// "b256 l20 uniform int64".
   std::string describe() const;
+  /// The same of each load.
+  std::vector<std::string> describeLoads() const;
 
 private:
   OwningOpRef<ModuleOp> sized;
@@ -60,6 +63,9 @@ private:
   std::optional<RecordedBatches> recorded;
   std::unique_ptr<RandomTables> tables;
 };
+
+/// As entries of a cache are dated: "2026-11-25".
+std::string getToday();
 
 } // namespace mlir::trec
 

@@ -48,6 +48,18 @@ protected:
     EXPECT_TRUE(StringRef(message).starts_with(path));
     return message.substr(path.size() + 2);
   }
+  GPUTuningEntry makeGPUEntry(int64_t rows) {
+    GPUTuningEntry entry;
+    entry.lowering = GPULoweringConfigAttr::get(
+        &context, 16, 2, rows, 4, 8, GPUNumerics::fbgemm, 0, 0, 0, 0, 0);
+    entry.model = GPULoweringConfigAttr::get(
+        &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 32, 1, 16, 0, 2);
+    entry.times = {{"b256 l20 uniform int64", 20.5, 18.25, 0.01},
+                   {"b8192 l20 uniform int64", 400, 400, 0.02}};
+    entry.device = "NVIDIA H200";
+    entry.date = "2026-11-26";
+    return entry;
+  }
   /// Of a file with one entry, a piece of which is replaced.
   std::string errorWith(StringRef piece, StringRef other) {
     TuningCache cache("znver4");
@@ -63,6 +75,7 @@ protected:
   llvm::FileRemover remover;
   TuningKey key{"x86-64-v3", "bag_sum_int8x128_align16_f32",
                 SizeClass::lastLevel};
+  TuningKey gpuKey{"sm_90", key.configuration, key.size};
 };
 
 } // namespace
@@ -106,6 +119,62 @@ TEST_F(TuningCacheTest, theOrderOfEntriesIsNoneOfMeasuring) {
   EXPECT_EQ(writeAndRead(forth), writeAndRead(back));
 }
 
+TEST_F(TuningCacheTest, entriesOfGPUsAreReadToo) {
+  TuningCache cache("znver4");
+  cache.set(key, makeEntry(8));
+  cache.setGPU(gpuKey, makeGPUEntry(6));
+  std::string text = writeAndRead(cache);
+  llvm::Expected<TuningCache> read = TuningCache::read(path, &context);
+  ASSERT_TRUE(bool(read)) << llvm::toString(read.takeError());
+  EXPECT_EQ(read->size(), 1u);
+  EXPECT_EQ(read->sizeOfGPU(), 1u);
+  EXPECT_EQ(read->find(gpuKey), nullptr);
+  EXPECT_EQ(read->findGPU(key), nullptr);
+  const GPUTuningEntry *entry = read->findGPU(gpuKey);
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->lowering, makeGPUEntry(6).lowering);
+  EXPECT_EQ(entry->model, makeGPUEntry(6).model);
+  EXPECT_EQ(entry->device, "NVIDIA H200");
+  ASSERT_EQ(entry->times.size(), 2u);
+  EXPECT_EQ(entry->times[0].load, "b256 l20 uniform int64");
+  EXPECT_EQ(entry->times[0].model, 20.5);
+  EXPECT_EQ(entry->times[0].tuned, 18.25);
+  EXPECT_EQ(entry->times[1].noise, 0.02);
+  EXPECT_EQ(entry->date, "2026-11-26");
+  EXPECT_EQ(writeAndRead(*read), text);
+}
+
+TEST_F(TuningCacheTest, refusesMalformedEntriesOfGPUs) {
+  TuningCache cache("znver4");
+  cache.setGPU(gpuKey, makeGPUEntry(6));
+  std::string text = writeAndRead(cache);
+  auto errorOfGPU = [&](StringRef piece, StringRef other) {
+    std::string changed = text;
+    size_t place = changed.find(piece);
+    EXPECT_NE(place, std::string::npos) << piece.str();
+    return errorOf(changed.replace(place, piece.size(), other));
+  };
+  EXPECT_EQ(errorOfGPU("\"device\"", "\"level\""),
+            "gpu_entries[0].level: unknown field, expected one of chip, "
+            "device, configuration, tables, lowering, cost_model, times, date");
+  EXPECT_EQ(errorOfGPU("rows_in_flight = 6", "rows_in_flight = 60"),
+            "gpu_entries[0].lowering: expected a #trec.gpu_lowering_config, "
+            "got \"#trec.gpu_lowering_config<lanes = 16, units_per_lane = 2, "
+            "rows_in_flight = 60>\": expected 1 to 32 rows in flight, got 60");
+  EXPECT_EQ(errorOfGPU("\"us_per_call\": 400.0000", "\"us_per_call\": -1"),
+            "gpu_entries[0].times[1].us_per_call: expected a number of at "
+            "least 0, got -1");
+  EXPECT_EQ(errorOfGPU("\"cost_model_us\"", "\"model\""),
+            "gpu_entries[0].times[0].model: unknown field, expected one of "
+            "load, us_per_call, cost_model_us, noise");
+  size_t begin = text.find("  {\n   \"chip\""), end = text.rfind("  }") + 3;
+  std::string entry = text.substr(begin, end - begin);
+  EXPECT_EQ(errorOf(std::string(text).insert(end, "," + entry)),
+            "gpu_entries[1]: expected one entry for "
+            "bag_sum_int8x128_align16_f32 (level3) on sm_90, got a second "
+            "one");
+}
+
 TEST_F(TuningCacheTest, refusesOtherVersionsAndFiles) {
   EXPECT_EQ(errorWith("\"trec_tune\": 1", "\"trec_tune\": 2"),
             "trec_tune: expected an integer from 1 to 1, got 2");
@@ -114,7 +183,8 @@ TEST_F(TuningCacheTest, refusesOtherVersionsAndFiles) {
             "trec_tune: expected an integer from 1 to 1, got nothing");
   EXPECT_NE(errorOf("{"), "");
   EXPECT_EQ(errorWith("\"machine\"", "\"host\""),
-            "host: unknown field, expected one of trec_tune, machine, entries");
+            "host: unknown field, expected one of trec_tune, machine, entries, "
+            "gpu_entries");
 }
 
 TEST_F(TuningCacheTest, refusesMalformedEntries) {

@@ -136,7 +136,13 @@ static cl::opt<std::string>
          cl::desc("Measure on this machine which lowerings are fastest and "
                   "compile with them. The load is a benchmark case (.json) or "
                   "a recorded batch as trec-run --inputs takes it "
-                  "(.safetensors); default: 256 bags of 20 ids"));
+                  "(.safetensors); default: 256 bags of 20 ids, on a GPU 8192 "
+                  "too"));
+static cl::opt<std::string>
+    tuneDevice("tune-device", cl::value_desc("cpu|cuda[:N]"), cl::init("cpu"),
+               cl::cat(category),
+               cl::desc("What to measure on: the CPU (default), or a GPU of "
+                        "this machine whose chip --gpu names"));
 static cl::opt<std::string> tuneCache(
     "tune-cache", cl::value_desc("file.json"), cl::cat(category),
     cl::desc("Measured lowerings to compile with; the same file gives the same "
@@ -148,7 +154,9 @@ static constexpr char kOverview[] =
     "  Compiles a model of quantized embedding tables to a shared library.\n\n"
     "  Example: trec-compile model --cpu=x86-64-v3 -o model.so\n"
     "           trec-compile model --gpu=sm_80,sm_90 -o model.so\n"
-    "           trec-compile model -o model.so --tune --report=model.json\n";
+    "           trec-compile model -o model.so --tune --report=model.json\n"
+    "           trec-compile model --gpu=sm_90 -o model.so --tune "
+    "--tune-device=cuda\n";
 
 /// The model's files: `model.mlir` of a folder, or the file and what is beside
 /// it.
@@ -218,13 +226,46 @@ static CompileOptions getOptions(StringRef modelFile, const char *program) {
   return options;
 }
 
+/// The GPU of --tune-device as CUDA counts them, -1 for the CPU; nothing where
+/// it names neither.
+static std::optional<int> readTuneDevice() {
+  StringRef text = tuneDevice;
+  if (text == "cpu")
+    return -1;
+  unsigned index = 0;
+  if (!text.consume_front("cuda") ||
+      (!text.empty() && (!text.consume_front(":") ||
+                         text.getAsInteger(10, index) || index > INT_MAX)))
+    return std::nullopt;
+  return int(index);
+}
+
+/// Null where the options of tuning go together, else why not.
+static const char *findMisuse() {
+  std::optional<int> device = readTuneDevice();
+  if (!device)
+    return "expected --tune-device=cpu, --tune-device=cuda or "
+           "--tune-device=cuda:N";
+  if (tuneDevice.getNumOccurrences() && !tune.getNumOccurrences())
+    return "expected --tune with --tune-device";
+  if (*device >= 0 && gpus.empty())
+    return "expected --gpu with --tune-device=cuda";
+  return nullptr;
+}
+
+static LogicalResult tuneFor(ModuleOp module, const CompileOptions &options) {
+  int device = *readTuneDevice();
+  if (device >= 0)
+    return tuneModelOnGPU(module, {device, tune, options}, llvm::outs());
+  TuneOptions tuning{options.target, options.cpus, tune, options.tuneCache,
+                     options.onProgress};
+  return tuneModel(module, tuning, llvm::outs());
+}
+
 /// Measures, where that is asked for, before it compiles with what was found.
 static LogicalResult tuneAndCompile(ModuleOp module,
                                     const CompileOptions &options) {
-  TuneOptions tuning{options.target, options.cpus, tune, options.tuneCache,
-                     options.onProgress};
-  if (tune.getNumOccurrences() &&
-      failed(tuneModel(module, tuning, llvm::outs())))
+  if (tune.getNumOccurrences() && failed(tuneFor(module, options)))
     return failure();
   return compileModel(module, options);
 }
@@ -259,6 +300,10 @@ int main(int argc, char **argv) {
   llvm::raw_string_ostream errorStream(errors);
   if (!cl::ParseCommandLineOptions(argc, argv, kOverview, &errorStream)) {
     llvm::errs() << errors;
+    return 2;
+  }
+  if (const char *misuse = findMisuse()) {
+    llvm::errs() << "trec-compile: " << misuse << '\n';
     return 2;
   }
   std::string modelFile = getModelFile();

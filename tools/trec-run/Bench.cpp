@@ -9,9 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Call.h"
 #include "Commands.h"
-#include "trec/Bench/BenchBatch.h"
+#include "trec/Run/BenchCalls.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -19,7 +18,6 @@
 #include "llvm/Support/JSON.h"
 
 #include <chrono>
-#include <numeric>
 #include <unistd.h>
 
 using namespace mlir;
@@ -36,15 +34,6 @@ struct Timing {
   int64_t callsPerRound = 0;
 };
 
-using Calls = std::vector<std::unique_ptr<Call>>;
-
-/// What the batches of a load are, on average.
-struct BatchSizes {
-  int64_t numBatches = 0;
-  double ids = 0;
-  double rowBytes = 0;
-};
-
 struct Result {
   BenchLoad load;
   BatchSizes sizes;
@@ -56,24 +45,20 @@ struct Result {
 
 static constexpr double roundSeconds = 0.003;
 static constexpr int minRounds = 31;
-static constexpr int minBatches = 8, maxBatches = 32768;
-/// How many times the caches the rows of all batches together are.
-static constexpr int cacheMultiple = 3;
-/// Of the ids and outputs of all batches.
-static constexpr int64_t maxPreparedBytes = int64_t(512) << 20;
 
 namespace {
 
 /// Makes calls in turn, going on where it stopped.
 class CallRing {
 public:
-  CallRing(Calls &calls, const Model &model) : calls(calls), model(model) {}
+  CallRing(BenchCalls &calls, const Model &model)
+      : calls(calls), model(model) {}
 
   /// Seconds that `count` calls take.
   Expected<double> time(int64_t count);
 
 private:
-  Calls &calls;
+  BenchCalls &calls;
   const Model &model;
   size_t next = 0;
 };
@@ -157,43 +142,6 @@ makeResidentTables(const ModelIR &ir, uint64_t seed, Pages pages) {
   return tables;
 }
 
-/// What the caches hold, as far as the system says.
-static int64_t countCacheBytes(const Model &model) {
-  int64_t bytes = model.getDevice() ? model.getDevice()->countCacheBytes() : 0;
-  if (bytes)
-    return bytes;
-  for (int name : {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE})
-    bytes += std::max<int64_t>(0, sysconf(name));
-  return bytes ? bytes : int64_t(32) << 20;
-}
-
-static int64_t countIds(ArrayRef<Batch> batches) {
-  int64_t ids = 0;
-  for (const Batch &batch : batches)
-    ids += int64_t(batch.values.size());
-  return ids;
-}
-
-static int64_t countPreparedBytes(ArrayRef<Batch> batches, const ModelIR &ir) {
-  const OutputLayout &layout = ir.getOutputLayout();
-  int64_t columns = layout.getDims().front();
-  if (layout.isPooled())
-    columns = std::accumulate(layout.getDims().begin(), layout.getDims().end(),
-                              int64_t(0));
-  int64_t ids = countIds(batches), integers = ids;
-  for (const Batch &batch : batches)
-    integers += int64_t(batch.lengths.size());
-  int64_t rows = layout.isPooled() ? batches.front().batchSize : ids;
-  return integers * 8 + rows * columns * layout.getElementBytes();
-}
-
-static int64_t countBatches(int64_t cacheBytes, int64_t rowBytes,
-                            int64_t preparedBytes) {
-  int64_t wanted = cacheMultiple * cacheBytes / std::max<int64_t>(1, rowBytes);
-  int64_t allowed = maxPreparedBytes / std::max<int64_t>(1, preparedBytes);
-  return std::clamp<int64_t>(std::min(wanted, allowed), minBatches, maxBatches);
-}
-
 namespace {
 
 /// A model with the weights that it reads.
@@ -204,30 +152,6 @@ struct BoundModel {
 };
 
 } // namespace
-
-/// Calls that are ready to be made, on batches of one load.
-static Expected<Calls> prepare(const ModelIR &ir, const BoundModel &bound,
-                               const BenchLoad &load, uint64_t seed,
-                               BatchSizes &sizes) {
-  BatchMaker maker(ir.getModule(), bound.tables, load, seed);
-  CallForm form;
-  form.valuesType = load.idsType;
-  std::vector<Batch> batches = maker.make();
-  int64_t count =
-      countBatches(countCacheBytes(bound.model), maker.countRowBytes(batches),
-                   countPreparedBytes(batches, ir));
-  sizes.numBatches = count;
-  Calls calls;
-  for (int64_t i = 0; i < count; ++i) {
-    sizes.ids += double(countIds(batches)) / double(count);
-    sizes.rowBytes += double(maker.countRowBytes(batches)) / double(count);
-    calls.push_back(std::make_unique<Call>(ir, batches, form));
-    if (Error error = calls.back()->prepare(bound.model))
-      return error;
-    batches = maker.make();
-  }
-  return calls;
-}
 
 static void print(raw_ostream &os, ArrayRef<Result> results) {
   os << "   batch   ids/call   median us      p10 us      p90 us   ns/id  "
@@ -353,7 +277,10 @@ Error mlir::trec::benchModel(const ModelLibrary &library,
       bound.emplace(std::move(*made));
     }
     Result result{load, {}, {}, bound->model.getWeightsInfo()};
-    auto calls = prepare(*ir, *bound, load, options.seed, result.sizes);
+    CallForm form;
+    form.valuesType = load.idsType;
+    BenchCallMaker maker(*ir, bound->tables, load, form, options.seed);
+    auto calls = maker.make(bound->model, result.sizes);
     if (!calls)
       return calls.takeError();
     Expected<Timing> timing =

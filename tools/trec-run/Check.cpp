@@ -6,11 +6,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Call.h"
 #include "Commands.h"
 #include "Compare.h"
 #include "Magnitudes.h"
 #include "trec/Import/WeightsFile.h"
+#include "trec/Run/Call.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"

@@ -3,7 +3,7 @@
 #ifndef TREC_TOOLS_TREC_RUN_COMMANDS_H
 #define TREC_TOOLS_TREC_RUN_COMMANDS_H
 
-#include "Model.h"
+#include "trec/Run/Model.h"
 
 #include "llvm/Support/raw_ostream.h"
 

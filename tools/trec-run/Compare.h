@@ -3,7 +3,7 @@
 #ifndef TREC_TOOLS_TREC_RUN_COMPARE_H
 #define TREC_TOOLS_TREC_RUN_COMPARE_H
 
-#include "OutputLayout.h"
+#include "trec/Run/OutputLayout.h"
 
 #include "trec/Reference/Interpreter.h"
 

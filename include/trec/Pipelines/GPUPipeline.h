@@ -31,6 +31,15 @@ struct GPUPipelineOptions : public PassPipelineOptions<GPUPipelineOptions> {
       llvm::cl::desc("whose bits to compute: fbgemm, FBGEMM's on GPUs, or cpu, "
                      "those of its CPU kernels"),
       llvm::cl::init("fbgemm")};
+  ListOption<std::string> chips{
+      *this, "chips",
+      llvm::cl::desc("chips of the library, the latest last, whose measured "
+                     "schedules are looked for")};
+  Option<std::string> tuneCache{
+      *this, "tune-cache",
+      llvm::cl::desc("file of measured schedules, as trec-compile --tune writes "
+                     "it"),
+      llvm::cl::init("")};
 };
 
 /// The stages in order, named by what the IR is after each. The first two are

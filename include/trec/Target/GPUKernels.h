@@ -10,12 +10,15 @@
 
 #include "trec/Conversion/KernelGeometry.h"
 #include "trec/Target/GPUBinary.h"
+#include "trec/Transforms/TuningCache.h"
 
 namespace mlir::trec {
 
 struct GPUKernels {
   std::vector<GPUBinary> binaries;              // the earliest chip first
   std::vector<BagConfiguration> configurations; // per kernel of the manifest
+  /// What was measured of each; missing: the cost model chose.
+  std::vector<std::optional<GPUTuningEntry>> measured;
 
   bool empty() const { return binaries.empty(); }
   GPUNumerics getNumerics() const {

@@ -36,8 +36,9 @@ ArrayRef<LoweringField> getLoweringFields();
 /// The field as it is written in the attribute.
 StringRef stringifyLoweringField(LoweringField field);
 
-/// A whole lowering as it is written in IR and in a tuning cache.
-std::string stringifyLowering(LoweringConfigAttr lowering);
+/// A whole lowering, of a CPU or a GPU, as it is written in IR and in a tuning
+/// cache.
+std::string stringifyLowering(Attribute lowering);
 
 /// The value of one field.
 int64_t getField(LoweringConfigAttr lowering, LoweringField field);

@@ -132,14 +132,30 @@ def SelectGPULoweringPass : Pass<"trec-select-gpu-lowering", "::mlir::ModuleOp">
     that a lane holds at most 16 words of them: what a model of many
     configurations can have in 64 registers, with which a multiprocessor holds
     enough warps to wait for memory.
+
+    With `tune-cache` a schedule that was measured takes the place of the cost
+    model's. The chips of a library are launched alike, so that they have one
+    schedule: that of the latest of `chips` that has an entry. A warning names
+    what was not measured, and chips whose own entry is another.
+
+    Constraints:
+    * C1: the file of `tune-cache` is one that `trec-compile --tune` writes, of
+      the version that this compiler reads.
+    * C2: a measured schedule has stages only of rows that are pooled in one
+      pass, and no more than shared memory holds.
   }];
   let options = [
     Option<"numerics", "numerics", "std::string", "\"fbgemm\"",
-           "whose bits to compute: fbgemm, FBGEMM's on GPUs, or cpu, those of its CPU kernels">
+           "whose bits to compute: fbgemm, FBGEMM's on GPUs, or cpu, those of its CPU kernels">,
+    ListOption<"chips", "chips", "std::string",
+           "chips of the library, the latest last, whose measured schedules are looked for">,
+    Option<"tuneCache", "tune-cache", "std::string", "\"\"",
+           "file of measured schedules, as `trec-compile --tune` writes it">
   ];
   let statistics = [
     Statistic<"numSelected", "num-selected", "Number of groups given a lowering">,
-    Statistic<"numKept", "num-kept", "Number of groups that had one">
+    Statistic<"numKept", "num-kept", "Number of groups that had one">,
+    Statistic<"numTuned", "num-tuned", "Number of groups given a measured schedule">
   ];
   let dependentDialects = ["::mlir::trec::TrecDialect"];
 }

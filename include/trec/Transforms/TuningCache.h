@@ -24,16 +24,20 @@ namespace mlir::trec {
 
 /// What a lowering was measured for.
 struct TuningKey {
-  std::string level;         // "x86-64-v4"
+  std::string level;         // "x86-64-v4", or a chip: "sm_90"
   std::string configuration; // "bag_sum_int8x128_align16_f32"
   SizeClass size;            // of the largest table
 
-  static TuningKey of(LookupGroupInterface group, const CPULevel &level,
+  static TuningKey of(LookupGroupInterface group, StringRef level,
                       const SymbolTable &symbols);
   /// "bag_sum_int8x128_align16_f32 (memory) on x86-64-v4".
   std::string describe() const;
   bool operator<(const TuningKey &other) const {
     return std::tie(level, configuration, size) <
+           std::tie(other.level, other.configuration, other.size);
+  }
+  bool operator==(const TuningKey &other) const {
+    return std::tie(level, configuration, size) ==
            std::tie(other.level, other.configuration, other.size);
   }
 };
@@ -48,6 +52,25 @@ struct TuningEntry {
   double noise = 0;
   std::string load; // what was looked up: "b256 l20 uniform int64"
   std::string date; // "2026-11-25"
+};
+
+/// Times of calls of a model under one load, in microseconds.
+struct GPULoadTimes {
+  std::string load; // "b256 l20 uniform int64"
+  double model = 0; // as the cost model schedules the configuration
+  double tuned = 0; // as the entry does
+  double noise = 0; // as that of a TuningEntry
+};
+
+/// What was measured on a GPU. One launch runs all of a model, so that times
+/// are those of whole calls, in which the other configurations were scheduled
+/// as best known then.
+struct GPUTuningEntry {
+  GPULoweringConfigAttr lowering; // the fastest, else the cost model's
+  GPULoweringConfigAttr model;    // the cost model's
+  std::vector<GPULoadTimes> times;
+  std::string device; // "NVIDIA H200"
+  std::string date;
 };
 
 class TuningCache {
@@ -68,9 +91,24 @@ public:
   }
   size_t size() const { return entries.size(); }
 
+  /// Of a GPU, whose key names a chip.
+  const GPUTuningEntry *findGPU(const TuningKey &key) const;
+  void setGPU(const TuningKey &key, GPUTuningEntry entry) {
+    gpuEntries[key] = std::move(entry);
+  }
+  /// What a library of these chips, the latest last, is launched by: the entry
+  /// of the latest that has one, and that chip. Null where none has.
+  std::pair<const GPUTuningEntry *, StringRef>
+  findLatest(LookupGroupInterface group, ArrayRef<std::string> chips,
+             const SymbolTable &symbols) const;
+  size_t sizeOfGPU() const { return gpuEntries.size(); }
+  /// CPU entries are another machine's no more: there are none.
+  void setMachine(std::string name) { machine = std::move(name); }
+
 private:
   std::string machine;
   std::map<TuningKey, TuningEntry> entries;
+  std::map<TuningKey, GPUTuningEntry> gpuEntries;
 };
 
 } // namespace mlir::trec

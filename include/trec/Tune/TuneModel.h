@@ -16,6 +16,8 @@
 #ifndef TREC_TUNE_TUNEMODEL_H
 #define TREC_TUNE_TUNEMODEL_H
 
+#include "trec/Target/CompileModel.h"
+
 #include "mlir/IR/BuiltinOps.h"
 
 #include <functional>
@@ -44,6 +46,23 @@ struct TuneOptions {
 /// the cache cannot be read, and where a CPU is not this machine's.
 LogicalResult tuneModel(ModuleOp module, const TuneOptions &options,
                         raw_ostream &os);
+
+struct GPUTuneOptions {
+  /// Of the GPU, as CUDA counts them.
+  int device = 0;
+  /// As that of TuneOptions. Empty: 20 ids in each bag, of 256 samples and of
+  /// 8,192.
+  std::string load;
+  /// What the model is compiled with: its chips, of which the device must run
+  /// one, and its tuning cache, where the entries go.
+  CompileOptions compile;
+};
+
+/// The same on a GPU. The whole model is launched, for its configurations share
+/// registers and an end, and one of them is searched after the other. Fails too
+/// where there is no driver, no such device or no code for it.
+LogicalResult tuneModelOnGPU(ModuleOp module, const GPUTuneOptions &options,
+                             raw_ostream &os);
 
 } // namespace mlir::trec
 

@@ -18,7 +18,6 @@
 #include "trec/Conversion/KernelGeometry.h"
 #include "trec/Conversion/Passes.h"
 #include "trec/IR/EraseModel.h"
-#include "trec/IR/RowUnits.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -47,19 +46,9 @@ static auto getKernelWide(GPULoweringConfigAttr lowering) {
 }
 
 static LogicalResult checkStages(LookupGroupInterface group,
-                                 const BagConfiguration &c) {
-  int64_t stages = c.gpuLowering.getStages();
-  int64_t units = c.gpuLowering.getLanes() * c.gpuLowering.getUnitsPerLane();
-  if (stages == 0)
-    return success();
-  if (!c.pooling || units < RowUnits::of(c.row).count) // C4
-    return group->emitOpError("expected no stages but for rows that are "
-                              "pooled in one pass, got ")
-           << stages;
-  int64_t bytes = getSharedBytes(c);
-  if (bytes > kMaxSharedBytes) // C5
-    return group->emitOpError("expected stages of at most ")
-           << kMaxSharedBytes << " bytes for a block, got " << bytes;
+                                 const BagConfiguration &configuration) {
+  if (std::optional<std::string> misfit = findStageMisfit(configuration))
+    return group->emitOpError(*misfit); // C4, C5
   return success();
 }
 

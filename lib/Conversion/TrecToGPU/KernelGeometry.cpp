@@ -29,6 +29,22 @@ int64_t mlir::trec::getSharedBytes(const BagConfiguration &configuration) {
          lowering.getWarps();
 }
 
+std::optional<std::string>
+mlir::trec::findStageMisfit(const BagConfiguration &configuration) {
+  GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  int64_t units = lowering.getLanes() * lowering.getUnitsPerLane();
+  if (lowering.getStages() == 0)
+    return std::nullopt;
+  if (!configuration.pooling || units < RowUnits::of(configuration.row).count)
+    return "expected no stages but for rows that are pooled in one pass, got " +
+           std::to_string(lowering.getStages());
+  int64_t bytes = getSharedBytes(configuration);
+  if (bytes <= kMaxSharedBytes)
+    return std::nullopt;
+  return "expected stages of at most " + std::to_string(kMaxSharedBytes) +
+         " bytes for a block, got " + std::to_string(bytes);
+}
+
 int64_t mlir::trec::getBagsPerBlock(const BagConfiguration &configuration) {
   GPULoweringConfigAttr lowering = configuration.gpuLowering;
   int64_t groups = getThreadsPerBlock(configuration) / lowering.getLanes();

@@ -9,8 +9,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_TOOLS_TREC_RUN_DEVICE_H
-#define TREC_TOOLS_TREC_RUN_DEVICE_H
+#ifndef TREC_RUN_DEVICE_H
+#define TREC_RUN_DEVICE_H
 
 #include "trec/Runtime/ModelABI.h"
 
@@ -32,6 +32,10 @@ public:
   Device(const Device &) = delete;
 
   void *getStream() const { return stream; }
+  /// "NVIDIA H200".
+  std::string getName() const;
+  /// 90 for 9.0; 0 where the driver does not say.
+  int64_t getCapability() const;
   /// Of the second level; 0 where the driver does not say.
   int64_t countCacheBytes() const;
   llvm::Expected<uint64_t> allocate(size_t bytes);
@@ -44,6 +48,7 @@ public:
 private:
   Device();
   llvm::Error start(int index);
+  int64_t getAttribute(int attribute) const;
   llvm::Error check(int result, const char *doing) const;
 
   std::unique_ptr<trec_cuda> cuda;
@@ -94,4 +99,4 @@ private:
 
 } // namespace mlir::trec
 
-#endif // TREC_TOOLS_TREC_RUN_DEVICE_H
+#endif // TREC_RUN_DEVICE_H

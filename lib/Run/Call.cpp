@@ -1,6 +1,6 @@
 //===- Call.cpp - One call of forward, ready to be made -------------------===//
 
-#include "Call.h"
+#include "trec/Run/Call.h"
 
 #include "llvm/ADT/STLExtras.h"
 

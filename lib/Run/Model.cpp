@@ -1,6 +1,6 @@
 //===- Model.cpp - A compiled model and calls of it -----------------------===//
 
-#include "Model.h"
+#include "trec/Run/Model.h"
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/SmallString.h"
@@ -177,28 +177,6 @@ BoundsPolicy ModelIR::getPolicy() const {
 /// Bad ids are counted and compared; a line for each call would say no more.
 static void ignoreWarning(void *, const trec_error *) {}
 
-static std::vector<trec_table_data> describeTables(ModuleOp module,
-                                                   const TableMap &tables) {
-  std::vector<trec_table_data> described;
-  for (auto table : module.getOps<TableOp>()) {
-    TableData data = tables.lookup(table.getSymName());
-    described.push_back({data.bytes.data(), data.rows,
-                         table.getType().getRowType().getRowBytes()});
-  }
-  return described;
-}
-
-static std::vector<trec_table_data> describeParameters(ModuleOp module,
-                                                       const TableMap &tables) {
-  std::vector<trec_table_data> described;
-  for (auto parameter : module.getOps<ParameterOp>()) {
-    TableData data = tables.lookup(parameter.getSymName());
-    described.push_back(
-        {data.bytes.data(), data.rows, parameter.getEntryBytes()});
-  }
-  return described;
-}
-
 /// Draws one line that is overwritten as the work goes on and taken away at its
 /// end.
 static void showProgress(void *, uint64_t done, uint64_t total) {
@@ -245,6 +223,8 @@ static trec_create_options getOptions(const WeightsSource &weights,
     options.device = TREC_DEVICE_CUDA;
     options.device_index = load.device.index;
   }
+  if (weights.onDevice)
+    options.tables_location = TREC_DEVICE_CUDA;
   options.device_bytes = load.device.bytes;
   options.l2_fetch_bytes = load.device.l2FetchBytes;
   options.l2_persist_bytes = load.device.l2PersistBytes;
@@ -258,6 +238,10 @@ Expected<Model> Model::create(const ModelLibrary &library, const ModelIR &ir,
   if (weights.tables) {
     tables = describeTables(ir.getModule(), *weights.tables);
     parameters = describeParameters(ir.getModule(), *weights.tables);
+  }
+  if (weights.onDevice) {
+    tables = weights.onDevice->getTables().vec();
+    parameters = weights.onDevice->getParameters().vec();
   }
   auto placements = listPlacements(ir.getModule(), load.device.hostTables);
   if (!placements)

@@ -1,7 +1,7 @@
 //===- Device.cpp - Batches and outputs on a GPU --------------------------===//
 
-#include "Device.h"
-#include "Model.h"
+#include "trec/Run/Device.h"
+#include "trec/Run/Model.h"
 
 extern "C" {
 #include "Cuda.h"
@@ -28,6 +28,14 @@ Error Device::start(int index) {
   trec_error error{};
   if (trec_cuda_open(cuda.get(), &error) != TREC_OK)
     return llvm::createStringError(error.message);
+  int count = 0;
+  if (Error failure = check(cuda->cuDeviceGetCount(&count), "count GPUs"))
+    return failure;
+  if (index >= count)
+    return llvm::createStringError(
+        "expected one of the GPUs of this machine, of which there %s %d, got "
+        "GPU %d",
+        count == 1 ? "is" : "are", count, index);
   if (Error failure = check(cuda->cuDeviceGet(&device, index), "find the GPU"))
     return failure;
   if (Error failure = check(cuda->cuDevicePrimaryCtxRetain(&context, device),
@@ -57,10 +65,22 @@ Error Device::check(int result, const char *doing) const {
   return llvm::createStringError(error.message);
 }
 
-int64_t Device::countCacheBytes() const {
-  int bytes = 0;
-  cuda->cuDeviceGetAttribute(&bytes, cacheAttribute, device);
-  return bytes;
+int64_t Device::getAttribute(int attribute) const {
+  int value = 0;
+  cuda->cuDeviceGetAttribute(&value, attribute, device);
+  return value;
+}
+
+int64_t Device::countCacheBytes() const { return getAttribute(cacheAttribute); }
+
+int64_t Device::getCapability() const {
+  return getAttribute(TREC_CUDA_MAJOR) * 10 + getAttribute(TREC_CUDA_MINOR);
+}
+
+std::string Device::getName() const {
+  char name[64] = "";
+  cuda->cuDeviceGetName(name, sizeof(name), device);
+  return name;
 }
 
 Expected<uint64_t> Device::allocate(size_t bytes) {

@@ -1,6 +1,6 @@
 //===- OutputLayout.cpp - The buffers that a model writes -----------------===//
 
-#include "OutputLayout.h"
+#include "trec/Run/OutputLayout.h"
 
 using namespace mlir;
 using namespace mlir::trec;

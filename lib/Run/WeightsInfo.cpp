@@ -1,6 +1,6 @@
 //===- WeightsInfo.cpp - On which pages the weights are -------------------===//
 
-#include "Model.h"
+#include "trec/Run/Model.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"

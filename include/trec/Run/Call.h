@@ -4,10 +4,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_TOOLS_TREC_RUN_CALL_H
-#define TREC_TOOLS_TREC_RUN_CALL_H
+#ifndef TREC_RUN_CALL_H
+#define TREC_RUN_CALL_H
 
-#include "Model.h"
+#include "trec/Run/Model.h"
 
 namespace mlir::trec {
 
@@ -70,4 +70,4 @@ private:
 
 } // namespace mlir::trec
 
-#endif // TREC_TOOLS_TREC_RUN_CALL_H
+#endif // TREC_RUN_CALL_H

@@ -5,11 +5,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_TOOLS_TREC_RUN_MODEL_H
-#define TREC_TOOLS_TREC_RUN_MODEL_H
+#ifndef TREC_RUN_MODEL_H
+#define TREC_RUN_MODEL_H
 
-#include "Device.h"
-#include "OutputLayout.h"
+#include "trec/Run/DeviceTables.h"
+#include "trec/Run/OutputLayout.h"
 
 #include "trec/Reference/RandomInputs.h"
 #include "trec/Runtime/ModelABI.h"
@@ -61,11 +61,12 @@ private:
   std::optional<OutputLayout> layout;
 };
 
-/// Weights for a model: a file, tables and parameters in memory, or neither
-/// (embedded).
+/// Weights for a model: a file, tables and parameters in memory or on a GPU, or
+/// none of these (embedded).
 struct WeightsSource {
   std::string path;
   const TableMap *tables = nullptr;
+  const DeviceTables *onDevice = nullptr;
 };
 
 /// Where a model is on a GPU.
@@ -173,4 +174,4 @@ makeRandomTables(const ModelIR &ir, uint64_t seed, Pages pages = Pages::any);
 
 } // namespace mlir::trec
 
-#endif // TREC_TOOLS_TREC_RUN_MODEL_H
+#endif // TREC_RUN_MODEL_H

@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef TREC_TOOLS_TREC_RUN_OUTPUTLAYOUT_H
-#define TREC_TOOLS_TREC_RUN_OUTPUTLAYOUT_H
+#ifndef TREC_RUN_OUTPUTLAYOUT_H
+#define TREC_RUN_OUTPUTLAYOUT_H
 
 #include "trec/IR/TrecDialect.h"
 #include "trec/Runtime/ModelABI.h"
@@ -82,4 +82,4 @@ private:
 
 } // namespace mlir::trec
 
-#endif // TREC_TOOLS_TREC_RUN_OUTPUTLAYOUT_H
+#endif // TREC_RUN_OUTPUTLAYOUT_H

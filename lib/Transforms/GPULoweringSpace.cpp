@@ -1,0 +1,213 @@
+//===- GPULoweringSpace.cpp - What else a GPU's lowering may be -----------===//
+
+#include "trec/Transforms/GPULoweringSpace.h"
+
+#include "trec/Conversion/KernelGeometry.h"
+#include "trec/IR/RowUnits.h"
+
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+
+/// As the attribute's constraints say.
+static constexpr int64_t kMostLanes = 32, kMostUnits = 8, kMostPasses = 4;
+/// Words of rows in flight that a lane has registers for, if it has few others.
+static constexpr int64_t kMostWords = 32;
+/// Copies to shared memory are of whole lanes' 16 bytes; fewer lanes than this
+/// take rows into registers.
+static constexpr int64_t kFewestLanesOfStages = 4;
+
+ArrayRef<GPULoweringField> mlir::trec::getGPULoweringFields() {
+  static constexpr GPULoweringField fields[] = {
+      GPULoweringField::lanes,           GPULoweringField::rowsInFlight,
+      GPULoweringField::unitsPerLane,    GPULoweringField::stages,
+      GPULoweringField::fewLanes,        GPULoweringField::fewRowsInFlight,
+      GPULoweringField::fewUnitsPerLane, GPULoweringField::fewStages};
+  return fields;
+}
+
+StringRef mlir::trec::stringifyLoweringField(GPULoweringField field) {
+  switch (field) {
+  case GPULoweringField::lanes:
+    return "lanes";
+  case GPULoweringField::rowsInFlight:
+    return "rows_in_flight";
+  case GPULoweringField::unitsPerLane:
+    return "units_per_lane";
+  case GPULoweringField::stages:
+    return "stages";
+  case GPULoweringField::fewLanes:
+    return "few_lanes";
+  case GPULoweringField::fewRowsInFlight:
+    return "few_rows_in_flight";
+  case GPULoweringField::fewUnitsPerLane:
+    return "few_units_per_lane";
+  case GPULoweringField::fewStages:
+    return "few_stages";
+  }
+  llvm_unreachable("all fields are listed");
+}
+
+namespace {
+
+/// How a row comes in and is summed, where there are many bags or few.
+struct Schedule {
+  int64_t lanes, units, rows, stages;
+
+  bool operator==(const Schedule &other) const {
+    return std::tie(lanes, units, rows, stages) ==
+           std::tie(other.lanes, other.units, other.rows, other.stages);
+  }
+};
+
+} // namespace
+
+static bool isOfFewBags(GPULoweringField field) {
+  return field >= GPULoweringField::fewLanes;
+}
+
+static GPULoweringField getForManyBags(GPULoweringField field) {
+  int distance = int(GPULoweringField::fewLanes) - int(GPULoweringField::lanes);
+  return isOfFewBags(field) ? GPULoweringField(int(field) - distance) : field;
+}
+
+static Schedule getSchedule(GPULoweringConfigAttr lowering) {
+  return {lowering.getLanes(), lowering.getUnitsPerLane(),
+          lowering.getRowsInFlight(), lowering.getStages()};
+}
+
+static GPULoweringConfigAttr combine(GPULoweringConfigAttr lowering,
+                                     const Schedule &many,
+                                     std::optional<Schedule> few) {
+  if (!few || *few == many)
+    few = Schedule{0, 0, 0, 0};
+  return GPULoweringConfigAttr::get(
+      lowering.getContext(), many.lanes, many.units, many.rows,
+      lowering.getWarps(), lowering.getBlocksPerSm(), lowering.getNumerics(),
+      few->lanes, few->units, few->rows, many.stages, few->stages);
+}
+
+/// A schedule for few bags of its own, or nothing.
+static std::optional<Schedule> getFew(GPULoweringConfigAttr lowering) {
+  if (lowering.getFewLanes() == 0)
+    return std::nullopt;
+  return getSchedule(lowering.getForFewBags());
+}
+
+/// Of passes of like width the fewest that hold all units.
+static int64_t getUnits(int64_t count, int64_t lanes, int64_t fewestPasses) {
+  int64_t all = llvm::divideCeil(count, lanes);
+  int64_t passes =
+      std::max<int64_t>(fewestPasses, llvm::divideCeil(all, kMostUnits));
+  return llvm::divideCeil(all, passes);
+}
+
+/// With as many stages as these rows can have.
+static Schedule adapt(const BagConfiguration &configuration,
+                      Schedule schedule) {
+  BagConfiguration candidate = configuration;
+  if (schedule.lanes < kFewestLanesOfStages)
+    schedule.stages = 0;
+  if (schedule.stages) {
+    schedule.rows = std::min(schedule.rows, schedule.lanes);
+    schedule.rows = std::max<int64_t>(schedule.rows / 2 * 2, 2);
+  }
+  for (; schedule.stages; schedule.stages -= schedule.stages == 2 ? 2 : 1) {
+    candidate.gpuLowering =
+        combine(configuration.gpuLowering, schedule, std::nullopt);
+    if (!findStageMisfit(candidate))
+      break;
+  }
+  return schedule;
+}
+
+static SmallVector<int64_t> listLanes(const RowUnits &units) {
+  SmallVector<int64_t> lanes;
+  int64_t most = std::min<int64_t>(llvm::PowerOf2Ceil(units.count), kMostLanes);
+  for (int64_t number = most; number && most / number <= kMostUnits;
+       number /= 2)
+    lanes.push_back(number);
+  return lanes;
+}
+
+static SmallVector<int64_t> listUnits(const RowUnits &units, int64_t lanes) {
+  SmallVector<int64_t> numbers;
+  for (int64_t passes = 1; passes <= kMostPasses; ++passes)
+    numbers.push_back(getUnits(units.count, lanes, passes));
+  return numbers;
+}
+
+static SmallVector<int64_t> listRows(const RowUnits &units,
+                                     const Schedule &schedule) {
+  SmallVector<int64_t> numbers;
+  for (int64_t rows : {1, 2, 3, 4, 6, 8, 12, 16, 24})
+    if (schedule.stages
+            ? rows % 2 == 0 && rows <= schedule.lanes
+            : rows * schedule.units * units.getWords() <= kMostWords)
+      numbers.push_back(rows);
+  return numbers;
+}
+
+/// Schedules that differ in the field; some may be alike.
+static SmallVector<Schedule>
+listSchedules(const BagConfiguration &configuration, GPULoweringField field,
+              Schedule schedule) {
+  RowUnits units = RowUnits::of(configuration.row);
+  SmallVector<Schedule> found;
+  auto add = [&](Schedule other) { found.push_back(other); };
+  switch (field) {
+  case GPULoweringField::lanes:
+    for (int64_t lanes : listLanes(units))
+      add({lanes, getUnits(units.count, lanes, 1), schedule.rows,
+           schedule.stages});
+    return found;
+  case GPULoweringField::rowsInFlight:
+    for (int64_t rows : listRows(units, schedule))
+      add({schedule.lanes, schedule.units, rows, schedule.stages});
+    return found;
+  case GPULoweringField::unitsPerLane:
+    for (int64_t number : listUnits(units, schedule.lanes))
+      add({schedule.lanes, number, schedule.rows, schedule.stages});
+    return found;
+  default:
+    for (int64_t stages : {0, 2, 3, 4, 6, 8})
+      add({schedule.lanes, schedule.units, schedule.rows, stages});
+    return found;
+  }
+}
+
+SmallVector<GPULoweringConfigAttr>
+mlir::trec::listAlternatives(const BagConfiguration &configuration,
+                             GPULoweringField field) {
+  GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  bool isFew = isOfFewBags(field);
+  // Without pooling no id waits for another.
+  if (isFew && !configuration.pooling)
+    return {};
+  Schedule many = getSchedule(lowering);
+  std::optional<Schedule> few = getFew(lowering);
+  llvm::SmallSetVector<GPULoweringConfigAttr, 8> alternatives;
+  for (const Schedule &other :
+       listSchedules(configuration, getForManyBags(field),
+                     isFew ? few.value_or(many) : many)) {
+    Schedule fitting = adapt(configuration, other);
+    GPULoweringConfigAttr found = isFew ? combine(lowering, many, fitting)
+                                        : combine(lowering, fitting, few);
+    if (found != lowering)
+      alternatives.insert(found);
+  }
+  return alternatives.takeVector();
+}
+
+GPULoweringConfigAttr mlir::trec::takeSchedule(GPULoweringConfigAttr measured,
+                                               GPULoweringConfigAttr model) {
+  return combine(model, getSchedule(measured), getFew(measured));
+}
+
+std::optional<std::string>
+mlir::trec::findMisfit(const BagConfiguration &configuration) {
+  if (std::optional<std::string> misfit = findStageMisfit(configuration))
+    return misfit;
+  return findStageMisfit(configuration.getForFewBags());
+}

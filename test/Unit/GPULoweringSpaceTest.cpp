@@ -1,0 +1,136 @@
+//===- GPULoweringSpaceTest.cpp - Which schedules of GPUs are tried -------===//
+
+#include "trec/Transforms/GPULoweringSpace.h"
+
+#include "trec/Conversion/KernelGeometry.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+using namespace mlir;
+using namespace mlir::trec;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+namespace {
+
+class GPULoweringSpaceTest : public ::testing::Test {
+protected:
+  GPULoweringSpaceTest() : context(MLIRContext::Threading::DISABLED) {
+    context.loadDialect<TrecDialect>();
+  }
+
+  /// With a lowering of so many lanes, units and rows.
+  BagConfiguration make(int64_t dim, int64_t lanes, int64_t units,
+                        int64_t rows) {
+    auto layout = RowLayoutAttr::get(&context, HeaderType::f16, 16);
+    BagConfiguration made{};
+    made.row = RowType::get(&context, dim, WeightsType::int8, layout);
+    made.pooling = Pooling::sum;
+    made.outputElement = Float32Type::get(&context);
+    made.gpuLowering = getLowering(lanes, units, rows, 0);
+    return made;
+  }
+  GPULoweringConfigAttr getLowering(int64_t lanes, int64_t units, int64_t rows,
+                                    int64_t stages) {
+    return GPULoweringConfigAttr::get(&context, lanes, units, rows, 4, 8,
+                                      GPUNumerics::fbgemm, 0, 0, 0, stages, 0);
+  }
+  static std::vector<int64_t>
+  getRows(ArrayRef<GPULoweringConfigAttr> lowerings) {
+    std::vector<int64_t> rows;
+    for (GPULoweringConfigAttr lowering : lowerings)
+      rows.push_back(lowering.getRowsInFlight());
+    return rows;
+  }
+
+  MLIRContext context;
+};
+
+} // namespace
+
+TEST_F(GPULoweringSpaceTest, lanesBringAsManyUnitsAsMakeOnePass) {
+  EXPECT_THAT(listAlternatives(make(128, 16, 2, 4), GPULoweringField::lanes),
+              ElementsAre(getLowering(32, 1, 4, 0), getLowering(8, 4, 4, 0),
+                          getLowering(4, 8, 4, 0)));
+  // A row of two words has none for more lanes.
+  EXPECT_THAT(listAlternatives(make(8, 2, 1, 4), GPULoweringField::lanes),
+              ElementsAre(getLowering(1, 2, 4, 0)));
+}
+
+TEST_F(GPULoweringSpaceTest, rowsAreThoseThatRegistersHold) {
+  EXPECT_THAT(getRows(listAlternatives(make(128, 16, 2, 4),
+                                       GPULoweringField::rowsInFlight)),
+              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+  EXPECT_THAT(getRows(listAlternatives(make(256, 8, 8, 4),
+                                       GPULoweringField::rowsInFlight)),
+              ElementsAre(1, 2, 3));
+}
+
+TEST_F(GPULoweringSpaceTest, rowsOfStagesAreEvenAndNoMoreThanLanes) {
+  BagConfiguration staged = make(32, 8, 1, 4);
+  staged.gpuLowering = getLowering(8, 1, 4, 2);
+  EXPECT_THAT(getRows(listAlternatives(staged, GPULoweringField::rowsInFlight)),
+              ElementsAre(2, 6, 8));
+  EXPECT_THAT(
+      listAlternatives(make(32, 8, 1, 7), GPULoweringField::stages).front(),
+      getLowering(8, 1, 6, 2));
+}
+
+TEST_F(GPULoweringSpaceTest, unitsAreThoseOfUpToFourPasses) {
+  EXPECT_THAT(
+      listAlternatives(make(256, 16, 4, 2), GPULoweringField::unitsPerLane),
+      ElementsAre(getLowering(16, 2, 2, 0), getLowering(16, 1, 2, 0)));
+}
+
+TEST_F(GPULoweringSpaceTest, whatDoesNotFitIsNeverListed) {
+  for (int64_t dim : {4, 24, 100, 128, 256, 520, 2048})
+    for (GPULoweringField field : getGPULoweringFields()) {
+      BagConfiguration configuration = make(dim, 8, 1, 4);
+      for (GPULoweringConfigAttr lowering :
+           listAlternatives(configuration, field)) {
+        configuration.gpuLowering = lowering;
+        EXPECT_EQ(findMisfit(configuration), std::nullopt) << dim;
+        // Their constraints hold: reading the attribute verifies it.
+        EXPECT_TRUE(GPULoweringConfigAttr::getChecked(
+            [&] { return emitError(UnknownLoc::get(&context)); }, &context,
+            lowering.getLanes(), lowering.getUnitsPerLane(),
+            lowering.getRowsInFlight(), lowering.getWarps(),
+            lowering.getBlocksPerSm(), lowering.getNumerics(),
+            lowering.getFewLanes(), lowering.getFewUnitsPerLane(),
+            lowering.getFewRowsInFlight(), lowering.getStages(),
+            lowering.getFewStages()));
+      }
+    }
+}
+
+TEST_F(GPULoweringSpaceTest, aScheduleForFewBagsIsOneOfItsOwn) {
+  BagConfiguration plain = make(128, 16, 2, 4);
+  for (GPULoweringConfigAttr lowering :
+       listAlternatives(plain, GPULoweringField::fewRowsInFlight)) {
+    EXPECT_EQ(lowering.getRowsInFlight(), 4);
+    EXPECT_EQ(lowering.getFewLanes(), 16);
+    EXPECT_NE(lowering.getFewRowsInFlight(), 4);
+  }
+  // The schedule of many bags is none of few bags' own.
+  plain.gpuLowering = GPULoweringConfigAttr::get(
+      &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 16, 2, 8, 0, 0);
+  EXPECT_THAT(listAlternatives(plain, GPULoweringField::fewRowsInFlight),
+              ::testing::Contains(getLowering(16, 2, 4, 0)));
+}
+
+TEST_F(GPULoweringSpaceTest, withoutPoolingThereAreNoFewBagsAndNoStages) {
+  BagConfiguration sequence = make(128, 16, 2, 4);
+  sequence.pooling = std::nullopt;
+  EXPECT_THAT(listAlternatives(sequence, GPULoweringField::fewLanes),
+              IsEmpty());
+  EXPECT_THAT(listAlternatives(sequence, GPULoweringField::stages), IsEmpty());
+}
+
+TEST_F(GPULoweringSpaceTest, whatIsComputedStaysTheModels) {
+  GPULoweringConfigAttr measured = GPULoweringConfigAttr::get(
+      &context, 8, 4, 3, 2, 4, GPUNumerics::cpu, 32, 1, 16, 0, 2);
+  EXPECT_EQ(takeSchedule(measured, getLowering(16, 2, 4, 0)),
+            GPULoweringConfigAttr::get(&context, 8, 4, 3, 4, 8,
+                                       GPUNumerics::fbgemm, 32, 1, 16, 0, 2));
+}
