@@ -93,10 +93,9 @@ LogicalResult GPUTuner::findChip() {
   if (best)
     return success();
   return imported.emitError()
-         << "expected code for GPU " << options.device << ", a " << device
-         << " of compute capability " << capability / 10 << '.'
-         << capability % 10
-         << ", to tune, got --gpu=" << llvm::join(options.compile.gpus, ",");
+         << "expected code for GPU " << options.device << " (" << device
+         << ", compute capability " << capability / 10 << '.' << capability % 10
+         << ") to tune, got --gpu=" << llvm::join(options.compile.gpus, ",");
 }
 
 /// Entries of other models, chips and CPUs stay.
@@ -245,7 +244,7 @@ LogicalResult GPUTuner::run() {
     return failure();
   os << "   model     tuned      gain     noise  load (times in us per call of "
         "the model on GPU "
-     << options.device << ", a " << device << ")\n";
+     << options.device << ", " << device << ")\n";
   for (; done < groups.keys.size(); ++done) {
     if (llvm::is_contained(ArrayRef(groups.keys).take_front(done),
                            groups.keys[done]))

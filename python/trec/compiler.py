@@ -100,8 +100,9 @@ def compile(
     chip of this machine, it has code for GPUs beside that for CPUs. `dtype`, `output_dtype`, `bounds_check`,
     `dynamic_rows`, `regroup`, `batches` and `fixed_lengths` are those of `trec.export`. Further keywords are options of
     `trec-compile` (`report="r.json"` is `--report=r.json`). With `tune=True`, or `tune=` a benchmark case or a recorded
-    batch, lowerings are measured on this machine, with `tune_device="cuda"` on its GPU; what was gained is in the cache,
-    `<stem>.tune.json` beside the `.so` or the file of `tune_cache=`, which later compiles take by `tune_cache=` alone.
+    batch, lowerings are measured on this machine, with `tune_device="cuda"` on its GPU; what was gained is in the
+    cache, `<stem>.tune.json` beside the `.so` or the file of `tune_cache=`, which later compiles take by `tune_cache=`
+    alone.
     """
     options = _options(cpu, gpu, weights, tool_options)
     export = {

@@ -54,3 +54,8 @@ def test_true_is_the_default_load_and_false_is_none(tuned, tmp_path):
 def test_what_is_wrong_with_a_load_is_said(tuned, tmp_path):
     with pytest.raises(CompileError, match="absent.json: No such file"):
         trec.compile(tuned[0], tmp_path / "m.so", tune=tmp_path / "absent.json")
+
+
+def test_a_gpu_needs_chips_to_tune_for(tuned, tmp_path):
+    with pytest.raises(CompileError, match="expected --gpu with --tune-device=cuda"):
+        trec.compile(tuned[0], tmp_path / "m.so", tune=True, tune_device="cuda")

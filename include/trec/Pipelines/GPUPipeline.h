@@ -37,8 +37,9 @@ struct GPUPipelineOptions : public PassPipelineOptions<GPUPipelineOptions> {
                      "schedules are looked for")};
   Option<std::string> tuneCache{
       *this, "tune-cache",
-      llvm::cl::desc("file of measured schedules, as trec-compile --tune writes "
-                     "it"),
+      llvm::cl::desc(
+          "file of measured schedules, as trec-compile --tune writes "
+          "it"),
       llvm::cl::init("")};
 };
 

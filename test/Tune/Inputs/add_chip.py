@@ -1,4 +1,4 @@
-"""add_chip.py CACHE.json CHIP FIELD=VALUE: the tuning cache with its GPU entries for another chip too, and another value there."""
+"""add_chip.py CACHE.json CHIP FIELD=VALUE: the cache with its GPU entries for another chip too, with another value."""
 
 import json
 import re
