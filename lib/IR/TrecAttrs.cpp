@@ -106,8 +106,9 @@ LogicalResult LoweringConfigAttr::verify(
   if (farDistance < 0) // C3
     return emitError() << "expected a far distance of at least 0, got "
                        << farDistance;
-  if (farGroup < 1 || farGroup > 64) // C4
-    return emitError() << "expected a far group of 1 to 64 rows, got "
+  if (farGroup > 64 || !llvm::isPowerOf2_64(farGroup)) // C4
+    return emitError() << "expected a far group of a power of two of at most "
+                          "64 rows, got "
                        << farGroup;
   if (numerics == Numerics::relaxed &&
       certified == RowArithmetic::in_order) // C5

@@ -8,7 +8,8 @@
 /* The bytes of a table up to which fetching its rows far ahead costs more than it gains on this machine. */
 int64_t trec_near_table_bytes(void);
 
-/* Whether a table of so many rows is larger: 0 or 1. */
+/* 0 for a table of so many rows that is not larger. Else how many times larger than their lowering says the groups are
+ * that long rows are best fetched in: a power of two. */
 int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes);
 
 /* Of so many ids in the average bag the rows are best fetched before the kernel is called; 0: of none. */

@@ -123,11 +123,11 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
       tableBytes == std::numeric_limits<int64_t>::max()
           ? "two steps: a table of unknown rows may be above the second level"
           : "two steps: the largest table is above the second level"};
-  bool isLong = group.getRowType().getRowBytes() > twoLines;
-  if (isLong)
+  int64_t rowBytes = group.getRowType().getRowBytes();
+  if (rowBytes > twoLines)
     reasons.push_back("rows of three lines or more leave in groups");
-  return {/*distance=*/16, /*farDistance=*/64, /*farGroup=*/isLong ? 4 : 1,
-          std::move(reasons)};
+  int64_t farGroup = rowBytes > 2 * twoLines ? 16 : rowBytes > twoLines ? 4 : 1;
+  return {/*distance=*/16, /*farDistance=*/64, farGroup, std::move(reasons)};
 }
 
 /// Where the CPU permutes as many lanes as the vectors have.

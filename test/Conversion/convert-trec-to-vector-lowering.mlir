@@ -71,7 +71,8 @@ func.func @prefetch_straddling(%kjt: !kjt, %dest: !keyed) -> !keyed {
 
 // -----
 
-// Rows far ahead go to the second level, two together at every second position.
+// Rows far ahead go to the second level, in groups of two times what the machine
+// says, at every position that is a multiple of so many.
 #layout = #trec.row_layout<header = f16>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [60], f32>
@@ -86,14 +87,17 @@ func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[LAST:.*]] = arith.subi
 // CHECK: %[[FETCHES:.*]] = arith.cmpi ne, %arg10,
 // CHECK: %[[LAST_FAR:.*]] = arith.select %[[FETCHES]], %[[LAST]], %{{.*}} : index
+// CHECK: %[[GROUP:.*]] = arith.muli %arg10, %c2{{.*}} : index
 // CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
-// CHECK: %[[FAR:.*]] = arith.addi %[[POSITION]], %{{.*}}
-// CHECK: %[[REST:.*]] = arith.remui %[[POSITION]], %{{.*}}
+// CHECK: %[[MASK:.*]] = arith.subi %[[GROUP]], %{{.*}}
+// CHECK: %[[REST:.*]] = arith.andi %[[POSITION]], %[[MASK]]
 // CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[REST]],
 // CHECK: scf.if %[[FIRST]] {
-// CHECK: %[[SECOND:.*]] = arith.addi %[[FAR]], %{{.*}}
-// CHECK: %[[EXIST:.*]] = arith.cmpi sle, %[[SECOND]], %[[LAST_FAR]]
-// CHECK: scf.if %[[EXIST]] {
+// CHECK: %[[FROM:.*]] = arith.addi %[[POSITION]], %{{.*}}
+// CHECK: %[[GROUP_END:.*]] = arith.addi %[[FROM]], %[[GROUP]]
+// CHECK: %[[END:.*]] = arith.addi %[[LAST_FAR]], %{{.*}}
+// CHECK: %[[TO:.*]] = arith.minsi %[[GROUP_END]], %[[END]]
+// CHECK: scf.for %[[FAR:.*]] = %[[FROM]] to %[[TO]]
 // CHECK: memref.load %{{.*}}[%[[FAR]]] : memref<?xi32>
 // CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
 // CHECK: memref.prefetch %{{.*}}, read, locality<2>, data

@@ -103,14 +103,20 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 // -----
 
 // #trec.lowering_config C4: none.
-// expected-error @below {{expected a far group of 1 to 64 rows, got 0}}
+// expected-error @below {{expected a far group of a power of two of at most 64 rows, got 0}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 0>} {}
 
 // -----
 
+// #trec.lowering_config C4: not a power of two.
+// expected-error @below {{expected a far group of a power of two of at most 64 rows, got 6}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 6>} {}
+
+// -----
+
 // #trec.lowering_config C4: too many.
-// expected-error @below {{expected a far group of 1 to 64 rows, got 65}}
-module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 65>} {}
+// expected-error @below {{expected a far group of a power of two of at most 64 rows, got 128}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 128>} {}
 
 // -----
 

@@ -63,7 +63,6 @@ private:
                              ValueRange values);
   SmallVector<Value> addTogether(RowSums &sums, Value position,
                                  ValueRange found, ValueRange values);
-  void fetchAhead(Value position, int64_t count);
   Value getCertifiedStart();
   SmallVector<RowPiece> cutRow() { return trec::cutRow(row, c.lowering); }
   FoundRow findRow(Value position, bool isFirstPass);
@@ -97,8 +96,8 @@ private:
   Value certifiedLength, certifiedOffset, fetchesFar, stores, begin, end;
   std::optional<IdResolver> resolver;
   std::optional<OutputRows> outputRows;
+  std::optional<RowPrefetch> prefetch;
   Value lastPosition; // of an id of bags begin to end
-  Value lastFar;      // of one that is fetched far ahead; -1: none is
   Value bagBegin, bagEnd;
 };
 
@@ -141,6 +140,7 @@ func::FuncOp BagKernelBuilder::build() {
   b.setInsertionPointToStart(&function.front());
   outputRows.emplace(b, c, output, stores);
   resolver.emplace(b, c.remap, IdArguments{ids, rows, report, remap, numIds});
+  prefetch.emplace(b, c, rows, *resolver);
   if (c.pooling)
     buildBags();
   else
@@ -149,14 +149,10 @@ func::FuncOp BagKernelBuilder::build() {
   return function;
 }
 
-/// Sets up to which position rows are fetched ahead, before all loops.
+/// Before all loops.
 void BagKernelBuilder::setLastPosition(Value last) {
   lastPosition = last;
-  if (!c.lowering.getFarDistance())
-    return;
-  Value isFar =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, fetchesFar, index(0));
-  lastFar = arith::SelectOp::create(b, isFar, last, index(-1));
+  prefetch->setLast(last, fetchesFar);
 }
 
 void BagKernelBuilder::buildBags() {
@@ -309,7 +305,7 @@ SmallVector<Value> BagKernelBuilder::addStep(RowSums &sums, Value position,
   }
   int64_t count = c.lowering.getRowsAtOnce();
   if (isFirstPass)
-    fetchAhead(position, count);
+    prefetch->fetchAhead(position, count);
   auto [found, areRows] = resolver->resolveTogether(position, count);
   auto either = scf::IfOp::create(b, values.getTypes(), areRows,
                                   /*withElseRegion=*/true);
@@ -344,18 +340,13 @@ SmallVector<Value> BagKernelBuilder::addTogether(RowSums &sums, Value position,
   return sum;
 }
 
-void BagKernelBuilder::fetchAhead(Value position, int64_t count) {
-  RowPrefetch(b, c, rows, *resolver)
-      .fetchAhead(position, count, lastPosition, lastFar);
-}
-
 /// What the resolver says is at `position`; on the way the first pass fetches
 /// later rows.
 FoundRow BagKernelBuilder::findRow(Value position, bool isFirstPass) {
   if (resolver->isOrdered())
     resolver->advance(position);
   if (isFirstPass)
-    fetchAhead(position, /*count=*/1);
+    prefetch->fetchAhead(position, /*count=*/1);
   return resolveRow(position, isFirstPass);
 }
 

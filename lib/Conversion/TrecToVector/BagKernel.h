@@ -13,7 +13,7 @@
 //                     %numIds: index,           // of a map
 //                     %certifiedLength: index,  // of bags with exact sums
 //                     %certifiedOffset: f32,    // of their sums, for each id
-//                     %fetchesFar: index,       // 0 or 1
+//                     %fetchesFar: index,       // 0, or groups so larger
 //                     %stores: index,           // TREC_STORES_*
 //                     %begin: index, %end: index) // bags, or ids
 //

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
+#include <limits>
 #include <numeric>
 
 using namespace mlir;
@@ -40,16 +41,27 @@ void RowPrefetch::fetch(Value position, CacheLevel level) {
                                /*isDataCache=*/true);
 }
 
+void RowPrefetch::setLast(Value lastPosition, Value fetchesFar) {
+  last = lastPosition;
+  if (!c.lowering.getFarDistance())
+    return;
+  Value isFar =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, fetchesFar, index(0));
+  lastFar = arith::SelectOp::create(b, isFar, last, index(-1));
+  if (int64_t group = c.lowering.getFarGroup(); group > 1)
+    farGroup = arith::MulIOp::create(b, fetchesFar, index(group));
+}
+
 /// Fetches the rows of `count` ids from `position` on, where all of them exist.
 /// A branch, not a clamp: after the last id nothing is left to fetch, and
 /// branch prediction makes that free.
-void RowPrefetch::fetchIfAny(Value position, int64_t count, Value lastPosition,
+void RowPrefetch::fetchIfAny(Value position, int64_t count, Value last,
                              CacheLevel level) {
   auto at = [&](int64_t i) {
     return i ? arith::AddIOp::create(b, position, index(i)) : position;
   };
-  Value exist = arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
-                                      at(count - 1), lastPosition);
+  Value exist =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::sle, at(count - 1), last);
   auto any = scf::IfOp::create(b, exist, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(any.thenBlock());
@@ -60,30 +72,39 @@ void RowPrefetch::fetchIfAny(Value position, int64_t count, Value lastPosition,
 /// Requests that leave together overlap in memory where single ones wait for
 /// the rows between them to be added: rows that are added one by one have those
 /// of a whole group fetched at each position that is a multiple of it.
-void RowPrefetch::fetchFar(Value position, int64_t count, Value lastPosition) {
-  int64_t group = std::max(count, c.lowering.getFarGroup());
-  Value ahead =
-      arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
-  if (count == group)
-    return fetchIfAny(ahead, count, lastPosition, CacheLevel::second);
-  Value rest = arith::RemUIOp::create(b, position, index(group));
+void RowPrefetch::fetchFarGroup(Value position) {
+  Value one = index(1);
+  Value mask = arith::SubIOp::create(b, farGroup, one);
+  Value rest = arith::AndIOp::create(b, position, mask);
   Value isFirst =
       arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rest, index(0));
   auto atFirst = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(atFirst.thenBlock());
-  fetchIfAny(ahead, group, lastPosition, CacheLevel::second);
+  Value from =
+      arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
+  Value to = arith::MinSIOp::create(b, arith::AddIOp::create(b, from, farGroup),
+                                    arith::AddIOp::create(b, lastFar, one));
+  auto rows = scf::ForOp::create(b, from, to, one);
+  b.setInsertionPointToStart(rows.getBody());
+  fetch(rows.getInductionVar(), CacheLevel::second);
 }
 
-void RowPrefetch::fetchAhead(Value position, int64_t count, Value lastPosition,
-                             Value lastFar) {
+void RowPrefetch::fetchFar(Value position, int64_t count) {
+  if (farGroup)
+    return fetchFarGroup(position);
+  Value ahead =
+      arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
+  fetchIfAny(ahead, count, lastFar, CacheLevel::second);
+}
+
+void RowPrefetch::fetchAhead(Value position, int64_t count) {
   int64_t mostAhead = resolver.getLookAhead();
-  int64_t farthest = c.lowering.getFarDistance() + c.lowering.getFarGroup() - 1;
-  if (c.lowering.getFarDistance() && farthest <= mostAhead)
-    fetchFar(position, count, lastFar);
+  if (lastFar && mostAhead == std::numeric_limits<int64_t>::max())
+    fetchFar(position, count);
   if (!c.lowering.getPrefetchDistance())
     return;
   int64_t distance = std::min(c.lowering.getPrefetchDistance(), mostAhead);
   Value ahead = arith::AddIOp::create(b, position, index(distance));
-  fetchIfAny(ahead, count, lastPosition, CacheLevel::first);
+  fetchIfAny(ahead, count, last, CacheLevel::first);
 }

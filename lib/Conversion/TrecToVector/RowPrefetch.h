@@ -6,7 +6,8 @@
 // near into the first:
 //
 //   RowPrefetch prefetch(b, configuration, rows, resolver);
-//   prefetch.fetchAhead(position, lastPosition, lastFar);
+//   prefetch.setLast(lastPosition, fetchesFar); // before all loops
+//   prefetch.fetchAhead(position, /*count=*/1); // in them
 //
 //===----------------------------------------------------------------------===//
 
@@ -26,25 +27,29 @@ public:
               IdResolver &resolver)
       : b(builder), c(configuration), rows(rows), resolver(resolver) {}
 
+  /// Nothing is fetched past the id at `last`; into the second level nothing
+  /// where `fetchesFar` is 0, else groups of so many times `far_group`.
+  void setLast(Value last, Value fetchesFar);
   /// Fetches what the lowering wants fetched when the `count` ids from
-  /// `position` on are added; nothing past the id at `lastPosition`, and into
-  /// the second level nothing past that at `lastFar`.
-  void fetchAhead(Value position, int64_t count, Value lastPosition,
-                  Value lastFar);
+  /// `position` on are added.
+  void fetchAhead(Value position, int64_t count);
 
 private:
   enum class CacheLevel : uint32_t { second = 2, first = 3 };
 
   void fetch(Value position, CacheLevel level);
-  void fetchIfAny(Value position, int64_t count, Value lastPosition,
-                  CacheLevel level);
-  void fetchFar(Value position, int64_t count, Value lastPosition);
+  void fetchIfAny(Value position, int64_t count, Value last, CacheLevel level);
+  void fetchFar(Value position, int64_t count);
+  void fetchFarGroup(Value position);
   Value index(int64_t value);
 
   ImplicitLocOpBuilder &b;
   const BagConfiguration &c;
   Value rows;
   IdResolver &resolver;
+  Value last;
+  Value lastFar;  // -1: none is fetched into the second level
+  Value farGroup; // rows, where the lowering has groups
 };
 
 } // namespace mlir::trec
