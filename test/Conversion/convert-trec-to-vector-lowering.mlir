@@ -100,7 +100,6 @@ func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: scf.for %[[FAR:.*]] = %[[FROM]] to %[[TO]]
 // CHECK: memref.load %{{.*}}[%[[FAR]]] : memref<?xi32>
 // CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
-// CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
 // CHECK: %[[NEAR:.*]] = arith.addi %[[POSITION]], %{{.*}}
 // CHECK: arith.cmpi sle, %[[NEAR]], %[[LAST]]
 // CHECK: memref.prefetch %{{.*}}, read, locality<3>, data

@@ -83,8 +83,9 @@ void RowPrefetch::fetchFarGroup(Value position) {
   b.setInsertionPointToStart(atFirst.thenBlock());
   Value from =
       arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
-  Value to = arith::MinSIOp::create(b, arith::AddIOp::create(b, from, farGroup),
-                                    arith::AddIOp::create(b, lastFar, one));
+  Value groupEnd = arith::AddIOp::create(b, from, farGroup);
+  Value end = arith::AddIOp::create(b, lastFar, one);
+  Value to = arith::MinSIOp::create(b, groupEnd, end);
   auto rows = scf::ForOp::create(b, from, to, one);
   b.setInsertionPointToStart(rows.getBody());
   fetch(rows.getInductionVar(), CacheLevel::second);
