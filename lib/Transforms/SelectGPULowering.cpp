@@ -75,12 +75,16 @@ static int64_t selectLanes(const RowUnits &units, int64_t most) {
 }
 
 /// Two units for each lane of a wide row: what is done once for a row and a
-/// lane (an id, an address, a header) is then done for more bags at a time.
+/// lane (an id, an address, a header) is then done for more bags at a time. So
+/// are more units of a word where half a warp holds the row.
 static int64_t getMostLanes(const RowUnits &units) {
   int64_t half = llvm::PowerOf2Ceil(units.count) / 2;
   int64_t least = units.getWords() == 1 ? 8 : 4;
   bool fitsTwo = 2 * units.columns <= kMaxColumns;
-  return fitsTwo ? std::clamp(half, least, kWarpLanes) : kWarpLanes;
+  bool fitsHalfWarp = units.getWords() == 1 && units.count * units.columns <=
+                                                   kWarpLanes / 2 * kMaxColumns;
+  int64_t most = fitsHalfWarp ? kWarpLanes / 2 : kWarpLanes;
+  return fitsTwo ? std::clamp(half, least, most) : kWarpLanes;
 }
 
 static int64_t selectRows(const RowUnits &units, int64_t unitsPerLane,
@@ -139,7 +143,8 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
   int64_t lanes = selectLanes(units, getMostLanes(units));
   int64_t perLane = getUnitsPerLane(units, lanes);
   bool isOfCodes = units.getWords() == 1 && group.getPoolingMode();
-  int64_t words = isOfCodes ? kMaxWordsOfCodes : kMaxWords;
+  bool fillsHalfWarp = lanes == kWarpLanes / 2 && perLane > 2;
+  int64_t words = isOfCodes && !fillsHalfWarp ? kMaxWordsOfCodes : kMaxWords;
   int64_t rows = selectRows(units, perLane, words, kMaxRows);
   FewSchedule few = selectForFewBags(group);
   if (few.stages == 0 && std::tie(lanes, perLane, rows) ==

@@ -49,11 +49,11 @@ func.func @of_int8x64(%kjt: !kjt, %dest: !keyed1) -> !keyed1 {
   return %0 : !keyed1
 }
 
-// 64 words.
+// 64 words: half a warp holds the row.
 !keyed2 = !trec.keyed_tensor<["f"], [256], f32>
 trec.table @int8x256 : !trec.table<1000x256, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x256(
-// CHECK: gpu_lowering <lanes = 32, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 2, few_rows_in_flight = 8, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 4, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 2, few_rows_in_flight = 8, few_stages = 3> :
 func.func @of_int8x256(%kjt: !kjt, %dest: !keyed2) -> !keyed2 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x256, "f", 0>] rows !trec.row<256, int8, #quantized>
     bounds warning : !kjt, !keyed2
