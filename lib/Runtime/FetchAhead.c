@@ -70,18 +70,18 @@ int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut 
 }
 
 /* Bags that are short on the average may be long in one block, whose rows then leave the cache before their turn. */
-int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units) {
+int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units, int64_t begin) {
   const int64_t count = units.end - units.begin;
   if (!job->model->fetches_ahead || count <= BLOCK_UNITS)
     return units.end;
   const struct trec_units all = trec_positions(job, i, units);
-  const int64_t ids = all.end - all.begin;
+  const int64_t ids = all.end - all.begin, blocks = ids > BLOCK_IDS ? (ids + BLOCK_IDS - 1) / BLOCK_IDS : 1;
   if (!fetches_first(job, i, units, ids))
     return units.end;
-  if (ids > BLOCK_IDS)
-    units.end = units.begin + count / ((ids + BLOCK_IDS - 1) / BLOCK_IDS);
-  const struct trec_units block = trec_positions(job, i, units);
-  if (block.end - block.begin <= 2 * BLOCK_IDS)
-    fetch_rows(job, &job->model->bags[i], block.begin, block.end);
-  return units.end;
+  const int64_t end = begin + (count + blocks - 1) / blocks;
+  const struct trec_units block = {begin, end < units.end ? end : units.end};
+  const struct trec_units positions = trec_positions(job, i, block);
+  if (positions.end - positions.begin <= 2 * BLOCK_IDS)
+    fetch_rows(job, &job->model->bags[i], positions.begin, positions.end);
+  return block.end;
 }

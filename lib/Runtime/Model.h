@@ -222,9 +222,9 @@ static inline struct trec_units trec_positions(const struct trec_job *job, int64
 /* Fetches the rows of the bags from bag i of a piece on, of as many as the cache will keep until their turn. Returns
  * the bag that is the first to be fetched next. */
 int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut from, struct trec_cut to);
-/* Of units of a bag that were not fetched so, for they are too many, fetches the first where that gains. Returns where
- * the units end for which the kernel is to be called before the next are fetched. */
-int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units);
+/* Of units of a bag that were not fetched so, for they are too many, fetches a block from unit `begin` on where that
+ * gains. Returns where the block ends: for its units the kernel is to be called before the next are fetched. */
+int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units, int64_t begin);
 
 /* Cuts the job into pieces of like cost, for so many threads: cuts[i] to cuts[i + 1] is piece i. Returns their number,
  * 1 where the job is too small to share. */

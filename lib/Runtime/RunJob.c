@@ -104,7 +104,7 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     call.certified_offset = atomic_load_explicit(&bag->table->certified_offset, memory_order_relaxed);
     call.stores = stores;
     for (struct trec_units block = units; block.begin < units.end; block.begin = block.end) {
-      block.end = trec_fetch_block(job, i, (struct trec_units){block.begin, units.end});
+      block.end = trec_fetch_block(job, i, units, block.begin);
       (model->image->unpooled ? run_ids : run_bags)(job, i, &call, block);
     }
     if (report[0]) {

@@ -57,7 +57,38 @@ void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
     expectSameWith(shortBag, large, ids, threads);
 }
 
+std::vector<std::pair<int64_t, int64_t>> blocks;
+void noteBlock(const trec_bag_args *, int64_t begin, int64_t end) { blocks.emplace_back(begin, end); }
+
+/// For which bags the kernel is called, one call after the other.
+std::vector<std::pair<int64_t, int64_t>> blocksOf(int64_t shortBag, int64_t samples, int64_t idsOfSample) {
+  const OneTable one(noteBlock, manyRows, T1_DIM);
+  Model model(one.options(), one.image());
+  trectest_set_short_bag(model, shortBag);
+  const Batch batch(Ids(3, std::vector<std::vector<int64_t>>(samples, std::vector<int64_t>(idsOfSample, 5))));
+  Error error;
+  blocks.clear();
+  const trec_forward_args args = batch.args();
+  EXPECT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.text();
+  return blocks;
+}
+
 } // namespace
+
+using Blocks = std::vector<std::pair<int64_t, int64_t>>;
+
+// All of them, the last too, of about as many ids, at most 512.
+TEST(FetchAhead, ShortBagsAreRunInBlocks) {
+  EXPECT_EQ(blocksOf(8, 128, 8), (Blocks{{0, 64}, {64, 128}}));
+  EXPECT_EQ(blocksOf(8, 257, 4), (Blocks{{0, 86}, {86, 172}, {172, 257}}));
+  EXPECT_EQ(blocksOf(8, 512, 1), (Blocks{{0, 512}}));
+  EXPECT_EQ(blocksOf(8, 64, 8), (Blocks{{0, 64}}));
+}
+
+TEST(FetchAhead, LongBagsAndThoseOfOtherMachinesAreNot) {
+  EXPECT_EQ(blocksOf(8, 128, 9), (Blocks{{0, 128}}));
+  EXPECT_EQ(blocksOf(0, 128, 8), (Blocks{{0, 128}}));
+}
 
 TEST(FetchAhead, OneSample) {
   LargeModel large;

@@ -247,9 +247,9 @@ def test_machine():
     assert [machine._bytes_of(size) for size in ("32K", "2M", "1G", "7", "")] == [32 << 10, 2 << 20, 1 << 30, 7, 0]
 
 
-def test_results_tell_no_folders(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["python/benchmarks", "--json", "/home/me/out.json", "--models", "models"])
-    monkeypatch.setenv("LD_PRELOAD", "/opt/a/libc10.so:b.so:/x/c.so")
+def test_results_tell_no_folders(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["python/benchmarks", "--json", str(tmp_path / "out.json"), "--models", "models"])
+    monkeypatch.setenv("LD_PRELOAD", f"{tmp_path}/libc10.so:b.so:{tmp_path}/x/c.so")
     about = machine.describe(1, "wall")
     assert about["command"] == ["python/benchmarks", "--json", "out.json", "--models", "models"]
     assert about["environment"]["LD_PRELOAD"] == "libc10.so:b.so:c.so"
