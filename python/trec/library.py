@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from trec import abi
 from trec.errors import (
@@ -101,6 +101,10 @@ class Library:
             setattr(result, name, number if number >= 0 else None)
         result.value = error.value if error.limit >= 0 or error.value != -1 else None
         return result
+
+    def fail(self, status: int, error: bytes) -> NoReturn:
+        """Raises the exception for a failed call, of which C code has the error."""
+        raise self.exception(status, abi.Error.from_buffer_copy(error))
 
 
 _loaded: dict[str, tuple[tuple[int, ...], Library]] = {}

@@ -96,6 +96,24 @@ def check_weights(weights: Optional[torch.Tensor], place: Place) -> torch.Tensor
     return weights.contiguous()
 
 
+def of_own_class(features: KeyedJaggedTensor) -> KeyedJaggedTensor:
+    """The batch as an object of TorchRec's own class, whose attributes are read: of a derived one what accessors give."""
+    if type(features) is KeyedJaggedTensor or not isinstance(features, KeyedJaggedTensor):
+        return features
+    strides = features.stride_per_key_per_rank() or None
+    return KeyedJaggedTensor(
+        features.keys(),
+        features.values(),
+        weights=features.weights_or_none(),
+        lengths=features.lengths_or_none(),
+        offsets=features.offsets_or_none(),
+        stride=features.stride() if strides is None else None,
+        stride_per_key_per_rank=strides,
+        length_per_key=features.length_per_key_or_none(),
+        inverse_indices=features.inverse_indices_or_none(),
+    )
+
+
 def is_strided(features: KeyedJaggedTensor) -> bool:
     """Whether keys may differ in their number of samples, or rows are to be picked."""
     return features._stride_per_key_per_rank is not None or features._inverse_indices is not None
@@ -191,7 +209,8 @@ class BatchReader:
         self._features, self._outputs = list(features), list(outputs)
         self._is_weighted = is_weighted
         self._slots = Slots(features)
-        self._last = KeySlots([], 0, 0, None, [])
+        # Until another list of keys comes.
+        self._last = self._find(self._features)
 
     def read(self, features: KeyedJaggedTensor, size: int) -> Batch:
         """Checks the batch's tensors as far as that needs no look at their elements.

@@ -20,6 +20,7 @@ from trec.spec import ModelSpec
 from trec.torch.bags import make_bags, pack_rows, rows_of_tbes, unpack_rows
 from trec.torch.batch import Batch, BatchReader
 from trec.torch.collect import OUTPUT_DTYPES
+from trec.torch.extension import call_nothing
 from trec.torch.place import CPU, Place, current_stream
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
@@ -74,6 +75,8 @@ class _Runtime:
     forward: Callable[[int, bytes, int], int] = field(init=False)
     call: CallBuffer = field(init=False)
     device: torch.device = field(init=False)
+    # Gives the result for a plain batch, and None for any other.
+    caller: Callable[[Any], Any] = call_nothing
     handles: dict[int, Handle] = field(default_factory=dict)
     addresses: dict[str, int] = field(default_factory=dict)
     parameters: list[torch.Tensor] = field(default_factory=list)
@@ -91,6 +94,7 @@ class Served:
     # Rows are the caller's to edit, so that nothing is certified before he asks for it.
     _exactness = "auto"
     _place: Place
+    _call_path = "python: the extension calls collections with pooling alone"
 
     def output_dtype(self) -> torch.dtype:
         return self._output_dtype
@@ -103,6 +107,11 @@ class Served:
     def cpu_level(self) -> Optional[str]:
         """The set of instructions in use, such as "x86-64-v3"; None on a GPU."""
         return next(iter(self._runtime.handles.values())).cpu_level
+
+    @property
+    def call_path(self) -> str:
+        """"extension" where C code calls the model for plain batches; else "python: " and why."""
+        return self._call_path
 
     @property
     def info(self) -> dict[str, Any]:
@@ -195,10 +204,14 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
         library = library or library_from_bytes(self._so)
         reader = BatchReader(library.features, self._is_weighted, self._feature_names, self._place)
         self._runtime = _Runtime(library, reader, self._place, self._output_template())
+        self._runtime.caller = self._make_caller()
         self._bind()
 
     def _output_template(self) -> dict[str, Any]:
         return {}
+
+    def _make_caller(self) -> Callable[[Any], Any]:
+        return call_nothing
 
     def _parameters_to_bind(self) -> list[torch.Tensor]:
         """What the model reads beside its rows, in the library's order."""

@@ -1,5 +1,7 @@
 """CompiledEmbeddingBagCollection: a compiled model with the interface of torchrec.quant's EmbeddingBagCollection."""
 
+import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,20 +10,23 @@ from torchrec.modules.embedding_modules import EmbeddingBagCollectionInterface
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 
 from trec.errors import InputError
-from trec.torch.batch import inverse_rows, is_strided, pad, pick_rows, strides_of
+from trec.torch.batch import inverse_rows, is_strided, of_own_class, pad, pick_rows, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.extension import CALL_PATH, ModuleCall, PlainCall, make_caller
 from trec.torch.graph import trace_bags
 from trec.torch.kinds import QuantBags
 
 _new = object.__new__
 _empty = torch.empty
+_is_compiling = torch.compiler.is_dynamo_compiling
 
 
-class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionInterface):
+class CompiledEmbeddingBagCollection(ModuleCall, CompiledCollection, EmbeddingBagCollectionInterface):
     """Made by `trec.torch.compile`, `replace` and `load`, or called as torchrec.quant's class is."""
 
     _rows_name = "embedding_bags"
     _original: Any = QuantBags
+    _call_path = CALL_PATH
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         from trec.torch.build import parts_of_module
@@ -44,7 +49,6 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
             _embedding_bag_configs=parts.interface.configs,
         )
         super()._set_up(parts)
-        self._row_bytes = self._total_dim * self._values_dtype.itemsize
 
     def _output_template(self) -> dict[str, Any]:
         template = KeyedTensor(self._embedding_names, self._length_per_key, torch.empty(0, self._total_dim))
@@ -52,12 +56,35 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
         template._key_indices()
         return dict(template.__dict__)
 
+    def _make_caller(self) -> Callable[[Any], Any]:
+        runtime = self._runtime
+        call = PlainCall(
+            forward=ctypes.cast(runtime.forward, ctypes.c_void_p).value or 0,
+            fail=runtime.library.fail,
+            handles=runtime.handles,
+            reader=runtime.reader,
+            place=self._place,
+            is_weighted=self._is_weighted,
+            output_dtype=self._values_dtype,
+            columns=self._total_dim,
+            result_type=KeyedTensor,
+            template=runtime.output,
+            forward_of_module=_forward,
+        )
+        return make_caller(call)
+
     def _processed(self, features: KeyedJaggedTensor) -> KeyedJaggedTensor:
         """The batch that the compiled model reads."""
         return features
 
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:
         """Pools every feature; as torchrec.quant's module, but errors where that is quietly wrong."""
+        # torch.compile cannot look into C.
+        result = None if _is_compiling() else self._runtime.caller(features)
+        return self._forward_in_python(features) if result is None else result
+
+    def _forward_in_python(self, features: KeyedJaggedTensor) -> KeyedTensor:
+        features = of_own_class(features)
         if is_strided(features):
             return self._forward_strided(features)
         size = features._stride
@@ -66,7 +93,7 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
         runtime = self._runtime
         batch = runtime.reader.read(features, size)
         output = _empty(size, self._total_dim, dtype=self._values_dtype, device=runtime.device)
-        self._run(batch, output.data_ptr(), size * self._row_bytes)
+        self._run(batch, output.data_ptr(), output.nbytes)
         return self._keyed(output)
 
     def _keyed(self, output: torch.Tensor) -> KeyedTensor:
@@ -102,3 +129,6 @@ class CompiledEmbeddingBagCollection(CompiledCollection, EmbeddingBagCollectionI
 
     def is_weighted(self) -> bool:
         return self._is_weighted
+
+
+_forward = CompiledEmbeddingBagCollection.forward
