@@ -15,7 +15,7 @@ case "${1:-}" in
 esac
 
 packages=(
-  build-essential cmake ninja-build ccache git python3 python3-venv
+  build-essential cmake ninja-build ccache git python3 python3-dev python3-venv
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools  # the compiler's libraries; lit and FileCheck
   lld-22 liblld-22-dev libzstd-dev                        # the linker, for the build and inside trec-compile
   libjsmn-dev libgtest-dev libgmock-dev clang-format-22

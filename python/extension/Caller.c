@@ -7,9 +7,8 @@
 PyTypeObject *trec_caller_type;
 
 static const char *const object_names[] = {
-#define X(name) #name,
-    TREC_CALL_OBJECTS(X)
-#undef X
+#define TREC_OBJECT(name) #name,
+#include "Names.def"
 };
 
 /*===-- Making a caller ---------------------------------------------------===*/
@@ -71,6 +70,7 @@ static int traverse(struct trec_caller *self, visitproc visit, void *arg) {
   for (int i = 0; i < NUM_OBJECTS; ++i)
     Py_VISIT(self->objects[i]);
   Py_VISIT(self->slots);
+  Py_VISIT(self->keys);
   return 0;
 }
 

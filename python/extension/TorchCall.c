@@ -5,9 +5,8 @@
 PyObject *trec_names[NUM_NAMES];
 
 static const char *const names[] = {
-#define X(name) #name,
-    TREC_CALL_NAMES(X)
-#undef X
+#define TREC_NAME(name) #name,
+#include "Names.def"
 };
 
 static PyMethodDef functions[] = {

@@ -15,22 +15,11 @@
 
 #include <stdbool.h>
 
-/* Attributes of the object that a caller is made from; `PlainCall` of
- * trec/torch/extension.py says what they are. */
-#define TREC_CALL_OBJECTS(X)                                                   \
-  X(batch_type)                                                                \
-  X(tensor_type)                                                               \
-  X(exchange)                                                                  \
-  X(reader)                                                                    \
-  X(handles) X(get_threads) X(get_device) X(allocate) X(allocate_there)        \
-      X(output_dtype) X(workspace_dtype) X(result_type) X(template)            \
-          X(forward_of_module) X(fail)
-
+/* Indices of what a caller is made from. */
 enum {
-#define X(name) OBJECT_##name,
-  TREC_CALL_OBJECTS(X)
-#undef X
-      NUM_OBJECTS
+#define TREC_OBJECT(name) OBJECT_##name,
+#include "Names.def"
+  NUM_OBJECTS
 };
 
 /* The last shape of some tensor, and what an allocator is called with for it.
@@ -41,7 +30,8 @@ struct trec_shape {
 };
 
 struct trec_caller {
-  PyObject_HEAD PyObject *objects[NUM_OBJECTS];
+  PyObject base;
+  PyObject *objects[NUM_OBJECTS];
   const struct dlpack_exchange *exchange;
   int32_t (*forward)(trec_model *, const trec_forward_args *, trec_error *);
   allocfunc allocate_result;
@@ -83,21 +73,10 @@ struct trec_plain_batch {
 };
 
 /* Names of attributes, which are made once. */
-#define TREC_CALL_NAMES(X)                                                     \
-  X(_keys)                                                                     \
-  X(_values)                                                                   \
-  X(_weights)                                                                  \
-  X(_lengths)                                                                  \
-  X(_offsets) X(_stride) X(_stride_per_key_per_rank) X(_inverse_indices)       \
-      X(_last) X(keys) X(count) X(address) X(caller) X(forward) X(__call__)    \
-          X(_runtime) X(_compiled_call_impl) X(_forward_hooks)                 \
-              X(_forward_pre_hooks) X(_backward_hooks) X(_backward_pre_hooks)
-
 enum {
-#define X(name) NAME_##name,
-  TREC_CALL_NAMES(X)
-#undef X
-      NUM_NAMES
+#define TREC_NAME(name) NAME_##name,
+#include "Names.def"
+  NUM_NAMES
 };
 extern PyObject *trec_names[NUM_NAMES];
 

@@ -13,6 +13,7 @@ from torchrec.modules.mc_modules import ManagedCollisionCollection, MCHManagedCo
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from trec.errors import InputError
+from trec.torch.batch import of_own_class
 from trec.torch.kinds import QuantBags, QuantManagedBags, QuantManagedSequence, QuantSequence
 from trec.torch.module import CompiledEmbeddingBagCollection
 from trec.torch.sequence import CompiledEmbeddingCollection
@@ -114,7 +115,7 @@ class _Managed:
 
     def forward(self, features: KeyedJaggedTensor) -> Any:
         """The result and the remapped features."""
-        collection = self._managed_collision_collection
+        features, collection = of_own_class(features), self._managed_collision_collection
         check_keys(features.keys(), collection._feature_names)
         if is_searched(collection):
             remapped = search(collection, features)

@@ -17,7 +17,7 @@ from trec import abi
 from trec.errors import InputError
 from trec.library import CallBuffer, Handle, Library, Weights, library_from_bytes
 from trec.spec import RegroupSpec
-from trec.torch.batch import Batch, BatchReader, is_strided
+from trec.torch.batch import Batch, BatchReader, is_strided, of_own_class
 from trec.torch.collect import OUTPUT_DTYPES
 from trec.torch.compiled import Served
 
@@ -104,6 +104,7 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         """By group a contiguous tensor `[B, dim]`, as KTRegroupAsDict on the collections' outputs gives them."""
         if len(features) != self._num_arguments:
             raise InputError(f"expected {self._num_arguments} KeyedJaggedTensors, got {len(features)}")
+        features = tuple(of_own_class(batch) for batch in features)
         if any(is_strided(batch) for batch in features):
             return self._forward_strided(features)
         children = self._modules["collections"]

@@ -10,7 +10,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedJaggedTensor
 from trec.errors import InputError
 from trec.library import Handle, ids_per_key
 from trec.spec import ARRAY, SORTED, TableSpec
-from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, pad, strides_of
+from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, of_own_class, pad, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
 from trec.torch.graph import trace_sequences
 from trec.torch.kinds import QuantSequence
@@ -56,6 +56,7 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
 
     def forward(self, features: KeyedJaggedTensor) -> dict[str, JaggedTensor]:
         """One row for each id; as torchrec.quant's module, but errors where that is quietly wrong."""
+        features = of_own_class(features)
         if is_strided(features):
             if isinstance(features, torch.fx.Proxy):
                 return trace_sequences(self, features)
