@@ -114,4 +114,5 @@ void trec_release_batch(struct trec_plain_batch *batch) {
   Py_XDECREF(batch->bounds.owner);
   Py_XDECREF(batch->weights.owner);
   Py_XDECREF(batch->slots);
+  Py_XDECREF(batch->handle);
 }

@@ -1,4 +1,4 @@
-/* The caller of one model: what it was made from, and a call for a plain batch. */
+/* The caller of one model: what it is made from. Call.c has what it does. */
 #include "TorchCall.h"
 
 #include <string.h>
@@ -35,14 +35,30 @@ const struct dlpack_exchange *trec_find_exchange(PyObject *capsule) {
 static bool read_numbers(struct trec_caller *self, PyObject *settings) {
   int64_t address, gpu, is_weighted;
   if (!get_number(settings, "forward", &address) || !get_number(settings, "gpu", &gpu) ||
-      !get_number(settings, "is_weighted", &is_weighted) || !get_number(settings, "columns", &self->columns) ||
-      !get_number(settings, "row_bytes", &self->row_bytes) || !get_number(settings, "scan_blocks", &self->scan_blocks))
+      !get_number(settings, "is_weighted", &is_weighted) || !get_number(settings, "item_bytes", &self->item_bytes) ||
+      !get_number(settings, "scan_blocks", &self->scan_blocks))
     return false;
   memcpy(&self->forward, &address, sizeof self->forward);
   self->is_weighted = is_weighted != 0;
   self->device.type = gpu < 0 ? DLPACK_CPU : DLPACK_CUDA;
   self->device.index = gpu < 0 ? 0 : (int32_t)gpu;
   return true;
+}
+
+/* Of a model with pooling there is one output. */
+static bool read_columns(struct trec_caller *self) {
+  PyObject *columns = self->objects[OBJECT_columns];
+  const Py_ssize_t count = PyList_Check(columns) ? PyList_Size(columns) : 0;
+  self->outputs = PyMem_Calloc((size_t)count, sizeof *self->outputs);
+  if (!count || !self->outputs) {
+    PyErr_SetString(PyExc_ValueError, "columns: expected a list of at least one number");
+    return false;
+  }
+  self->num_outputs = count;
+  self->workspace.columns = 1;
+  for (Py_ssize_t i = 0; i < count; ++i)
+    self->outputs[i].columns = PyLong_AsLongLong(PyList_GetItem(columns, i));
+  return !PyErr_Occurred();
 }
 
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -57,7 +73,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     is_made = (self->objects[i] = PyObject_GetAttrString(settings, object_names[i])) != NULL;
   if (is_made)
     is_made = (self->exchange = trec_find_exchange(self->objects[OBJECT_exchange])) != NULL;
-  if (!is_made) {
+  if (!is_made || !read_columns(self)) {
     Py_XDECREF(self);
     return NULL;
   }
@@ -79,7 +95,8 @@ static int clear(struct trec_caller *self) {
     Py_CLEAR(self->objects[i]);
   Py_CLEAR(self->slots);
   Py_CLEAR(self->keys);
-  Py_CLEAR(self->output.arguments);
+  for (Py_ssize_t i = 0; i < self->num_outputs; ++i)
+    Py_CLEAR(self->outputs[i].arguments);
   Py_CLEAR(self->workspace.arguments);
   return 0;
 }
@@ -88,157 +105,9 @@ static void destroy(struct trec_caller *self) {
   PyTypeObject *type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   clear(self);
+  PyMem_Free(self->outputs);
   ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
   Py_DECREF(type);
-}
-
-/*===-- A call ------------------------------------------------------------===*/
-
-/* The handle for the present number of threads, and the model's address in it. NULL without an exception: there is none
- * yet. */
-static PyObject *find_handle(struct trec_caller *self, trec_model **model) {
-  PyObject *threads = PyObject_CallNoArgs(self->objects[OBJECT_get_threads]);
-  PyObject *handle = threads ? PyDict_GetItemWithError(self->objects[OBJECT_handles], threads) : NULL;
-  Py_XDECREF(threads);
-  PyObject *address = handle ? PyObject_GetAttr(Py_NewRef(handle), trec_names[NAME_address]) : NULL;
-  *model = address ? PyLong_AsVoidPtr(address) : NULL;
-  Py_XDECREF(address);
-  if (!PyErr_Occurred() && *model)
-    return handle;
-  PyErr_Clear();
-  Py_XDECREF(handle);
-  return NULL;
-}
-
-/* Whether what allocates without naming a GPU would do so on the right one; -1 with an exception. */
-static int is_current(struct trec_caller *self) {
-  PyObject *function = self->objects[OBJECT_get_device];
-  if (function == Py_None)
-    return 1;
-  PyObject *number = PyObject_CallNoArgs(function);
-  const int is_same = number && PyLong_AsLong(number) == self->device.index;
-  Py_XDECREF(number);
-  return PyErr_Occurred() ? -1 : is_same;
-}
-
-/* The arguments of an allocator: shape, strides, kind of elements. */
-static PyObject *find_arguments(struct trec_shape *shape, int64_t rows, int64_t columns, PyObject *dtype) {
-  if (shape->arguments && shape->rows == rows)
-    return Py_NewRef(shape->arguments);
-  PyObject *made = Py_BuildValue("((LL)(Li)O)", (long long)rows, (long long)columns, (long long)columns, 1, dtype);
-  if (!made)
-    return NULL;
-  PyObject *old = shape->arguments;
-  shape->rows = rows;
-  shape->arguments = Py_NewRef(made);
-  Py_XDECREF(old);
-  return made;
-}
-
-/* Takes the reference to `arguments`, which may be NULL. */
-static PyObject *make_tensor(struct trec_caller *self, PyObject *arguments, void **address) {
-  const int current = arguments ? is_current(self) : -1;
-  if (current < 0) {
-    Py_XDECREF(arguments);
-    return NULL;
-  }
-  PyObject *allocate = self->objects[current ? OBJECT_allocate : OBJECT_allocate_there];
-  PyObject *result = PyObject_Call(allocate, arguments, NULL);
-  Py_DECREF(arguments);
-  struct dlpack_tensor view;
-  if (!result || self->exchange->view(result, &view)) {
-    Py_XDECREF(result);
-    return NULL;
-  }
-  *address = (char *)view.data + view.byte_offset;
-  return result;
-}
-
-/* Room for the offsets of a batch that comes with lengths, as trec/torch/place.py has it. */
-static PyObject *make_workspace(struct trec_caller *self, const struct trec_plain_batch *batch,
-                                trec_forward_args *args) {
-  const int64_t count = (batch->bounds.count + self->scan_blocks + 8) / 8 * 8;
-  args->workspace_bytes = (uint64_t)count * sizeof(int64_t);
-  PyObject *arguments = find_arguments(&self->workspace, count, 1, self->objects[OBJECT_workspace_dtype]);
-  return make_tensor(self, arguments, &args->workspace);
-}
-
-static void describe(const struct trec_plain_batch *batch, trec_forward_args *args) {
-  args->size = sizeof *args;
-  args->batch_size = batch->size;
-  args->num_keys = batch->num_keys;
-  args->slots = batch->places;
-  args->values = batch->values.data;
-  args->num_values = batch->values.count;
-  args->values_type = batch->values.type;
-  args->weights = batch->weights.data;
-  args->num_weights = batch->weights.count;
-  if (batch->has_offsets) {
-    args->offsets = batch->bounds.data;
-    args->offsets_type = batch->bounds.type;
-  } else {
-    args->lengths = batch->bounds.data;
-    args->lengths_type = batch->bounds.type;
-  }
-}
-
-/* Calls the model without the interpreter's lock; false with an exception. */
-static bool forward(struct trec_caller *self, trec_model *model, const trec_forward_args *args) {
-  trec_error error = {.size = sizeof error};
-  PyThreadState *state = PyEval_SaveThread();
-  const int32_t status = self->forward(model, args, &error);
-  PyEval_RestoreThread(state);
-  if (!status)
-    return true;
-  PyObject *nothing =
-      PyObject_CallFunction(self->objects[OBJECT_fail], "iy#", status, &error, (Py_ssize_t)sizeof error);
-  if (nothing)
-    PyErr_Format(PyExc_SystemError, "status %d of a model is no error", status);
-  Py_XDECREF(nothing);
-  return false;
-}
-
-/* An object of the result's class with the template's attributes, but for its values. */
-static PyObject *make_result(struct trec_caller *self, PyObject *output) {
-  PyObject *attributes = PyDict_Copy(self->objects[OBJECT_template]);
-  PyObject *result = attributes ? self->allocate_result((PyTypeObject *)self->objects[OBJECT_result_type], 0) : NULL;
-  if (result && (PyDict_SetItem(attributes, trec_names[NAME__values], output) ||
-                 PyObject_GenericSetDict(result, attributes, NULL)))
-    Py_CLEAR(result);
-  Py_XDECREF(attributes);
-  return result;
-}
-
-static PyObject *run(struct trec_caller *self, trec_model *model, const struct trec_plain_batch *batch) {
-  trec_forward_args args = {0};
-  describe(batch, &args);
-  args.output_bytes = (uint64_t)batch->size * (uint64_t)self->row_bytes;
-  const bool is_on_gpu = self->device.type == DLPACK_CUDA;
-  if (is_on_gpu && self->exchange->current_stream(self->device.type, self->device.index, &args.stream))
-    return NULL;
-  PyObject *arguments = find_arguments(&self->output, batch->size, self->columns, self->objects[OBJECT_output_dtype]);
-  PyObject *output = make_tensor(self, arguments, &args.output), *workspace = NULL, *result = NULL;
-  const bool needs_workspace = is_on_gpu && args.lengths;
-  if (output && needs_workspace)
-    workspace = make_workspace(self, batch, &args);
-  if (output && (workspace || !needs_workspace) && forward(self, model, &args)) {
-    ++self->calls;
-    result = make_result(self, output);
-  }
-  Py_XDECREF(workspace);
-  Py_XDECREF(output);
-  return result;
-}
-
-PyObject *trec_call(struct trec_caller *self, PyObject *features) {
-  struct trec_plain_batch batch = {0};
-  trec_model *model = NULL;
-  PyObject *handle = NULL;
-  const bool is_plain = trec_read_batch(self, features, &batch) && (handle = find_handle(self, &model));
-  PyObject *result = is_plain ? run(self, model, &batch) : Py_NewRef(Py_None);
-  trec_release_batch(&batch);
-  Py_XDECREF(handle);
-  return result;
 }
 
 static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs) {

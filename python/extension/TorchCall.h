@@ -25,6 +25,7 @@ enum {
 /* The last shape of some tensor, and what an allocator is called with for it.
  */
 struct trec_shape {
+  int64_t columns;
   int64_t rows;
   PyObject *arguments;
 };
@@ -35,8 +36,7 @@ struct trec_caller {
   const struct dlpack_exchange *exchange;
   int32_t (*forward)(trec_model *, const trec_forward_args *, trec_error *);
   allocfunc allocate_result;
-  int64_t columns;
-  int64_t row_bytes;
+  int64_t item_bytes;
   int64_t scan_blocks;
   struct dlpack_device device;
   bool is_weighted;
@@ -46,7 +46,8 @@ struct trec_caller {
   PyObject *keys;
   int64_t num_keys;
   const int32_t *places;
-  struct trec_shape output;
+  struct trec_shape *outputs;
+  Py_ssize_t num_outputs;
   struct trec_shape workspace;
   uint64_t calls;
 };
@@ -70,6 +71,9 @@ struct trec_plain_batch {
   struct trec_vector weights;
   /* Owns `places`. */
   PyObject *slots;
+  /* Owns `model`. */
+  PyObject *handle;
+  trec_model *model;
 };
 
 /* Names of attributes, which are made once. */
@@ -91,6 +95,24 @@ void trec_release_batch(struct trec_plain_batch *batch);
 /* The result for a plain batch, None for another, NULL with an exception where
  * the model or an allocator failed. */
 PyObject *trec_call(struct trec_caller *self, PyObject *features);
+
+/* New tensors on the module's device, and results made of them; NULL with an
+ * exception. */
+PyObject *trec_make_output(struct trec_caller *self, Py_ssize_t index,
+                           int64_t rows, void **address);
+/* An object of the result's class with the template's attributes, but for its
+ * values and, if not NULL, lengths. */
+PyObject *trec_make_result(struct trec_caller *self, PyObject *values,
+                           PyObject *lengths);
+
+/* Calls the model; `args` has the outputs. False with an exception. */
+bool trec_run(struct trec_caller *self, const struct trec_plain_batch *batch,
+              trec_forward_args *args);
+
+/* A dict of results by name, of a model without pooling; NULL without an
+ * exception where the batch is not plain. */
+PyObject *trec_look_up(struct trec_caller *self, PyObject *features,
+                       const struct trec_plain_batch *batch);
 
 /* Adds the type to the module: 0, or -1 with an exception. */
 int trec_add_caller(PyObject *module);

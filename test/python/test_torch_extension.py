@@ -336,7 +336,7 @@ def make_settings(module, **changes):
     """What a caller of the module is made from, changed."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trec.torch.module.make_caller", lambda call: made.append(call))
+        patch.setattr("trec.torch.compiled.make_caller", lambda call: made.append(call))
         module._make_caller()
     settings = {name: getattr(made[0], name) for name in dir(made[0]) if not name.startswith("_")}
     return type("Settings", (), {**settings, **changes})
@@ -434,6 +434,11 @@ def test_settings():
     settings = make_settings(compiled())
     with pytest.raises(AttributeError, match="has no attribute 'forward'"):
         extension._extension.Caller(object())
+    for columns in ([], 52):
+        with pytest.raises(ValueError, match="columns: expected a list of at least one number"):
+            extension._extension.Caller(make_settings(compiled(), columns=columns))
+    with pytest.raises(TypeError):
+        extension._extension.Caller(make_settings(compiled(), columns=["many"]))
     settings.exchange = None
     with pytest.raises(ValueError, match="PyCapsule"):
         extension._extension.Caller(settings)
@@ -465,5 +470,3 @@ def test_without_it(monkeypatch):
     module = compiled()
     assert module._runtime.caller is extension.call_nothing
     assert_same(module(make_kjt()), compiled()(make_kjt()))
-    sequence = trec.torch.CompiledEmbeddingCollection._call_path
-    assert sequence.startswith("python: ")

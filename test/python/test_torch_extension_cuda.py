@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 import torch
-from conftest import make_kjt, make_quantized
+from conftest import KEYS, SEQUENCE_KEYS, make_kjt, make_quantized, make_sequence, sequence_kjt
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 import trec.torch
@@ -43,9 +43,9 @@ def torchs():
 class GPU:
     """A module's caller as it would be made for a GPU, and what became of its calls."""
 
-    def __init__(self, index=1, weighted=False, **changes):
-        self.module = trec.torch.compile(make_quantized(weighted=weighted))
-        self.module._forward_in_python(make_kjt(weighted=weighted))
+    def __init__(self, index=1, weighted=False, module=None, **changes):
+        self.module = module or trec.torch.compile(make_quantized(weighted=weighted))
+        self.module._forward_in_python(make_kjt(module and SEQUENCE_KEYS or KEYS, weighted=weighted))
         self.index, self.devices, self.streams, self.allocated, self.args = index, {}, [], [], []
         own = torchs()
         view = View(own.view)
@@ -76,7 +76,7 @@ class GPU:
     def _settings(self, **changes):
         runtime, made = self.module._runtime, []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("trec.torch.module.make_caller", made.append)
+            patch.setattr("trec.torch.compiled.make_caller", made.append)
             self.module._make_caller()
         names = [name for name in dir(made[0]) if not name.startswith("_")]
         settings = {name: getattr(made[0], name) for name in names}
@@ -114,6 +114,24 @@ def test_offsets():
         "offsets_type": {torch.int32: abi.INT32, torch.int64: abi.INT64}[features.offsets().dtype], "reserved": 0,
         "outputs": None, "outputs_bytes": None, "batches": None, "num_batches": 0, "stream": STREAM,
     }  # fmt: skip
+
+
+def test_lookups_of_known_lengths():
+    """Without pooling a GPU is not waited for where the batch says how many ids each key has."""
+    gpu, features = GPU(module=trec.torch.compile(make_sequence())), sequence_kjt()
+    assert gpu.call(features) is None and not gpu.allocated and not gpu.args
+    expected = features.length_per_key()
+    result = gpu.call(features)
+    assert list(result) == ["ad", "shared@ads", "user", "shared@users", "page"]
+    rows = [expected[SEQUENCE_KEYS.index(name.split("@")[0])] for name in result]
+    assert [shape for _, shape, *_ in gpu.allocated] == [*((count, 8) for count in rows), (1040, 1)]
+    for name, (*_, tensor) in zip(result, gpu.allocated):
+        assert result[name].values() is tensor
+    args, = gpu.args
+    assert args["output"] is None and args["outputs"] and args["stream"] == STREAM
+    for wrong in ([*expected[:3], expected[3] + 1], [-1, *expected[1:]], expected[:3], tuple(expected), ["", 0, 0, 0]):
+        features._length_per_key = wrong
+        assert gpu.call(features) is None and len(gpu.args) == 1
 
 
 @pytest.mark.parametrize("batch", [1, 3, 500])
@@ -156,7 +174,7 @@ def test_no_stream():
     gpu.exchange.current_stream = torchs().current_stream
     with pytest.raises(RuntimeError) as error:
         gpu.call(make_kjt())
-    assert str(error.value) and not gpu.args and not gpu.allocated
+    assert str(error.value) and not gpu.args
 
 
 def test_versions_of_the_exchange():

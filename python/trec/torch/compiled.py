@@ -5,6 +5,7 @@ effect with the next call, and no weights are copied.
 """
 
 import copy
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional
@@ -20,7 +21,7 @@ from trec.spec import ModelSpec
 from trec.torch.bags import make_bags, pack_rows, rows_of_tbes, unpack_rows
 from trec.torch.batch import Batch, BatchReader
 from trec.torch.collect import OUTPUT_DTYPES
-from trec.torch.extension import call_nothing
+from trec.torch.extension import CALL_PATH, PlainCall, call_nothing, make_caller
 from trec.torch.place import CPU, Place, current_stream
 
 _ARGS_SIZE = abi.FORWARD_ARGS.size
@@ -94,7 +95,6 @@ class Served:
     # Rows are the caller's to edit, so that nothing is certified before he asks for it.
     _exactness = "auto"
     _place: Place
-    _call_path = "python: the extension calls collections with pooling alone"
 
     def output_dtype(self) -> torch.dtype:
         return self._output_dtype
@@ -111,7 +111,12 @@ class Served:
     @property
     def call_path(self) -> str:
         """"extension" where C code calls the model for plain batches; else "python: " and why."""
-        return self._call_path
+        reason = self._why_python()
+        return CALL_PATH if reason is None else f"python: {reason}"
+
+    def _why_python(self) -> Optional[str]:
+        """Why the extension is not used, where that is for the module itself."""
+        return None
 
     @property
     def info(self) -> dict[str, Any]:
@@ -210,8 +215,26 @@ class CompiledCollection(Served, ModuleNoCopyMixin):
     def _output_template(self) -> dict[str, Any]:
         return {}
 
+    def _plain_call(self) -> dict[str, Any]:
+        """Those fields of a PlainCall that differ between kinds of collections."""
+        raise NotImplementedError
+
     def _make_caller(self) -> Callable[[Any], Any]:
-        return call_nothing
+        if self._why_python() is not None:
+            return call_nothing
+        runtime = self._runtime
+        call = PlainCall(
+            forward=ctypes.cast(runtime.forward, ctypes.c_void_p).value or 0,
+            handles=runtime.handles,
+            reader=runtime.reader,
+            place=self._place,
+            is_weighted=self._is_weighted,
+            output_dtype=self._values_dtype,
+            template=runtime.output,
+            fail=runtime.library.fail,
+            **self._plain_call(),
+        )
+        return make_caller(call)
 
     def _parameters_to_bind(self) -> list[torch.Tensor]:
         """What the model reads beside its rows, in the library's order."""

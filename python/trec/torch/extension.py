@@ -37,14 +37,18 @@ class PlainCall:
     place: Place
     is_weighted: bool
     output_dtype: torch.dtype
-    columns: int
-    # The class of the result, and its attributes but for the values.
+    # Of each output; with pooling there is one.
+    columns: list[int]
+    # The class of a result, and its attributes but for the values, and without pooling the lengths.
     result_type: type
     template: dict[str, Any]
     # That of the module's class: with another one a module is called as torch calls it.
     forward_of_module: Any
     # Called with a status and the bytes of a trec_error, raises.
     fail: Callable[[int, bytes], None]
+    # Without pooling: the outputs' keys, and what gives the lengths of each of the batch's keys.
+    names: Optional[list[str]] = None
+    split_lengths: Optional[Callable[..., tuple[torch.Tensor, ...]]] = None
     batch_type: type = KeyedJaggedTensor
     tensor_type: type = torch.Tensor
     exchange: Any = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
@@ -56,8 +60,8 @@ class PlainCall:
         return -1 if self.place.gpu is None else self.place.gpu
 
     @property
-    def row_bytes(self) -> int:
-        return self.columns * self.output_dtype.itemsize
+    def item_bytes(self) -> int:
+        return self.output_dtype.itemsize
 
     @property
     def get_threads(self) -> Callable[[], int]:
@@ -126,11 +130,11 @@ class _Plainly:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # torch.compile cannot look into C.
-        result = None if kwargs or _is_compiling() else _call_module(self, args)
+        result = None if kwargs or is_compiling() else _call_module(self, args)
         return torch.nn.Module.__call__(self, *args, **kwargs) if result is None else result  # type: ignore[arg-type]
 
 
-_is_compiling = torch.compiler.is_dynamo_compiling
+is_compiling = torch.compiler.is_dynamo_compiling
 _call_module: Any = getattr(_extension, "call_module", None)
 ModuleCall: Any = _AsTorch if _extension is None else _Plainly
 

@@ -1,7 +1,5 @@
 """CompiledEmbeddingBagCollection: a compiled model with the interface of torchrec.quant's EmbeddingBagCollection."""
 
-import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,13 +10,12 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor, KeyedTensor
 from trec.errors import InputError
 from trec.torch.batch import inverse_rows, is_strided, of_own_class, pad, pick_rows, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
-from trec.torch.extension import CALL_PATH, ModuleCall, PlainCall, make_caller
+from trec.torch.extension import ModuleCall, is_compiling
 from trec.torch.graph import trace_bags
 from trec.torch.kinds import QuantBags
 
 _new = object.__new__
 _empty = torch.empty
-_is_compiling = torch.compiler.is_dynamo_compiling
 
 
 class CompiledEmbeddingBagCollection(ModuleCall, CompiledCollection, EmbeddingBagCollectionInterface):
@@ -26,7 +23,6 @@ class CompiledEmbeddingBagCollection(ModuleCall, CompiledCollection, EmbeddingBa
 
     _rows_name = "embedding_bags"
     _original: Any = QuantBags
-    _call_path = CALL_PATH
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         from trec.torch.build import parts_of_module
@@ -56,22 +52,8 @@ class CompiledEmbeddingBagCollection(ModuleCall, CompiledCollection, EmbeddingBa
         template._key_indices()
         return dict(template.__dict__)
 
-    def _make_caller(self) -> Callable[[Any], Any]:
-        runtime = self._runtime
-        call = PlainCall(
-            forward=ctypes.cast(runtime.forward, ctypes.c_void_p).value or 0,
-            fail=runtime.library.fail,
-            handles=runtime.handles,
-            reader=runtime.reader,
-            place=self._place,
-            is_weighted=self._is_weighted,
-            output_dtype=self._values_dtype,
-            columns=self._total_dim,
-            result_type=KeyedTensor,
-            template=runtime.output,
-            forward_of_module=_forward,
-        )
-        return make_caller(call)
+    def _plain_call(self) -> dict[str, Any]:
+        return {"columns": [self._total_dim], "result_type": KeyedTensor, "forward_of_module": _forward}
 
     def _processed(self, features: KeyedJaggedTensor) -> KeyedJaggedTensor:
         """The batch that the compiled model reads."""
@@ -80,7 +62,7 @@ class CompiledEmbeddingBagCollection(ModuleCall, CompiledCollection, EmbeddingBa
     def forward(self, features: KeyedJaggedTensor) -> KeyedTensor:
         """Pools every feature; as torchrec.quant's module, but errors where that is quietly wrong."""
         # torch.compile cannot look into C.
-        result = None if _is_compiling() else self._runtime.caller(features)
+        result = None if is_compiling() else self._runtime.caller(features)
         return self._forward_in_python(features) if result is None else result
 
     def _forward_in_python(self, features: KeyedJaggedTensor) -> KeyedTensor:

@@ -60,6 +60,9 @@ class CompiledRegroupedCollections(Served, ModuleNoCopyMixin, torch.nn.Module):
         self.collections = torch.nn.ModuleList(parts.children)
         self._attach()
 
+    def _why_python(self) -> Optional[str]:
+        return "the extension calls no regroups"
+
     def _attach(self, library: Optional[Library] = None) -> None:
         library = library or library_from_bytes(self._so)
         call = CallBuffer(library.num_outputs, len(library.batches))

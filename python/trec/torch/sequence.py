@@ -12,6 +12,7 @@ from trec.library import Handle, ids_per_key
 from trec.spec import ARRAY, SORTED, TableSpec
 from trec.torch.batch import Batch, as_one_sample, is_strided, lengths_by_key, of_own_class, pad, strides_of
 from trec.torch.compiled import CompiledCollection, Parts
+from trec.torch.extension import ModuleCall, is_compiling
 from trec.torch.graph import trace_sequences
 from trec.torch.kinds import QuantSequence
 
@@ -19,7 +20,7 @@ _new = object.__new__
 _empty = torch.empty
 
 
-class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterface):
+class CompiledEmbeddingCollection(ModuleCall, CompiledCollection, EmbeddingCollectionInterface):
     """Made by `trec.torch.compile`, `replace` and `load`, or called as torchrec.quant's class is.
 
     Unlike that one it takes tables of different dims, and keeps all outputs of a feature in tables of different types.
@@ -54,8 +55,28 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
         # Its constructor looks at the lengths, which have been checked.
         return dict(JaggedTensor(torch.empty(0), lengths=torch.zeros(0, dtype=torch.int64)).__dict__)
 
+    def _why_python(self) -> Optional[str]:
+        if self._need_indices:
+            return "need_indices asks for the ids too"
+        is_repeated = len(set(self._embedding_names)) < len(self._embedding_names)
+        return "a table has a feature twice" if is_repeated else None
+
+    def _plain_call(self) -> dict[str, Any]:
+        return {
+            "columns": self._length_per_key,
+            "names": self._embedding_names,
+            "split_lengths": split_lengths,
+            "result_type": JaggedTensor,
+            "forward_of_module": _forward,
+        }
+
     def forward(self, features: KeyedJaggedTensor) -> dict[str, JaggedTensor]:
         """One row for each id; as torchrec.quant's module, but errors where that is quietly wrong."""
+        # torch.compile cannot look into C.
+        result = None if is_compiling() else self._runtime.caller(features)
+        return self._forward_in_python(features) if result is None else result
+
+    def _forward_in_python(self, features: KeyedJaggedTensor) -> dict[str, JaggedTensor]:
         features = of_own_class(features)
         if is_strided(features):
             if isinstance(features, torch.fx.Proxy):
@@ -69,7 +90,8 @@ class CompiledEmbeddingCollection(CompiledCollection, EmbeddingCollectionInterfa
             batch = self._runtime.reader.read(features, features.stride())
             known = features.length_per_key_or_none() if self._place.gpu is not None else None
             totals = _ids_per_key(batch) if known is None else list(known)
-            by_key = _lengths(features, batch).reshape(batch.keys.count, batch.size).unbind(0)
+            given = features.lengths_or_none(), features.offsets_or_none()
+            by_key = split_lengths(*given, batch.keys.count, batch.size)
         return self._lookup(batch, totals, by_key)
 
     def _read_strided(self, features: KeyedJaggedTensor, strides: list[int], by_key: list[torch.Tensor]) -> Batch:
@@ -152,12 +174,14 @@ def _limit(table: TableSpec, parts: Parts) -> Optional[int]:
     return table.remap.length if table.remap.kind == ARRAY else table.remap.num_ids
 
 
-def _lengths(features: KeyedJaggedTensor, batch: Batch) -> torch.Tensor:
-    """In the caller's type, without leaving them with the caller where only offsets were given."""
-    lengths = features.lengths_or_none()
-    if lengths is not None:
-        return lengths
-    return torch.diff(batch.bounds) if batch.size else features.offsets()[:0]
+def split_lengths(
+    lengths: Optional[torch.Tensor], offsets: Optional[torch.Tensor], count: int, size: int
+) -> tuple[torch.Tensor, ...]:
+    """Of each key, in the caller's type, and without leaving them with the caller where only offsets were given."""
+    if lengths is None:
+        assert offsets is not None
+        lengths = torch.diff(offsets) if size else offsets[:0]
+    return lengths.reshape(count, size).unbind(0)
 
 
 def _ids_per_key(batch: Batch) -> list[int]:
@@ -168,3 +192,6 @@ def _ids_per_key(batch: Batch) -> list[int]:
         ends = bounds[:: batch.size].tolist()
         return [end - begin for begin, end in zip(ends, ends[1:])]
     return bounds.view(batch.keys.count, batch.size).sum(dim=1).tolist()
+
+
+_forward = CompiledEmbeddingCollection.forward
