@@ -112,7 +112,7 @@ PyObject *trec_make_result(struct trec_caller *self, PyObject *values, PyObject 
   PyObject *result = attributes ? self->allocate_result((PyTypeObject *)self->objects[OBJECT_result_type], 0) : NULL;
   if (result && (PyDict_SetItem(attributes, trec_names[NAME__values], values) ||
                  (lengths && PyDict_SetItem(attributes, trec_names[NAME__lengths], lengths)) ||
-                 PyObject_GenericSetDict(result, attributes, NULL)))
+                 PyObject_SetAttr(result, trec_names[NAME___dict__], attributes)))
     Py_CLEAR(result);
   Py_XDECREF(attributes);
   return result;

@@ -100,6 +100,13 @@ def test_missing_modules_are_told(monkeypatch):
     assert command.main(["--dry-run", "--filter=D-B1$"]) == 0
 
 
+def test_calls_by_python_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("trec.torch.compiled.CALL_PATH", "python: no file")
+    assert command.main(["--dry-run", "--filter=D-B1$", f"--json={tmp_path / 'r.json'}"]) == 0
+    (entry,) = json.loads((tmp_path / "r.json").read_text())["cases"]
+    assert entry["absent"] == {"trec module, extension": "python: no file"}
+
+
 def _measured(factor):
     limit = {"us": [10.0, 11.0, 12.0], "way": "w", "rows": 1000, "stored": 144000, "granules64": 192000}
     events = {"trec": [20.0, 22.0, 21.0], "fbgemm": [20.0 * factor, 22.0 * factor, 21.0 * factor]}

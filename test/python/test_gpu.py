@@ -227,7 +227,7 @@ def test_the_check_of_modules_on_a_cpu(tmp_path):
         _compile(case, tmp_path, ["--cpu=native"])
     tally = Tally()
     check_modules(tmp_path, cases, tally, device="cpu")
-    assert tally.by_peer["checks"] == 4 and tally.by_peer["contract"] > 1000 and not tally.wrong
+    assert tally.by_peer["checks"] == 8 and tally.by_peer["contract"] > 1000 and not tally.wrong
     off_by_one = Tally()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trec.testing.cuda.modules.expected", lambda case, tensors, batches: {
@@ -235,6 +235,29 @@ def test_the_check_of_modules_on_a_cpu(tmp_path):
         })  # fmt: skip
         check_modules(tmp_path, cases, off_by_one, device="cpu")
     assert off_by_one.wrong
+
+
+def test_the_check_of_the_extension(tmp_path, monkeypatch, capsys):
+    from trec.testing.cuda.prepare import _compile
+
+    cases = [next(case for case in map(with_float_rows, range(len(KINDS))) if case.name.split("-")[1] == "bags")]
+    _compile(cases[0], tmp_path, ["--cpu=native"])
+    with monkeypatch.context() as patch:
+        patch.setattr("trec.torch.extension._extension", None)
+        patch.setattr("trec.torch.compiled.CALL_PATH", "python: no file")
+        check_modules(tmp_path, cases, Tally(), device="cpu")
+        assert f"NOT TESTED: calls of {cases[0].name} by the extension: python: no file" in capsys.readouterr().out
+
+    class Idle:
+        calls = 0
+
+        def __call__(self, features):
+            return None
+
+    monkeypatch.setattr("trec.torch.compiled.make_caller", lambda _: Idle())
+    tally = Tally()
+    check_modules(tmp_path, cases, tally, device="cpu")
+    assert tally.wrong == [f"{cases[0].name}: the extension has made no call"]
 
 
 def test_codes_are_rounded_to_half_once():

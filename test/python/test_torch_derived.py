@@ -2,7 +2,15 @@
 
 import pytest
 import torch
-from conftest import assert_same, assert_same_dicts, make_kjt, make_processed, make_quantized, make_sequence, sequence_kjt
+from conftest import (
+    assert_same,
+    assert_same_dicts,
+    make_kjt,
+    make_processed,
+    make_quantized,
+    make_sequence,
+    sequence_kjt,
+)
 from test_managed import quantized as make_managed
 from test_managed import random_kjt
 from test_torch_regroup import assert_same_groups, make_batches, make_weighted, regroup

@@ -1,4 +1,4 @@
-"""Calls by the extension: that it makes them, that it gives what Python gives, and that Python has all that is not plain."""
+"""Calls by the extension: that it makes them and gives what Python gives, and that Python has all that is not plain."""
 
 import ctypes
 import functools
@@ -59,7 +59,7 @@ PLAIN = {
     "both": lambda: KeyedJaggedTensor.from_offsets_sync(KEYS, make_kjt().values(), make_kjt().offsets()).sync(),
     "stride": lambda: KeyedJaggedTensor(KEYS, make_kjt().values(), lengths=make_kjt().lengths(), stride=3),
     "weights of a plain one": lambda: make_kjt(weighted=True),
-    "no ids": lambda: KeyedJaggedTensor(KEYS, torch.empty(0, dtype=torch.int64), lengths=torch.zeros(8, dtype=torch.int32)),
+    "no ids": lambda: KeyedJaggedTensor(KEYS, torch.empty(0, dtype=torch.int64), lengths=torch.zeros(8).int()),
 }  # fmt: skip
 
 
@@ -113,19 +113,22 @@ NOT_PLAIN = {
     "lengths with gaps": (lambda: changed(_lengths=twice_as_far(LENGTHS)), None),
     "lengths of two dimensions": (lambda: changed(_lengths=LENGTHS.view(4, 3)), None),
     "values of a derived class": (lambda: changed(_values=torch.nn.Parameter(VALUES, requires_grad=False)), None),
-    "samples by key": (lambda: KeyedJaggedTensor(KEYS, VALUES, lengths=LENGTHS, stride_per_key_per_rank=[[3]] * 4), None),
+    "samples by key": (
+        lambda: KeyedJaggedTensor(KEYS, VALUES, lengths=LENGTHS, stride_per_key_per_rank=[[3]] * 4),
+        None,
+    ),
     "inverse indices": (lambda: changed(_inverse_indices=(KEYS, torch.zeros(4, 5, dtype=torch.int64))), None),
     "missing key": (lambda: make_kjt(KEYS[1:]), "feature 'ad' is missing, the batch has keys"),
-    "values of floats": (lambda: changed(_values=VALUES.float()), "values: expected int32 or int64, got torch.float32"),
+    "values of floats": (lambda: changed(_values=VALUES.float()), "values: expected int32 or int64, got .*float32"),
     "values of int16": (lambda: changed(_values=VALUES.short()), "values: expected int32 or int64, got torch.int16"),
-    "values of two dimensions": (lambda: changed(_values=VALUES.view(-1, 1)), "values: expected one dimension, got shape"),
-    "values elsewhere": (lambda: changed(_values=VALUES.to("meta")), "values: expected a tensor on the cpu, got .* 'meta'"),
+    "values of two dimensions": (lambda: changed(_values=VALUES.view(-1, 1)), "values: expected one dimension, got"),
+    "values elsewhere": (lambda: changed(_values=VALUES.to("meta")), "values: expected a tensor on the cpu, got"),
     "no lengths": (lambda: changed(_lengths=None, _stride=3), "expected lengths or offsets, got none"),
     "short lengths": (lambda: changed(_lengths=LENGTHS[1:], _stride=3), "lengths: expected 12 elements .* got 11"),
     "lengths of no whole sample": (lambda: changed(_lengths=LENGTHS[1:]), "lengths: expected 8 elements .* got 11"),
     "short offsets": (lambda: changed(_offsets=make_kjt().offsets()[1:], _stride=3), "offsets: expected 13 .* got 12"),
     "no offsets": (lambda: changed(_offsets=LENGTHS[:0], _stride=3), "offsets: expected 13 elements .* got 0"),
-    "floats for lengths": (lambda: changed(_lengths=LENGTHS.float()), "lengths: expected 12 .* got 12 of torch.float32"),
+    "floats for lengths": (lambda: changed(_lengths=LENGTHS.float()), "lengths: expected 12 .* of torch.float32"),
     "lengths elsewhere": (lambda: changed(_lengths=LENGTHS.to("meta")), "lengths: expected 12 .* on 'meta'"),
     "negative stride": (lambda: changed(_stride=-3), "lengths: expected -12 elements"),
 }  # fmt: skip

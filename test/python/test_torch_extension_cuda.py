@@ -1,4 +1,4 @@
-"""What the extension does on a GPU, without one: torch's functions say that tensors lie there, and a model takes notes."""
+"""What the extension does on a GPU, without one: tensors are said to lie there, and a model takes notes."""
 
 import ctypes
 

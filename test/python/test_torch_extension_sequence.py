@@ -175,8 +175,9 @@ def test_parts_that_fail():
 
 def test_nothing_is_kept():
     module, plain, wrong = compiled(), sequence_kjt(), NOT_PLAIN["long lengths"][0]()
-    watched = [plain, plain._values, plain._lengths, plain._keys, wrong, wrong._lengths, module, module._runtime.caller,
-               module._runtime.output, module._runtime.reader._last, JaggedTensor, *module._embedding_names]  # fmt: skip
+    runtime = module._runtime
+    watched = [plain, plain._values, plain._lengths, plain._keys, wrong, wrong._lengths, module, runtime,
+               runtime.caller, runtime.output, runtime.reader._last, JaggedTensor, *module._embedding_names]  # fmt: skip
 
     def serve(times):
         for _ in range(times):

@@ -79,6 +79,10 @@ def _module_calls(run: Run, sets: list[IndexSet]) -> tuple[timing.Calls, dict[st
         except Exception as error:
             absent[name] = f"{type(error).__name__}: {error}"
             continue
+        # TorchRec's modules have no such property.
+        path = getattr(module, "call_path", "extension")
+        if path != "extension":
+            absent[f"{name}, extension"] = path
         calls[name] = [lambda m=module, k=kjt: m(k) for kjt in ready]
         calls[f"{name}, new batch"] = [lambda m=module, s=given: m(_fresh(run, s)) for given in sets]
     return calls, absent

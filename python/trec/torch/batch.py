@@ -97,7 +97,7 @@ def check_weights(weights: Optional[torch.Tensor], place: Place) -> torch.Tensor
 
 
 def of_own_class(features: KeyedJaggedTensor) -> KeyedJaggedTensor:
-    """The batch as an object of TorchRec's own class, whose attributes are read: of a derived one what accessors give."""
+    """The batch as one of TorchRec's own class, whose attributes are read: of a derived one what accessors give."""
     if type(features) is KeyedJaggedTensor or not isinstance(features, KeyedJaggedTensor):
         return features
     strides = features.stride_per_key_per_rank() or None

@@ -33,10 +33,23 @@ def check_modules(folder: Path, cases: list[Case], tally: Tally, device: str = "
         module = _load(folder, case, tensors, device=device)
         tally.expect(case.name, module.device.type == device, f"the module is on {module.device}")
         for number, (batch,) in enumerate(make_batches(case, _CALLS)):
-            what = f"{case.name}, module, call {number}"
-            with _other_stream(device, number):
-                got = _embeddings(module(_kjt(batch, device)), case)
-            tally.compare(what, "contract", got, expected(case, tensors, [batch]))
+            features, want = _kjt(batch, device), expected(case, tensors, [batch])
+            for how in ("python", "extension"):
+                with _other_stream(device, number):
+                    got = _embeddings(module(features), case)
+                tally.compare(f"{case.name}, module, call {number} by {how}", "contract", got, want)
+                # Keys are known from the first call, and then this, without which the other is as the first.
+                if batch.size:
+                    features.length_per_key()
+        _expect_extension(case, module, tally)
+
+
+def _expect_extension(case: Case, module: Any, tally: Tally) -> None:
+    """Where it is there it has made some of the calls."""
+    if module.call_path != "extension":
+        print(f"NOT TESTED: calls of {case.name} by the extension: {module.call_path}", flush=True)
+        return
+    tally.expect(case.name, module._runtime.caller.calls > 0, "the extension has made no call")
 
 
 def check_module_placement(folder: Path, cases: list[Case], tally: Tally) -> None:
