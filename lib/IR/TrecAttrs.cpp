@@ -163,7 +163,7 @@ LogicalResult GPULoweringConfigAttr::verify(
     int64_t unitsPerLane, int64_t rowsInFlight, int64_t warps,
     int64_t blocksPerSm, GPUNumerics numerics, int64_t fewLanes,
     int64_t fewUnitsPerLane, int64_t fewRowsInFlight, int64_t stages,
-    int64_t fewStages) {
+    int64_t fewStages, int64_t fewBlocksPerSm) {
   if (failed(checkGPUSchedule(emitError, lanes, unitsPerLane, rowsInFlight,
                               stages, /*where=*/"")))
     return failure();
@@ -171,9 +171,10 @@ LogicalResult GPULoweringConfigAttr::verify(
     return emitError() << "expected warps that are a power of two of at most "
                           "32, got "
                        << warps;
-  if (blocksPerSm < 0 || blocksPerSm > 32) // C5
-    return emitError() << "expected 0 to 32 blocks per multiprocessor, got "
-                       << blocksPerSm;
+  for (int64_t blocks : {blocksPerSm, fewBlocksPerSm})
+    if (blocks < 0 || blocks > 32) // C5
+      return emitError() << "expected 0 to 32 blocks per multiprocessor, got "
+                         << blocks;
   if (fewLanes == 0 && fewUnitsPerLane == 0 && fewRowsInFlight == 0 &&
       fewStages == 0)
     return success();
@@ -182,10 +183,12 @@ LogicalResult GPULoweringConfigAttr::verify(
 }
 
 GPULoweringConfigAttr GPULoweringConfigAttr::getForFewBags() const {
-  if (getFewLanes() == 0)
-    return *this;
-  return get(getContext(), getFewLanes(), getFewUnitsPerLane(),
-             getFewRowsInFlight(), getWarps(), getBlocksPerSm(), getNumerics(),
-             /*few_lanes=*/0, /*few_units_per_lane=*/0,
-             /*few_rows_in_flight=*/0, getFewStages(), /*few_stages=*/0);
+  int64_t blocks = getFewBlocksPerSm() ? getFewBlocksPerSm() : getBlocksPerSm();
+  bool isOther = getFewLanes() != 0;
+  return get(getContext(), isOther ? getFewLanes() : getLanes(),
+             isOther ? getFewUnitsPerLane() : getUnitsPerLane(),
+             isOther ? getFewRowsInFlight() : getRowsInFlight(), getWarps(),
+             blocks, getNumerics(), /*few_lanes=*/0, /*few_units_per_lane=*/0,
+             /*few_rows_in_flight=*/0, isOther ? getFewStages() : getStages(),
+             /*few_stages=*/0, /*few_blocks_per_sm=*/0);
 }

@@ -11,11 +11,15 @@
 /* Tables begin at multiples of this, their rows lie apart by multiples of the other. */
 enum { TREC_GPU_TABLE_ALIGNMENT = 256, TREC_GPU_ROW_ALIGNMENT = 16 };
 
+/* Kernels for launches of many bags, of so few that what counts is how long one takes, and of so few that each has a
+ * block, whose warps share it. A model may have the first alone. */
+enum { TREC_GPU_MANY_BAGS, TREC_GPU_FEW_BAGS, TREC_GPU_SHARED_BAGS, TREC_GPU_SCHEDULES };
+
 /* Consecutive lookups on the device that differ in nothing that spans are made of. */
 struct trec_gpu_group {
   int64_t first_bag;
   int64_t num_bags;
-  int64_t bags_per_block, few_bags_per_block;
+  int64_t bags_per_block[TREC_GPU_SCHEDULES];
   int64_t batch;
   int64_t piece; /* outputs piece * TREC_GPU_MAX_OUTPUTS and on */
 };
@@ -32,13 +36,14 @@ struct trec_gpu {
   struct trec_cuda cuda;
   int index, device, capability;
   int64_t max_blocks; /* of a launch */
+  int64_t multiprocessors;
   char name[64];
   void *context; /* the device's primary one, which others share */
   void *module, *scan;
-  void *forward[TREC_KERNEL_VARIANTS], *few_forward[TREC_KERNEL_VARIANTS]; /* the latter may be missing */
-  void *stream;                                                            /* of copies to the device */
-  void *pool;                 /* of offsets that are computed on the device */
-  trec_device_address memory; /* tables, parameters and lookups */
+  void *forward[TREC_GPU_SCHEDULES][TREC_KERNEL_VARIANTS]; /* NULL: the model has none */
+  void *stream;                                            /* of copies to the device */
+  void *pool;                                              /* of offsets that are computed on the device */
+  trec_device_address memory;                              /* tables, parameters and lookups */
   trec_device_address bags;
   int32_t *places;            /* TREC_PLACE_* of each table */
   void **host_tables;         /* pinned memory of those on the host; else NULL */

@@ -24,7 +24,7 @@ void trec_gpu_leave(const struct trec_gpu *gpu, struct trec_gpu_scope scope) {
 
 static int32_t find_device(struct trec_gpu *gpu, int32_t index, trec_error *error) {
   const struct trec_cuda *cuda = &gpu->cuda;
-  int count = 0, major = 0, minor = 0, max_blocks = 0;
+  int count = 0, major = 0, minor = 0, max_blocks = 0, multiprocessors = 0;
   int32_t status = trec_cuda_check(cuda, cuda->cuDeviceGetCount(&count), "count devices", error);
   if (status != TREC_OK)
     return status;
@@ -41,8 +41,11 @@ static int32_t find_device(struct trec_gpu *gpu, int32_t index, trec_error *erro
     result = cuda->cuDeviceGetAttribute(&minor, TREC_CUDA_MINOR, gpu->device);
   if (!result)
     result = cuda->cuDeviceGetAttribute(&max_blocks, TREC_CUDA_MAX_GRID, gpu->device);
+  if (!result)
+    result = cuda->cuDeviceGetAttribute(&multiprocessors, TREC_CUDA_MULTIPROCESSORS, gpu->device);
   gpu->capability = major * 10 + minor;
   gpu->max_blocks = max_blocks;
+  gpu->multiprocessors = multiprocessors;
   return trec_cuda_check(cuda, result, "ask the device", error);
 }
 
@@ -77,9 +80,21 @@ static int32_t find_kernel(const struct trec_gpu *gpu, const char *name, void **
   return trec_cuda_check(&gpu->cuda, gpu->cuda.cuModuleGetFunction(kernel, gpu->module, name), doing, error);
 }
 
+/* Those of a model's schedules. */
+static int32_t find_kernels(struct trec_gpu *gpu, const struct trec_gpu_image *image, trec_error *error) {
+  static const char *const names[TREC_GPU_SCHEDULES][TREC_KERNEL_VARIANTS] = {
+      [TREC_GPU_MANY_BAGS] = {"trec_forward_i32", "trec_forward_i64"},
+      [TREC_GPU_FEW_BAGS] = {"trec_forward_few_i32", "trec_forward_few_i64"},
+      [TREC_GPU_SHARED_BAGS] = {"trec_forward_shared_i32", "trec_forward_shared_i64"}};
+  const int64_t has[TREC_GPU_SCHEDULES] = {1, image->has_few_kernels, image->has_shared_kernels};
+  int32_t status = TREC_OK;
+  for (int i = 0; i < TREC_GPU_SCHEDULES; ++i)
+    for (int variant = 0; variant < TREC_KERNEL_VARIANTS && has[i] && status == TREC_OK; ++variant)
+      status = find_kernel(gpu, names[i][variant], &gpu->forward[i][variant], error);
+  return status == TREC_OK ? find_kernel(gpu, "trec_scan_lengths", &gpu->scan, error) : status;
+}
+
 static int32_t load_code(struct trec_gpu *gpu, const struct trec_image *image, trec_error *error) {
-  static const char *const names[TREC_KERNEL_VARIANTS] = {"trec_forward_i32", "trec_forward_i64"};
-  static const char *const few_names[TREC_KERNEL_VARIANTS] = {"trec_forward_few_i32", "trec_forward_few_i64"};
   const struct trec_cuda *cuda = &gpu->cuda;
   const struct trec_gpu_binary *best = NULL;
   for (int64_t i = 0; i < image->gpu->num_binaries; ++i)
@@ -87,13 +102,9 @@ static int32_t load_code(struct trec_gpu *gpu, const struct trec_image *image, t
       best = &image->gpu->binaries[i];
   if (!best)
     return no_code(gpu, image, error);
-  int32_t status = trec_cuda_check(cuda, cuda->cuModuleLoadData(&gpu->module, best->code),
-                                   best->is_ptx ? "compile the model's PTX" : "load the model's code", error);
-  for (int i = 0; i < TREC_KERNEL_VARIANTS && status == TREC_OK; ++i)
-    status = find_kernel(gpu, names[i], &gpu->forward[i], error);
-  for (int i = 0; i < TREC_KERNEL_VARIANTS && status == TREC_OK && image->gpu->has_few_kernels; ++i)
-    status = find_kernel(gpu, few_names[i], &gpu->few_forward[i], error);
-  return status == TREC_OK ? find_kernel(gpu, "trec_scan_lengths", &gpu->scan, error) : status;
+  const int32_t status = trec_cuda_check(cuda, cuda->cuModuleLoadData(&gpu->module, best->code),
+                                         best->is_ptx ? "compile the model's PTX" : "load the model's code", error);
+  return status == TREC_OK ? find_kernels(gpu, image->gpu, error) : status;
 }
 
 static int32_t make_report(struct trec_gpu *gpu, trec_error *error) {

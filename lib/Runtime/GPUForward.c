@@ -14,6 +14,10 @@ enum { MIN_BLOCKS = 1024 };
 /* A launch of no more blocks leaves a large device idle now and then: what counts is how long one bag takes. */
 enum { FEW_BLOCKS = 2048 };
 
+/* Blocks of a multiprocessor that run at the same time: up to as many, bags have one each. A long one then takes less
+ * time, and where all are short, more blocks would take more. */
+enum { SHARED_BLOCKS_PER_MULTIPROCESSOR = 8 };
+
 /* Lengths that one block adds up no later than two launches of several do, in tiles of scan_lengths_per_block. */
 enum { SCAN_TILES_OF_ONE_BLOCK = 2 };
 
@@ -30,12 +34,12 @@ struct call {
   int64_t blocks;   /* of launch */
   int64_t next_bag; /* behind the last lookup of launch */
   int64_t piece;    /* of the lookups of launch */
-  int has_few_bags; /* fewer than keep the device busy */
+  int schedule;     /* TREC_GPU_MANY_BAGS, … */
 };
 
 /* Samples, or without pooling ids, of one block. */
 static int64_t bags_per_block(const struct call *call, const struct trec_gpu_group *group) {
-  return call->has_few_bags ? group->few_bags_per_block : group->bags_per_block;
+  return group->bags_per_block[call->schedule];
 }
 
 /* A lookup's samples, or its ids if all had equally many. */
@@ -52,15 +56,23 @@ static int64_t blocks_per_bag(const struct call *call, const struct trec_gpu_gro
   return smaller(blocks ? blocks : 1, most);
 }
 
-static int has_few_bags(const struct call *call) {
+/* Of all lookups, by a schedule. */
+static int64_t count_blocks(const struct call *call, int schedule) {
   int64_t blocks = 0;
-  if (!call->job->model->image->gpu->has_few_kernels)
-    return 0;
-  for (int64_t i = 0; i < call->gpu->num_groups && blocks <= FEW_BLOCKS; ++i) {
+  for (int64_t i = 0; i < call->gpu->num_groups; ++i) {
     const struct trec_gpu_group *group = &call->gpu->groups[i];
-    blocks += divide_up(call->job->args->batch_size, group->bags_per_block) * group->num_bags;
+    blocks += divide_up(call->job->args->batch_size, group->bags_per_block[schedule]) * group->num_bags;
   }
-  return blocks <= FEW_BLOCKS;
+  return blocks;
+}
+
+static int choose_schedule(const struct call *call) {
+  const struct trec_gpu_image *image = call->job->model->image->gpu;
+  const int64_t at_once = SHARED_BLOCKS_PER_MULTIPROCESSOR * call->gpu->multiprocessors;
+  if (image->has_shared_kernels && count_blocks(call, TREC_GPU_SHARED_BAGS) <= at_once)
+    return TREC_GPU_SHARED_BAGS;
+  return image->has_few_kernels && count_blocks(call, TREC_GPU_MANY_BAGS) <= FEW_BLOCKS ? TREC_GPU_FEW_BAGS
+                                                                                        : TREC_GPU_MANY_BAGS;
 }
 
 static void set_output(struct trec_gpu_launch *launch, int64_t i, void *output, int64_t extent) {
@@ -154,7 +166,7 @@ static int32_t add_group(struct call *call, const struct trec_gpu_group *group, 
 /* All lookups whose ids are of one type. */
 static int32_t launch_variant(struct call *call, int variant, trec_error *error) {
   struct trec_gpu *gpu = call->gpu;
-  void *kernel = call->has_few_bags ? gpu->few_forward[variant] : gpu->forward[variant];
+  void *kernel = gpu->forward[call->schedule][variant];
   int32_t status = TREC_OK;
   for (int64_t i = 0; i < gpu->num_groups && status == TREC_OK; ++i)
     if (call->job->batches[gpu->groups[i].batch].variant == variant)
@@ -294,7 +306,7 @@ int32_t trec_gpu_forward(const struct trec_job *job, uint64_t workspace_bytes, t
   call.launch.bags = (const struct trec_gpu_bag *)(uintptr_t)gpu->bags;
   call.launch.report = (struct trec_gpu_report *)(uintptr_t)gpu->report_address;
   call.launch.batch_size = job->args->batch_size;
-  call.has_few_bags = has_few_bags(&call);
+  call.schedule = choose_schedule(&call);
   call.launch.num_batches = job->model->image->num_batches;
   const struct trec_gpu_scope scope = trec_gpu_enter(gpu);
   const int32_t status = has_lengths(job) && !job->args->workspace

@@ -133,7 +133,8 @@ llvm::Constant *ImageBuilder::configurations(const GPUKernels &gpu) {
     kernels.push_back(
         structOf({integer(getBagsPerBlock(configuration)),
                   integer(getDeviceRowBytes(configuration.row)),
-                  integer(getBagsPerBlock(configuration.getForFewBags()))}));
+                  integer(getBagsPerBlock(configuration.getForFewBags())),
+                  integer(getSharedBagsPerBlock(configuration))}));
   return arrayOf("trec_gpu_kernels", kernels);
 }
 
@@ -149,7 +150,8 @@ llvm::Constant *ImageBuilder::gpu(const GPUKernels &gpu) {
                 integer(getThreadsPerBlock(gpu.configurations[0])),
                 integer(int64_t(gpu.getNumerics())),
                 integer(kScanThreadsPerBlock), integer(kScanLengthsPerBlock),
-                integer(hasFewKernels(gpu.configurations))}));
+                integer(hasFewKernels(gpu.configurations)),
+                integer(hasSharedKernels(gpu.configurations))}));
 }
 
 /// struct trec_image.

@@ -194,6 +194,7 @@ static void writeConfiguration(llvm::json::OStream &json,
       json.attribute("few_rows_in_flight", few.getRowsInFlight());
       json.attribute("stages", lowering.getStages());
       json.attribute("few_stages", few.getStages());
+      json.attribute("few_blocks_per_sm", few.getBlocksPerSm());
     });
     writeMeasured(json, measured);
     json.attribute("bags_per_block", getBagsPerBlock(configuration));

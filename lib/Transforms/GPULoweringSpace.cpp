@@ -85,7 +85,8 @@ static GPULoweringConfigAttr combine(GPULoweringConfigAttr lowering,
   return GPULoweringConfigAttr::get(
       lowering.getContext(), many.lanes, many.units, many.rows,
       lowering.getWarps(), lowering.getBlocksPerSm(), lowering.getNumerics(),
-      few->lanes, few->units, few->rows, many.stages, few->stages);
+      few->lanes, few->units, few->rows, many.stages, few->stages,
+      lowering.getFewBlocksPerSm());
 }
 
 /// A schedule for few bags of its own, or nothing.

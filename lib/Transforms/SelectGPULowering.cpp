@@ -39,6 +39,8 @@ static constexpr int64_t kMaxWordsOfCodes = 8, kMaxWords = 16;
 static constexpr int64_t kMaxRows = 8, kMaxRowsOfFew = 16;
 static constexpr int64_t kWarpLanes = 32;
 static constexpr int64_t kWarps = 4, kBlocksPerSm = 8;
+/// Where a model has more groups, of kernels for few bags.
+static constexpr int64_t kMaxBoundGroups = 3, kFewBlocksPerSm = 5;
 /// Stages of a block: with more, fewer than eight blocks would find room on a
 /// multiprocessor of 228 KiB, which keeps 1 KiB for each.
 static constexpr int64_t kMaxStageBytes = 27 * 1024 + 512;
@@ -98,6 +100,7 @@ namespace {
 /// How rows come in where there are few bags.
 struct FewSchedule {
   int64_t lanes, unitsPerLane, rows, stages;
+  int64_t blocksPerSm; // 0: as many as otherwise
 };
 
 } // namespace
@@ -123,10 +126,18 @@ static void selectStages(LookupGroupInterface group, FewSchedule &few) {
   }
 }
 
+/// 64 registers are too few for kernels of few bags with many cases: of 24
+/// cases they spilled some 70 words, which took 1.1 to 1.4 times as long. Of
+/// one case fewer blocks take 1.05 to 1.1 times as long.
+static int64_t getFewBlocksPerSm(int64_t numGroups) {
+  return numGroups > kMaxBoundGroups ? kFewBlocksPerSm : 0;
+}
+
 /// Without pooling no id waits for another.
-static FewSchedule selectForFewBags(LookupGroupInterface group) {
+static FewSchedule selectForFewBags(LookupGroupInterface group,
+                                    int64_t numGroups) {
   RowUnits units = RowUnits::of(group.getRowType());
-  FewSchedule few = {0, 0, 0, 0};
+  FewSchedule few = {0, 0, 0, 0, getFewBlocksPerSm(numGroups)};
   if (!group.getPoolingMode())
     return few;
   few.lanes = selectLanes(units, kWarpLanes);
@@ -137,6 +148,7 @@ static FewSchedule selectForFewBags(LookupGroupInterface group) {
 }
 
 static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
+                                            int64_t numGroups,
                                             GPUNumerics numerics) {
   RowType row = group.getRowType();
   RowUnits units = RowUnits::of(row);
@@ -146,13 +158,14 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
   bool fillsHalfWarp = lanes == kWarpLanes / 2 && perLane > 2;
   int64_t words = isOfCodes && !fillsHalfWarp ? kMaxWordsOfCodes : kMaxWords;
   int64_t rows = selectRows(units, perLane, words, kMaxRows);
-  FewSchedule few = selectForFewBags(group);
+  FewSchedule few = selectForFewBags(group, numGroups);
   if (few.stages == 0 && std::tie(lanes, perLane, rows) ==
                              std::tie(few.lanes, few.unitsPerLane, few.rows))
-    few = {0, 0, 0, 0};
-  return GPULoweringConfigAttr::get(
-      row.getContext(), lanes, perLane, rows, kWarps, kBlocksPerSm, numerics,
-      few.lanes, few.unitsPerLane, few.rows, /*stages=*/0, few.stages);
+    few = {0, 0, 0, 0, few.blocksPerSm};
+  return GPULoweringConfigAttr::get(row.getContext(), lanes, perLane, rows,
+                                    kWarps, kBlocksPerSm, numerics, few.lanes,
+                                    few.unitsPerLane, few.rows, /*stages=*/0,
+                                    few.stages, few.blocksPerSm);
 }
 
 namespace {
@@ -169,7 +182,9 @@ struct SelectGPULoweringPass
                                           GPUNumerics whose,
                                           const SymbolTable &symbols);
 
-  std::optional<TuningCache> cache; // of the module at hand
+  // Of the module at hand.
+  std::optional<TuningCache> cache;
+  int64_t numGroups;
 };
 
 } // namespace
@@ -216,7 +231,7 @@ const GPUTuningEntry *SelectGPULoweringPass::find(LookupGroupInterface group,
 FailureOr<GPULoweringConfigAttr>
 SelectGPULoweringPass::choose(LookupGroupInterface group, GPUNumerics whose,
                               const SymbolTable &symbols) {
-  GPULoweringConfigAttr model = selectLowering(group, whose);
+  GPULoweringConfigAttr model = selectLowering(group, numGroups, whose);
   const GPUTuningEntry *entry = cache ? find(group, symbols) : nullptr;
   if (!entry)
     return model;
@@ -241,6 +256,8 @@ void SelectGPULoweringPass::runOnOperation() {
   if (failed(readCache()))
     return signalPassFailure();
   SymbolTable symbols(getOperation());
+  numGroups = 0;
+  getOperation().walk([&](LookupGroupInterface) { ++numGroups; });
   WalkResult result = getOperation().walk([&](LookupGroupInterface group) {
     if (group.getGpuLoweringAttr()) {
       ++numKept;

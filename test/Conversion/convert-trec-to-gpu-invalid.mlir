@@ -24,7 +24,7 @@ func.func @two_sizes(%kjt: !kjt, %dest: !keyed) -> !keyed {
   // expected-note @below {{the first group has #trec.gpu_lowering_config<lanes = 2, units_per_lane = 1, rows_in_flight = 8>}}
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
     bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8> : !kjt, !keyed
-  // expected-error @below {{expected the warps, blocks_per_sm and numerics of the first group, got #trec.gpu_lowering_config<lanes = 2, units_per_lane = 1, rows_in_flight = 8, warps = 8>}}
+  // expected-error @below {{expected the warps, blocks_per_sm, few_blocks_per_sm and numerics of the first group, got #trec.gpu_lowering_config<lanes = 2, units_per_lane = 1, rows_in_flight = 8, warps = 8>}}
   %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 8>] rows !trec.row<8, int8, #layout>
     bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8, warps = 8> : !kjt, !keyed
   return %1 : !keyed
@@ -41,7 +41,7 @@ func.func @two_numerics(%kjt: !kjt, %dest: !keyed) -> !keyed {
   // expected-note @below {{the first group has}}
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
     bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8> : !kjt, !keyed
-  // expected-error @below {{expected the warps, blocks_per_sm and numerics of the first group}}
+  // expected-error @below {{expected the warps, blocks_per_sm, few_blocks_per_sm and numerics of the first group}}
   %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 8>] rows !trec.row<8, int8, #layout>
     bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8, numerics = cpu> : !kjt, !keyed
   return %1 : !keyed

@@ -40,6 +40,26 @@ func.func @int8(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: nvvm.bar.warp.sync
 // CHECK: st.global.cs.v4.b32
 
+// A block that works on one bag: each warp copies its part of the rows, and all threads add all of them, in one column
+// each.
+// CHECK-LABEL: gpu.func @trec_forward_shared_i32(
+// CHECK-SAME: workgroup(%{{.*}} : memref<18432xi8, #gpu.address_space<workgroup>>
+// CHECK-NOT: nvvm.bar.warp.sync
+// CHECK: nvvm.cp.async.wait.group 1
+// CHECK: gpu.barrier
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK-COUNT-16: llvm.load %{{.*}} : !llvm.ptr<3> -> i8
+// CHECK-NOT: llvm.load %{{.*}} : !llvm.ptr<3> -> i8
+// CHECK-COUNT-16: arith.addf %{{.*}} : f32
+// CHECK-NOT: arith.addf
+// CHECK: scf.for
+// CHECK-COUNT-2: llvm.load %{{.*}} : !llvm.ptr<3> -> i8
+// CHECK: gpu.barrier
+// CHECK-NOT: nvvm.bar.warp.sync
+// CHECK: st.global.cs.b32
+// CHECK-LABEL: gpu.func @trec_forward_i64(
+
 // -----
 
 // For few bags alone, with weights behind the stages of a warp: 3 * 8 rows of 4 bags, 64 bytes each and 4.
@@ -63,3 +83,29 @@ func.func @weighted(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: nvvm.bar.warp.sync
 // CHECK: llvm.load %{{.*}} : !llvm.ptr<3> -> i32
 // CHECK: llvm.load %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
+
+// Among 128 threads a unit is one column of 2 bytes: no more stages for a bag than for the four bags of a warp before.
+// CHECK-LABEL: gpu.func @trec_forward_shared_i32(
+// CHECK-SAME: workgroup(%{{.*}} : memref<26112xi8, #gpu.address_space<workgroup>>
+// CHECK: nvvm.cp.async.wait.group 2
+// CHECK: gpu.barrier
+// CHECK: llvm.load %{{.*}} : !llvm.ptr<3> -> i16
+// CHECK: gpu.barrier
+
+// -----
+
+// Another bound for the registers of kernels for few bags.
+#layout = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #layout>
+func.func @bound(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #layout>
+    bounds warning gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32,
+                                 few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2,
+                                 few_blocks_per_sm = 5> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: gpu.func @trec_forward_i32({{.*}} nvvm.minctasm = 8
+// CHECK-LABEL: gpu.func @trec_forward_few_i32({{.*}} nvvm.minctasm = 5
+// CHECK-LABEL: gpu.func @trec_forward_shared_i32({{.*}} nvvm.minctasm = 5

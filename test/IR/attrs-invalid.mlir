@@ -245,6 +245,12 @@ module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_la
 
 // -----
 
+// #trec.gpu_lowering_config C5: too many for few bags.
+// expected-error @below {{expected 0 to 32 blocks per multiprocessor, got 40}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, few_blocks_per_sm = 40>} {}
+
+// -----
+
 // #trec.gpu_lowering_config C6: in part.
 // expected-error @below {{expected 1 to 8 units per lane, got 0 for few bags}}
 module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, few_lanes = 32>} {}

@@ -17,6 +17,7 @@ struct operation {
   size_t bytes;
   int64_t blocks;
   int id_bytes; /* of a launch; 0: of lengths */
+  int shares_bags;
   union {
     struct trec_gpu_launch launch;
     struct trec_gpu_scan scan;
@@ -37,7 +38,7 @@ static struct operation *first, **last = &first;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static __thread void *current;
 static __thread int mode;
-enum { FUNCTIONS = 5 };
+enum { FUNCTIONS = 7 };
 static char context, module, pool, stream, functions[FUNCTIONS];
 
 struct fake_cuda *fake_cuda_state(void) { return &state; }
@@ -74,7 +75,8 @@ static struct operation *enqueue(void) {
 static void forward(const struct operation *operation) {
   static int launches;
   const char *spoiled = getenv("FAKE_CUDA_SPOILED_LAUNCH");
-  fake_forward(&operation->argument.launch, operation->blocks, operation->id_bytes, state.is_unpooled);
+  fake_forward(&operation->argument.launch, operation->blocks, operation->id_bytes, state.is_unpooled,
+               operation->shares_bags);
   if (spoiled && ++launches == atoi(spoiled))
     ++*(unsigned char *)operation->argument.launch.outputs[0];
 }
@@ -134,6 +136,9 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
   switch (attribute) {
   case 5:
     *value = state.max_blocks;
+    return 0;
+  case 16: /* multiprocessors */
+    *value = 128;
     return 0;
   case 75:
     *value = state.capability / 10;
@@ -210,8 +215,9 @@ int cuModuleLoadData(void **made, const void *code) {
 }
 int cuModuleUnload(void *unloaded) { return unloaded == &module ? 0 : INVALID_VALUE; }
 int cuModuleGetFunction(void **function, void *of, const char *name) {
-  static const char *const names[] = {"trec_forward_i32", "trec_forward_i64", "trec_scan_lengths",
-                                      "trec_forward_few_i32", "trec_forward_few_i64"};
+  static const char *const names[] = {"trec_forward_i32",       "trec_forward_i64",     "trec_scan_lengths",
+                                      "trec_forward_few_i32",   "trec_forward_few_i64", "trec_forward_shared_i32",
+                                      "trec_forward_shared_i64"};
   MAY_FAIL();
   for (int i = 0; i < FUNCTIONS && of == &module; ++i)
     if (!strcmp(name, names[i])) {
@@ -346,7 +352,7 @@ int cuEventSynchronize(void *event) {
   return event ? 0 : INVALID_VALUE;
 }
 static int launch(void *function, const unsigned *sizes, void *on, void **parameters) {
-  static const int id_bytes[FUNCTIONS] = {4, 8, 0, 4, 8};
+  static const int id_bytes[FUNCTIONS] = {4, 8, 0, 4, 8, 4, 8};
   (void)on;
   if (sizes[1] != 1 || sizes[2] != 1 || sizes[4] != 1 || sizes[5] != 1 || sizes[6] || !sizes[0] || !sizes[3] ||
       sizes[0] > (unsigned)state.max_blocks)
@@ -358,7 +364,9 @@ static int launch(void *function, const unsigned *sizes, void *on, void **parame
   else
     made->argument.launch = *(const struct trec_gpu_launch *)parameters[0];
   made->id_bytes = id_bytes[(char *)function - functions];
-  state.few_launches += (char *)function >= &functions[3];
+  made->shares_bags = (char *)function >= &functions[5];
+  state.few_launches += (char *)function >= &functions[3] && !made->shares_bags;
+  state.shared_launches += made->shares_bags;
   ++state.launches;
   return 0;
 }

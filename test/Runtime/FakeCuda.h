@@ -42,7 +42,7 @@ struct fake_cuda {
   struct fake_window window; /* of the last launch of a model */
   int contexts, pushed;      /* retained, and made current */
   int64_t first_length;      /* promised of the bags of the last launch's first lookup; -1: none */
-  int allocations, host_allocations, copies, launches, few_launches, waits, queued;
+  int allocations, host_allocations, copies, launches, few_launches, shared_launches, waits, queued;
   int ended_captures;
 };
 

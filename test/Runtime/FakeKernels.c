@@ -45,7 +45,7 @@ struct work {
   const struct trec_gpu_bag *bag;
   const struct trec_gpu_batch *batch;
   int64_t place, sample, begin, end;
-  int id_bytes, dim;
+  int id_bytes, dim, shares_bags;
 };
 
 static void report_work(const struct work *work, int64_t kind, int64_t position, int64_t value) {
@@ -137,7 +137,7 @@ static int set_bounds(struct work *work, int64_t first, int64_t last) {
 
 static void run_block(struct work *work, const struct trec_gpu_span *span, int64_t block, int is_unpooled) {
   const struct trec_gpu_launch *launch = work->launch;
-  const int64_t per_block = work->bag->kernel + 1, step = span->blocks_per_bag * per_block;
+  const int64_t per_block = work->shares_bags ? 1 : work->bag->kernel + 1, step = span->blocks_per_bag * per_block;
   const int64_t part = (block - span->first_block) % span->blocks_per_bag;
   const int64_t key = work->batch->slots ? work->batch->slots[work->bag->key] : work->bag->key;
   const int64_t first = key * launch->batch_size;
@@ -178,12 +178,13 @@ static void check_ends(const struct trec_gpu_launch *launch) {
   }
 }
 
-void fake_forward(const struct trec_gpu_launch *launch, int64_t blocks, int id_bytes, int is_unpooled) {
+void fake_forward(const struct trec_gpu_launch *launch, int64_t blocks, int id_bytes, int is_unpooled,
+                  int shares_bags) {
   fake_cuda_state()->first_length = launch->bags[launch->spans[0].first_bag].length;
   check_ends(launch);
   for (int64_t block = 0; block < blocks; ++block) {
     const struct trec_gpu_span *span = find_span(launch, block);
-    struct work work = {.launch = launch, .id_bytes = id_bytes};
+    struct work work = {.launch = launch, .id_bytes = id_bytes, .shares_bags = shares_bags};
     work.place = span->first_bag + (block - span->first_block) / span->blocks_per_bag;
     work.bag = &launch->bags[work.place];
     work.batch = &launch->batches[work.bag->batch];

@@ -59,39 +59,35 @@ TEST_F(GPUForward, WeightsAndRowStride) {
         EXPECT_TRUE(std::isnan(wide[b * 20 + c]));
 }
 
-// A launch with fewer blocks than keep a device busy is one of the kernel for few bags, if the model has one.
-TEST_F(GPUForward, FewBagsHaveAKernelOfTheirOwn) {
-  for (const bool hasFew : {true, false}) {
-    image.gpu.has_few_kernels = hasFew;
+// A launch with fewer blocks than keep a device busy is one of the kernel for few bags, if the model has one, and one
+// with so few that each bag can have a block of the kernel whose blocks share bags.
+TEST_F(GPUForward, FewBagsHaveKernelsOfTheirOwn) {
+  // A sample has 3 blocks of the kernels for many bags, and 4 that are shared, of which 1,024 run at the same time.
+  struct {
+    int64_t batchSize;
+    bool hasFew, hasShared, few, shared;
+  } const cases[] = {
+      {1, true, true, false, true},    {256, true, true, false, true},   {257, true, true, true, false},
+      {682, true, true, true, false},  {683, true, true, false, false},  {256, true, false, true, false},
+      {256, false, true, false, true}, {257, false, true, false, false}, {256, false, false, false, false}};
+  for (const auto &made : cases) {
+    SCOPED_TRACE(made.batchSize);
+    image.gpu.has_few_kernels = made.hasFew;
+    image.gpu.has_shared_kernels = made.hasShared;
     Model model(onGPU(), image);
-    Batch batch(ids);
-    cuda.few_launches = 0;
+    const Ids drawn = randomIds(3, made.batchSize, 5);
+    Batch batch(drawn);
+    cuda.few_launches = cuda.shared_launches = 0;
     ASSERT_EQ(forward(model, batch.args()), TREC_OK) << error.text();
-    EXPECT_EQ(batch.output, expected(ids));
-    EXPECT_EQ(cuda.few_launches, hasFew);
+    EXPECT_EQ(batch.output, expected(drawn));
+    EXPECT_EQ(cuda.few_launches, made.few);
+    EXPECT_EQ(cuda.shared_launches, made.shared);
   }
-  image.gpu.has_few_kernels = 1;
-  Model model(onGPU(), image);
-  const int64_t many = 8192;
-  std::vector<int64_t> none(many * NUM_FEATURES + 1, 0);
-  std::vector<float> output(many * TOTAL_DIM, NAN);
-  Batch batch(ids);
-  trec_forward_args args = batch.args();
-  args.batch_size = many;
-  args.num_values = 0;
-  args.lengths = nullptr;
-  args.offsets = none.data();
-  args.offsets_type = TREC_INT64;
-  args.output = output.data();
-  args.output_bytes = output.size() * sizeof(float);
-  cuda.few_launches = 0;
-  ASSERT_EQ(forward(model, args), TREC_OK) << error.text();
-  EXPECT_EQ(cuda.few_launches, 0);
-  EXPECT_EQ(output, std::vector<float>(output.size(), 0));
 }
 
 // More blocks than one launch takes are several launches. A lookup of t1 has 37 blocks here, and one of t2 19.
 TEST_F(GPUForward, MoreBlocksThanALaunchTakes) {
+  image.gpu.has_shared_kernels = 0;
   for (const auto &[blocks, launches] :
        std::vector<std::pair<int, int>>{{112, 1}, {111, 2}, {74, 2}, {73, 3}, {56, 3}, {40, 3}, {37, 4}}) {
     cuda.max_blocks = blocks;
@@ -356,6 +352,7 @@ TEST_F(GPUForward, BatchesOfBothTypesAndManySpans) {
   const int count = TREC_MAX_BATCHES, kernels = 11;
   BatchesImage several(count, kernels);
   GPUImage onDevice(several.image);
+  onDevice.gpu.has_shared_kernels = 0; // there all lookups have equally many blocks
   Model model(onGPU(), onDevice);
   for (const bool mixed : {false, true}) {
     std::vector<Ids> all;

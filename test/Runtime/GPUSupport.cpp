@@ -38,14 +38,14 @@ GPUImage::GPUImage(const struct trec_image &base)
           {"sm_80", 80, 0, "code of sm_80", 14}, {"sm_90", 90, 0, "code of sm_90", 14}, {"sm_80", 80, 1, "PTX", 4}},
       gpu{}, image(base) {
   for (int64_t i = 0; i < base.num_kernels; ++i)
-    kernels.push_back({i + 1, 16, i + 1}); // as the stand-in's kernels work
+    kernels.push_back({i + 1, 16, i + 1, 1}); // as the stand-in's kernels work
   gpu.binaries = binaries.data();
   gpu.num_binaries = static_cast<int64_t>(binaries.size());
   gpu.kernels = kernels.data();
   gpu.threads_per_block = 128;
   gpu.scan_threads_per_block = 256;
   gpu.scan_lengths_per_block = 1024;
-  gpu.has_few_kernels = 1;
+  gpu.has_few_kernels = gpu.has_shared_kernels = 1;
   image.gpu = &gpu;
 }
 

@@ -1,5 +1,5 @@
-// RUN: trec-opt %s --trec-select-gpu-lowering | FileCheck %s
-// RUN: trec-opt %s --trec-select-gpu-lowering=numerics=cpu | FileCheck %s --check-prefix=CPU
+// RUN: trec-opt %s --trec-select-gpu-lowering --split-input-file | FileCheck %s
+// RUN: trec-opt %s --trec-select-gpu-lowering=numerics=cpu --split-input-file | FileCheck %s --check-prefix=CPU
 
 #quantized = #trec.row_layout<header = f16, align = 16>
 #float = #trec.row_layout<header = none, align = 16>
@@ -10,12 +10,12 @@
 !dict = !trec.jagged_dict<["f"], [128], f32>
 trec.table @t : !trec.table<1000x128, int8, #quantized>
 // CHECK-LABEL: func.func @kept(
-// CHECK: lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2> :
+// CHECK: lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 // CHECK: gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> :
 // CHECK: trec.embedding_group
-// CHECK-SAME: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 8> :
+// CHECK-SAME: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 8, few_blocks_per_sm = 5> :
 // CPU-LABEL: func.func @kept(
-// CPU: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, numerics = cpu, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2> :
+// CPU: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, numerics = cpu, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 // CPU: gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> :
 func.func @kept(%kjt: !kjt, %dest: !keyed, %dict: !dict) -> (!keyed, !dict) {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
@@ -31,7 +31,7 @@ func.func @kept(%kjt: !kjt, %dest: !keyed, %dict: !dict) -> (!keyed, !dict) {
 !keyed0 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @int8x128 : !trec.table<1000x128, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x128(
-// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2> :
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 func.func @of_int8x128(%kjt: !kjt, %dest: !keyed0) -> !keyed0 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x128, "f", 0>] rows !trec.row<128, int8, #quantized>
     bounds warning : !kjt, !keyed0
@@ -42,7 +42,7 @@ func.func @of_int8x128(%kjt: !kjt, %dest: !keyed0) -> !keyed0 {
 !keyed1 = !trec.keyed_tensor<["f"], [64], f32>
 trec.table @int8x64 : !trec.table<1000x64, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x64(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 4, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 4, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 func.func @of_int8x64(%kjt: !kjt, %dest: !keyed1) -> !keyed1 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x64, "f", 0>] rows !trec.row<64, int8, #quantized>
     bounds warning : !kjt, !keyed1
@@ -53,7 +53,7 @@ func.func @of_int8x64(%kjt: !kjt, %dest: !keyed1) -> !keyed1 {
 !keyed2 = !trec.keyed_tensor<["f"], [256], f32>
 trec.table @int8x256 : !trec.table<1000x256, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x256(
-// CHECK: gpu_lowering <lanes = 16, units_per_lane = 4, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 2, few_rows_in_flight = 8, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 4, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 2, few_rows_in_flight = 8, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_int8x256(%kjt: !kjt, %dest: !keyed2) -> !keyed2 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x256, "f", 0>] rows !trec.row<256, int8, #quantized>
     bounds warning : !kjt, !keyed2
@@ -64,7 +64,7 @@ func.func @of_int8x256(%kjt: !kjt, %dest: !keyed2) -> !keyed2 {
 !keyed3 = !trec.keyed_tensor<["f"], [96], f32>
 trec.table @int8x96 : !trec.table<1000x96, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x96(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 3, rows_in_flight = 2, few_lanes = 8, few_units_per_lane = 3, few_rows_in_flight = 4, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 3, rows_in_flight = 2, few_lanes = 8, few_units_per_lane = 3, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_int8x96(%kjt: !kjt, %dest: !keyed3) -> !keyed3 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x96, "f", 0>] rows !trec.row<96, int8, #quantized>
     bounds warning : !kjt, !keyed3
@@ -75,7 +75,7 @@ func.func @of_int8x96(%kjt: !kjt, %dest: !keyed3) -> !keyed3 {
 !keyed4 = !trec.keyed_tensor<["f"], [1], f32>
 trec.table @int8x1 : !trec.table<1000x1, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x1(
-// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 8, few_lanes = 1, few_units_per_lane = 1, few_rows_in_flight = 16> :
+// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 8, few_lanes = 1, few_units_per_lane = 1, few_rows_in_flight = 16, few_blocks_per_sm = 5> :
 func.func @of_int8x1(%kjt: !kjt, %dest: !keyed4) -> !keyed4 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x1, "f", 0>] rows !trec.row<1, int8, #quantized>
     bounds warning : !kjt, !keyed4
@@ -86,7 +86,7 @@ func.func @of_int8x1(%kjt: !kjt, %dest: !keyed4) -> !keyed4 {
 !keyed5 = !trec.keyed_tensor<["f"], [2048], f32>
 trec.table @int8x2048 : !trec.table<1000x2048, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x2048(
-// CHECK: gpu_lowering <lanes = 32, units_per_lane = 4, rows_in_flight = 2, few_lanes = 32, few_units_per_lane = 4, few_rows_in_flight = 4> :
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 4, rows_in_flight = 2, few_lanes = 32, few_units_per_lane = 4, few_rows_in_flight = 4, few_blocks_per_sm = 5> :
 func.func @of_int8x2048(%kjt: !kjt, %dest: !keyed5) -> !keyed5 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x2048, "f", 0>] rows !trec.row<2048, int8, #quantized>
     bounds warning : !kjt, !keyed5
@@ -97,7 +97,7 @@ func.func @of_int8x2048(%kjt: !kjt, %dest: !keyed5) -> !keyed5 {
 !keyed6 = !trec.keyed_tensor<["f"], [64], f32>
 trec.table @int4x64 : !trec.table<1000x64, int4, #quantized>
 // CHECK-LABEL: func.func @of_int4x64(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4, few_blocks_per_sm = 5> :
 func.func @of_int4x64(%kjt: !kjt, %dest: !keyed6) -> !keyed6 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int4x64, "f", 0>] rows !trec.row<64, int4, #quantized>
     bounds warning : !kjt, !keyed6
@@ -108,7 +108,7 @@ func.func @of_int4x64(%kjt: !kjt, %dest: !keyed6) -> !keyed6 {
 !keyed7 = !trec.keyed_tensor<["f"], [512], f32>
 trec.table @int4x512 : !trec.table<1000x512, int4, #quantized>
 // CHECK-LABEL: func.func @of_int4x512(
-// CHECK: gpu_lowering <lanes = 32, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 2, few_rows_in_flight = 8, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 2, few_rows_in_flight = 8, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_int4x512(%kjt: !kjt, %dest: !keyed7) -> !keyed7 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int4x512, "f", 0>] rows !trec.row<512, int4, #quantized>
     bounds warning : !kjt, !keyed7
@@ -119,7 +119,7 @@ func.func @of_int4x512(%kjt: !kjt, %dest: !keyed7) -> !keyed7 {
 !keyed8 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @int2x128 : !trec.table<1000x128, int2, #quantized>
 // CHECK-LABEL: func.func @of_int2x128(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4, few_blocks_per_sm = 5> :
 func.func @of_int2x128(%kjt: !kjt, %dest: !keyed8) -> !keyed8 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int2x128, "f", 0>] rows !trec.row<128, int2, #quantized>
     bounds warning : !kjt, !keyed8
@@ -130,7 +130,7 @@ func.func @of_int2x128(%kjt: !kjt, %dest: !keyed8) -> !keyed8 {
 !keyed9 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @fp16x128 : !trec.table<1000x128, fp16, #float>
 // CHECK-LABEL: func.func @of_fp16x128(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 2, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 2, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_fp16x128(%kjt: !kjt, %dest: !keyed9) -> !keyed9 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp16x128, "f", 0>] rows !trec.row<128, fp16, #float>
     bounds warning : !kjt, !keyed9
@@ -141,7 +141,7 @@ func.func @of_fp16x128(%kjt: !kjt, %dest: !keyed9) -> !keyed9 {
 !keyed10 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @fp32x128 : !trec.table<1000x128, fp32, #float>
 // CHECK-LABEL: func.func @of_fp32x128(
-// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 2, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 2, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_fp32x128(%kjt: !kjt, %dest: !keyed10) -> !keyed10 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp32x128, "f", 0>] rows !trec.row<128, fp32, #float>
     bounds warning : !kjt, !keyed10
@@ -152,7 +152,7 @@ func.func @of_fp32x128(%kjt: !kjt, %dest: !keyed10) -> !keyed10 {
 !keyed11 = !trec.keyed_tensor<["f"], [64], f32>
 trec.table @fp8x64 : !trec.table<1000x64, fp8, #float>
 // CHECK-LABEL: func.func @of_fp8x64(
-// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 4, few_lanes = 4, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3> :
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 4, few_lanes = 4, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_fp8x64(%kjt: !kjt, %dest: !keyed11) -> !keyed11 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp8x64, "f", 0>] rows !trec.row<64, fp8, #float>
     bounds warning : !kjt, !keyed11
@@ -163,9 +163,28 @@ func.func @of_fp8x64(%kjt: !kjt, %dest: !keyed11) -> !keyed11 {
 !keyed12 = !trec.keyed_tensor<["f"], [8], f32>
 trec.table @bf16x8 : !trec.table<1000x8, bf16, #float>
 // CHECK-LABEL: func.func @of_bf16x8(
-// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 4> :
+// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 4, few_blocks_per_sm = 5> :
 func.func @of_bf16x8(%kjt: !kjt, %dest: !keyed12) -> !keyed12 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@bf16x8, "f", 0>] rows !trec.row<8, bf16, #float>
     bounds warning : !kjt, !keyed12
   return %0 : !keyed12
+}
+
+// -----
+
+// Kernels for few bags of no more than three groups have registers for as many blocks as the others.
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #quantized>
+// CHECK-LABEL: func.func @three_groups(
+// CHECK-NOT: few_blocks_per_sm
+func.func @three_groups(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning : !kjt, !keyed
+  %1 = trec.embedding_bag_group mean %kjt into %0 [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning : !kjt, !keyed
+  %2 = trec.embedding_bag_group sum %kjt into %1 [#trec.bag<@t, "f", 0>] rows !trec.row<128, int8, #quantized>
+    bounds warning : !kjt, !keyed
+  return %2 : !keyed
 }

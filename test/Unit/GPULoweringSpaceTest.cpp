@@ -34,7 +34,8 @@ protected:
   GPULoweringConfigAttr getLowering(int64_t lanes, int64_t units, int64_t rows,
                                     int64_t stages) {
     return GPULoweringConfigAttr::get(&context, lanes, units, rows, 4, 8,
-                                      GPUNumerics::fbgemm, 0, 0, 0, stages, 0);
+                                      GPUNumerics::fbgemm, 0, 0, 0, stages, 0,
+                                      0);
   }
   static std::vector<int64_t>
   getRows(ArrayRef<GPULoweringConfigAttr> lowerings) {
@@ -99,7 +100,7 @@ TEST_F(GPULoweringSpaceTest, whatDoesNotFitIsNeverListed) {
             lowering.getBlocksPerSm(), lowering.getNumerics(),
             lowering.getFewLanes(), lowering.getFewUnitsPerLane(),
             lowering.getFewRowsInFlight(), lowering.getStages(),
-            lowering.getFewStages()));
+            lowering.getFewStages(), lowering.getFewBlocksPerSm()));
       }
     }
 }
@@ -114,7 +115,7 @@ TEST_F(GPULoweringSpaceTest, aScheduleForFewBagsIsOneOfItsOwn) {
   }
   // The schedule of many bags is none of few bags' own.
   plain.gpuLowering = GPULoweringConfigAttr::get(
-      &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 16, 2, 8, 0, 0);
+      &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 16, 2, 8, 0, 0, 0);
   EXPECT_THAT(listAlternatives(plain, GPULoweringField::fewRowsInFlight),
               ::testing::Contains(getLowering(16, 2, 4, 0)));
 }
@@ -129,8 +130,9 @@ TEST_F(GPULoweringSpaceTest, withoutPoolingThereAreNoFewBagsAndNoStages) {
 
 TEST_F(GPULoweringSpaceTest, whatIsComputedStaysTheModels) {
   GPULoweringConfigAttr measured = GPULoweringConfigAttr::get(
-      &context, 8, 4, 3, 2, 4, GPUNumerics::cpu, 32, 1, 16, 0, 2);
+      &context, 8, 4, 3, 2, 4, GPUNumerics::cpu, 32, 1, 16, 0, 2, 3);
   EXPECT_EQ(takeSchedule(measured, getLowering(16, 2, 4, 0)),
             GPULoweringConfigAttr::get(&context, 8, 4, 3, 4, 8,
-                                       GPUNumerics::fbgemm, 32, 1, 16, 0, 2));
+                                       GPUNumerics::fbgemm, 32, 1, 16, 0, 2,
+                                       0));
 }

@@ -84,15 +84,17 @@ protected:
                               ("ptx of " + chip).str(),
                               {("cubin of " + chip).str(), {}}});
     auto layout = RowLayoutAttr::get(&context, HeaderType::f16, /*align=*/4);
-    auto lowering = GPULoweringConfigAttr::get(
-        &context, /*lanes=*/16, /*units_per_lane=*/1, /*rows_in_flight=*/3,
-        /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu, /*few_lanes=*/32,
-        /*few_units_per_lane=*/1, /*few_rows_in_flight=*/3, /*stages=*/0,
-        /*few_stages=*/0);
+    auto getLowering = [&](int64_t fewRows, int64_t fewStages) {
+      return GPULoweringConfigAttr::get(
+          &context, /*lanes=*/16, /*units_per_lane=*/1, /*rows_in_flight=*/3,
+          /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu, /*few_lanes=*/32,
+          /*few_units_per_lane=*/1, fewRows, /*stages=*/0, fewStages,
+          /*few_blocks_per_sm=*/0);
+    };
     for (int64_t dim : {140, 16}) {
       BagConfiguration &kernel = gpu.configurations.emplace_back();
       kernel.row = RowType::get(&context, dim, WeightsType::int8, layout);
-      kernel.gpuLowering = lowering;
+      kernel.gpuLowering = dim == 140 ? getLowering(4, 2) : getLowering(3, 0);
     }
     gpu.configurations.front().pooling = Pooling::sum;
   }
@@ -202,6 +204,7 @@ TEST_F(KernelABITest, gpuImageHasItsArraysAndNumbers) {
   EXPECT_FIELD(scan_threads_per_block, kScanThreadsPerBlock);
   EXPECT_FIELD(scan_lengths_per_block, kScanLengthsPerBlock);
   EXPECT_FIELD(has_few_kernels, 1);
+  EXPECT_FIELD(has_shared_kernels, 1);
 #undef EXPECT_FIELD
 }
 
@@ -210,7 +213,7 @@ TEST_F(KernelABITest, gpuKernelsAreDescribedInOrder) {
       module.getNamedGlobal("trec_gpu_kernels")->getInitializer();
   // Four groups of lanes: bags, or three ids each.
   int64_t bags[] = {4, 12}, rowBytes[] = {144, 32};
-  int64_t fewBags[] = {2, 6};
+  int64_t fewBags[] = {2, 6}, sharedBags[] = {1, 6};
   for (unsigned i : {0, 1}) {
     EmittedStruct kernel(module.getDataLayout(), array->getAggregateElement(i));
     EXPECT_EQ(kernel.size(), sizeof(trec_gpu_kernel_desc));
@@ -222,6 +225,9 @@ TEST_F(KernelABITest, gpuKernelsAreDescribedInOrder) {
     EXPECT_EQ(
         kernel.integerAt(offsetof(trec_gpu_kernel_desc, few_bags_per_block)),
         fewBags[i]);
+    EXPECT_EQ(
+        kernel.integerAt(offsetof(trec_gpu_kernel_desc, shared_bags_per_block)),
+        sharedBags[i]);
   }
 }
 

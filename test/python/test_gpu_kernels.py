@@ -85,9 +85,10 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 def test_numbers(model, tmp_path):
     rng = np.random.default_rng(MODELS.index(model))
     text = compile_ptx(model, tmp_path)
-    for id_type, offset_type, few in ((np.int64, np.int32, False), (np.int32, np.int64, True)):
+    ways = [(np.int64, np.int32, False, False), (np.int32, np.int64, True, False), (np.int64, np.int64, True, True)]
+    for id_type, offset_type, few, shared in ways:
         call, expected = make_call(model, rng, id_type, offset_type)
-        call.few = few
+        call.few, call.shared = few, shared
         outcome = gpu_launch.run(text, call)
         written = outcome.output[:, call.column:call.column + model.dim]
         assert same_bits(written, expected)
@@ -103,34 +104,38 @@ LONG = [
 ]
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("model", LONG, ids=lambda model: "-".join(str(v) for v in dataclasses.astuple(model) if v))
-def test_long_bags(model, tmp_path):
+def test_long_bags(model, shared, tmp_path):
     """As many rows as fill all stages of a kernel more than once, beside short bags in the same warp."""
     rng = np.random.default_rng(LONG.index(model))
-    lengths = np.array([100, 1, 0, 67, 16, 17, 32, 33])
+    lengths = np.array([100, 1, 0, 67, 16, 17, 32, 33, *([300, 129] if shared else [])])
     call, expected = make_call(model, rng, np.int32, np.int32, lengths)
-    call.few = True
+    call.few, call.shared = True, shared
     outcome = gpu_launch.run(compile_ptx(model, tmp_path), call)
     assert same_bits(outcome.output[:, call.column:call.column + model.dim], expected)
     assert outcome.report["kind"] == gpu_launch.NOTHING
 
 
-def test_a_copy_is_not_there_before_it_is_waited_for(tmp_path):
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_copy_is_not_there_before_it_is_waited_for(shared, tmp_path):
     model = Model("int8", 128)
     call, expected = make_call(model, np.random.default_rng(9), np.int32, np.int32, np.array([40]))
-    call.few = True
+    call.few, call.shared = True, shared
     text = compile_ptx(model, tmp_path)
-    assert text.count("cp.async.wait_group \t1;") + text.count("cp.async.wait_group 1;") == 2  # ids of 32 and 64 bits
+    # Ids of 32 and 64 bits, bags of a warp and of a block.
+    assert text.count("cp.async.wait_group \t1;") + text.count("cp.async.wait_group 1;") == 4
     for waits in ("cp.async.wait_group \t1;", "cp.async.wait_group 1;"):
         text = text.replace(waits, "cp.async.wait_group 2;")
     outcome = gpu_launch.run(text, call)
     assert not same_bits(outcome.output[:, call.column:call.column + 128], expected)
 
 
-def test_a_bad_id_deep_in_a_long_bag_is_reported(tmp_path):
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_bad_id_deep_in_a_long_bag_is_reported(shared, tmp_path):
     model = Model("int8", 128)
     call, _ = make_call(model, np.random.default_rng(8), np.int32, np.int32, np.array([2, 100, 3]))
-    call.few = True
+    call.few, call.shared = True, shared
     call.ids[[91, 70]] = NUM_ROWS
     expected = pool(model, call.rows, np.where(call.ids == NUM_ROWS, 0, call.ids), call.offsets, None)
     outcome = gpu_launch.run(compile_ptx(model, tmp_path), call)

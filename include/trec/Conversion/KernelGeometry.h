@@ -28,6 +28,18 @@ int64_t getBagsPerBlock(const BagConfiguration &configuration);
 /// registers from those.
 bool hasFewKernels(ArrayRef<BagConfiguration> configurations);
 
+/// The same of the kernels whose blocks share bags, where there are so few that
+/// each has a block: 1 of rows that come to stages, others are not shared.
+int64_t getSharedBagsPerBlock(const BagConfiguration &configuration);
+
+/// Whether any configuration has bags that blocks can share, so that there are
+/// kernels for that.
+bool hasSharedKernels(ArrayRef<BagConfiguration> configurations);
+
+/// The part of one warp in a bag that all of a block share: as many rows as
+/// shared memory holds of those of its bags.
+BagConfiguration getPartOfWarp(const BagConfiguration &configuration);
+
 /// Shared memory of a block: for the stages of its warps, behind which each has
 /// the weights of their rows. No more than `kMaxSharedBytes`.
 int64_t getSharedBytes(const BagConfiguration &configuration);

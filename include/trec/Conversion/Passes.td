@@ -49,13 +49,18 @@ def ConvertTrecToGPUPass : Pass<"convert-trec-to-gpu", "::mlir::ModuleOp"> {
     share. There bags lie on groups of lanes; the rows of a bag are added strictly
     in order, which keeps the numeric contract at every number of lanes.
 
+    Where a group has a schedule for few bags there are kernels for launches of
+    these, `trec_forward_few_i32` and `_i64`, and where their rows come to stages
+    for launches of so few that each bag has a block, whose warps share it,
+    `trec_forward_shared_i32` and `_i64`.
+
     A kernel's one argument is a pointer to a struct that
     `trec-pass-arguments-by-value` lets the caller pass by value.
 
     Constraints:
     * C1: each group has a lowering.
-    * C2: the lowerings of all groups agree in `warps`, `blocks_per_sm` and
-      `numerics`: they are of the one kernel.
+    * C2: the lowerings of all groups agree in `warps`, `blocks_per_sm`,
+      `few_blocks_per_sm` and `numerics`: they are of the one kernel.
     * C3: outputs are of floats: on GPUs FBGEMM's INT8 output is of another format
       than stored rows, and neither is made.
     * C4: rows that come to stages are pooled, each in one pass.

@@ -28,13 +28,17 @@ struct RowUnits {
   int64_t count;   // the last may have columns that the row has not
 
   static RowUnits of(RowType row) {
-    int64_t bytes = row.isQuantized() ? kWordBytes : 4 * kWordBytes;
+    return ofBytes(row, row.isQuantized() ? kWordBytes : 4 * kWordBytes);
+  }
+
+  /// Units of other bytes, a power of two.
+  static RowUnits ofBytes(RowType row, int64_t bytes) {
     int64_t columns = bytes * 8 / row.getBits();
     return {bytes, columns, int64_t(llvm::divideCeil(row.getDim(), columns))};
   }
 
   /// Registers that one unit is held in.
-  int64_t getWords() const { return bytes / kWordBytes; }
+  int64_t getWords() const { return llvm::divideCeil(bytes, kWordBytes); }
 };
 
 /// From one row to the next in the memory of a GPU, where rows begin at

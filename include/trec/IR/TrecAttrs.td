@@ -320,7 +320,9 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * `stages`: how many times `rows_in_flight` rows of a bag shared memory holds.
       Rows come there while others are added, however many registers there are;
       0: rows come into registers;
-    * `few_stages`: the same where a launch has few bags.
+    * `few_stages`: the same where a launch has few bags. Where there are so few that
+      each has a block, the stages of all its warps hold rows of that bag;
+    * `few_blocks_per_sm`: `blocks_per_sm` of kernels for few bags; 0: the same.
 
     ```mlir
     module attributes {trec.example = #trec.gpu_lowering_config<
@@ -333,7 +335,7 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * C2: `units_per_lane` is from 1 to 8.
     * C3: `rows_in_flight` is from 1 to 32.
     * C4: `warps` is a power of two, at most 32.
-    * C5: `blocks_per_sm` is from 0 to 32.
+    * C5: `blocks_per_sm` and `few_blocks_per_sm` are from 0 to 32.
     * C6: what is given for few bags is given whole, and as C1 to C3 and C7 say.
     * C7: `stages` is 0 or from 2 to 16; unless it is 0, `rows_in_flight` is even
       and at most `lanes`.
@@ -346,7 +348,8 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
                         DefaultValuedParameter<"int64_t", "0">:$few_units_per_lane,
                         DefaultValuedParameter<"int64_t", "0">:$few_rows_in_flight,
                         DefaultValuedParameter<"int64_t", "0">:$stages,
-                        DefaultValuedParameter<"int64_t", "0">:$few_stages);
+                        DefaultValuedParameter<"int64_t", "0">:$few_stages,
+                        DefaultValuedParameter<"int64_t", "0">:$few_blocks_per_sm);
   let extraClassDeclaration = [{
     /// The schedule where a launch has few bags, as one of its own.
     GPULoweringConfigAttr getForFewBags() const;

@@ -33,9 +33,10 @@ struct trec_gpu_bag {
 
 /* How a kernel configuration works; the compiler writes one for each kernel of the model. */
 struct trec_gpu_kernel_desc {
-  int64_t bags_per_block;     /* samples (without pooling: ids) that one block works on at a time */
-  int64_t device_row_bytes;   /* from one row to the next in device memory: the stored row's, rounded up to 16 */
-  int64_t few_bags_per_block; /* the same of the kernels for few bags */
+  int64_t bags_per_block;        /* samples (without pooling: ids) that one block works on at a time */
+  int64_t device_row_bytes;      /* from one row to the next in device memory: the stored row's, rounded up to 16 */
+  int64_t few_bags_per_block;    /* the same of the kernels for few bags */
+  int64_t shared_bags_per_block; /* the same of the kernels whose blocks share bags */
 };
 
 /* Consecutive lookups whose blocks work on equally many samples. */
@@ -90,8 +91,8 @@ enum {
   TREC_GPU_BAD_LENGTH = 7    /* a negative length */
 };
 
-/* The one argument of trec_forward_i32, trec_forward_i64 and those for few bags, passed by value. Block 0 also looks at
- * each batch of the launch: offsets[0] must be 0 and the last offset num_values (TREC_GPU_BAD_OFFSET, bag -1, sample
+/* The one argument of trec_forward_i32, trec_forward_i64 and those for fewer bags, passed by value. Block 0 also looks
+ * at each batch of the launch: offsets[0] must be 0 and the last offset num_values (TREC_GPU_BAD_OFFSET, bag -1, sample
  * -1). */
 struct trec_gpu_launch {
   const struct trec_gpu_bag *bags;
@@ -145,11 +146,12 @@ struct trec_gpu_image {
   int64_t numerics; /* 0: FBGEMM's on GPUs; 1: its CPU numbers */
   int64_t scan_threads_per_block;
   int64_t scan_lengths_per_block;
-  int64_t has_few_kernels; /* 1: trec_forward_few_i32 and _i64 are there for launches of few bags */
+  int64_t has_few_kernels;    /* 1: trec_forward_few_i32 and _i64 are there for launches of few bags */
+  int64_t has_shared_kernels; /* 1: trec_forward_shared_i32 and _i64 are there for launches of still fewer */
 };
 
 TREC_FIELD_AT(trec_gpu_bag, row_stride, 16);
-TREC_FIELD_AT(trec_gpu_kernel_desc, few_bags_per_block, 2);
+TREC_FIELD_AT(trec_gpu_kernel_desc, shared_bags_per_block, 3);
 TREC_FIELD_AT(trec_gpu_span, shift, 4);
 TREC_FIELD_AT(trec_gpu_batch, num_keys, 6);
 TREC_FIELD_AT(trec_gpu_report, value, 10);
@@ -158,7 +160,7 @@ TREC_FIELD_AT(trec_gpu_launch, batches, 45);
 TREC_FIELD_AT(trec_gpu_launch, outputs, 46 + 7 * TREC_MAX_BATCHES);
 TREC_FIELD_AT(trec_gpu_scan, writes_sums, 9);
 TREC_FIELD_AT(trec_gpu_binary, code_bytes, 4);
-TREC_FIELD_AT(trec_gpu_image, has_few_kernels, 7);
+TREC_FIELD_AT(trec_gpu_image, has_shared_kernels, 8);
 TREC_LAYOUT_ASSERT(sizeof(struct trec_gpu_launch) <= 4096, "arguments of a kernel must fit into 4096 bytes");
 
 #endif /* TREC_DEVICE_ABI_H */

@@ -25,8 +25,9 @@ class BagStepBuilder {
 public:
   BagStepBuilder(DeviceBuilder &builder, const StepInput &input)
       : b(builder), c(input.configuration), lookup(input.lookup),
-        bag(builder, input), fetch(builder, c, input.idType, lookup,
-                                   RowFetch::selectWindowSize(c.gpuLowering)),
+        bag(builder, input, ColumnSplit::ofGroup(c)),
+        fetch(builder, c, input.idType, lookup,
+              RowFetch::selectWindowSize(c.gpuLowering)),
         numLanes(c.gpuLowering.getLanes()),
         rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
 

@@ -12,6 +12,8 @@ Bags::Bags(DeviceBuilder &b, const StepInput &input)
   Value group =
       b.shiftRight(b.threadId(), llvm::Log2_64(c.gpuLowering.getLanes()));
   sample = b.add(b.multiply(input.step.index, getBagsPerBlock(c)), group);
+  if (input.isShared)
+    sample = input.step.index;
   place = b.add(lookup.firstOffset, sample);
   end = b.add(lookup.firstOffset, lookup.batchSize);
   if (c.weighting == Weighting::position)

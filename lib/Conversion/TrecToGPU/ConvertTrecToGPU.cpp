@@ -42,7 +42,7 @@ static constexpr StringLiteral kDataLayout =
 /// What belongs to the one kernel, not to a case of it.
 static auto getKernelWide(GPULoweringConfigAttr lowering) {
   return std::tuple(lowering.getWarps(), lowering.getBlocksPerSm(),
-                    lowering.getNumerics());
+                    lowering.getFewBlocksPerSm(), lowering.getNumerics());
 }
 
 static LogicalResult checkStages(LookupGroupInterface group,
@@ -68,8 +68,9 @@ static LogicalResult checkLowering(LookupGroupInterface group,
   if (getKernelWide(lowering) == getKernelWide(first.getGpuLoweringAttr()))
     return success();
   InFlightDiagnostic diagnostic =
-      group->emitOpError() << "expected the warps, blocks_per_sm and numerics "
-                              "of the first group, got "
+      group->emitOpError() << "expected the warps, blocks_per_sm, "
+                              "few_blocks_per_sm and numerics of the first "
+                              "group, got "
                            << lowering; // C2
   diagnostic.attachNote(first->getLoc())
       << "the first group has " << first.getGpuLoweringAttr();
@@ -109,6 +110,8 @@ void ConvertTrecToGPUPass::runOnOperation() {
     buildForwardKernel(builder, loc, configurations, idType);
     if (hasFewKernels(configurations))
       buildFewForwardKernel(builder, loc, configurations, idType);
+    if (hasSharedKernels(configurations))
+      buildSharedForwardKernel(builder, loc, configurations, idType);
   }
   buildScanKernel(builder, loc);
   eraseModel(module);

@@ -124,14 +124,19 @@ static Value makeSharedPointer(DeviceBuilder &b, Value address) {
   return LLVM::IntToPtrOp::create(b, type, address);
 }
 
-SmallVector<Value> DeviceBuilder::loadShared(Value address, int64_t count) {
+SmallVector<Value> DeviceBuilder::loadShared(Value address, int64_t bytes) {
   constexpr int64_t wordBytes = 4;
   Value pointer = makeSharedPointer(*this, address);
-  if (count == 1)
-    return {LLVM::LoadOp::create(*this, getI32Type(), pointer, wordBytes)};
+  if (bytes <= wordBytes) {
+    Type type = getIntegerType(8 * bytes);
+    Value loaded = LLVM::LoadOp::create(*this, type, pointer, bytes);
+    if (bytes < wordBytes)
+      loaded = arith::ExtUIOp::create(*this, getI32Type(), loaded);
+    return {loaded};
+  }
+  int64_t count = bytes / wordBytes;
   auto type = VectorType::get({count}, getI32Type());
-  Value loaded =
-      LLVM::LoadOp::create(*this, type, pointer, unsigned(count * wordBytes));
+  Value loaded = LLVM::LoadOp::create(*this, type, pointer, bytes);
   SmallVector<Value> words;
   for (int64_t i = 0; i < count; ++i)
     words.push_back(vector::ExtractOp::create(*this, loaded, i));
@@ -244,6 +249,8 @@ Value DeviceBuilder::maxOfWarp(Value value) {
 }
 
 void DeviceBuilder::syncWarp() { NVVM::SyncWarpOp::create(*this, i32(-1)); }
+
+void DeviceBuilder::syncBlock() { gpu::BarrierOp::create(*this); }
 
 SmallVector<Value> DeviceBuilder::branch(Value condition, TypeRange types,
                                          Body then, Body otherwise) {

@@ -109,9 +109,9 @@ public:
   void storeVolatile(Value address, Value value);
   void store(Value address, Value value, int64_t alignment);
   Value pointer(Value address);
-  /// Words of shared memory, as i32, at a multiple of as many bytes as they
-  /// are.
-  SmallVector<Value> loadShared(Value address, int64_t count);
+  /// 1, 2 or 4 bytes of shared memory as an i32, or more as several, at a
+  /// multiple of as many bytes as they are.
+  SmallVector<Value> loadShared(Value address, int64_t bytes);
   void storeShared(Value address, Value word);
   /// Starts to copy the first `bytes` (an i32) of 16 bytes from global memory
   /// to shared, and to fill up with zeros. Both are at multiples of 16.
@@ -144,6 +144,8 @@ public:
 
   /// Waits for all lanes of the warp, and for what they wrote.
   void syncWarp();
+  /// The same of all threads of the block.
+  void syncBlock();
 
   // Control flow.
   using Body = function_ref<SmallVector<Value>()>;

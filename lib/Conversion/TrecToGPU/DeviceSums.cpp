@@ -157,8 +157,11 @@ SmallVector<Value> DeviceSums::add(ValueRange sums, ValueRange words,
   if (isCode)
     std::tie(scale, bias) = widenHeader(header);
   SmallVector<Value> added;
-  for (Value word : words)
-    for (Value element : widen(word, header.scaleAndBias)) {
+  for (Value word : words) {
+    SmallVector<Value> elements = widen(word, header.scaleAndBias);
+    // A unit of less than a word is in its low bits.
+    elements.truncate(std::min<size_t>(elements.size(), units.columns));
+    for (Value element : elements) {
       Value sum = sums[added.size()];
       if (isCode)
         added.push_back(
@@ -166,5 +169,6 @@ SmallVector<Value> DeviceSums::add(ValueRange sums, ValueRange words,
       else
         added.push_back(addElement(sum, element, header.weight));
     }
+  }
   return added;
 }

@@ -16,9 +16,8 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOGPU_DEVICESUMS_H
 #define TREC_LIB_CONVERSION_TRECTOGPU_DEVICESUMS_H
 
+#include "ColumnSplit.h"
 #include "DeviceBuilder.h"
-#include "trec/Conversion/BagConfiguration.h"
-#include "trec/IR/RowUnits.h"
 
 namespace mlir::trec {
 
@@ -30,11 +29,11 @@ struct RowHeader {
 
 class DeviceSums {
 public:
-  DeviceSums(DeviceBuilder &builder, const BagConfiguration &configuration)
+  DeviceSums(DeviceBuilder &builder, const BagConfiguration &configuration,
+             const ColumnSplit &split)
       : b(builder), row(configuration.row),
         numerics(configuration.gpuLowering.getNumerics()),
-        unitsPerLane(configuration.gpuLowering.getUnitsPerLane()),
-        units(RowUnits::of(configuration.row)) {}
+        unitsPerLane(split.unitsPerLane), units(split.units) {}
 
   const RowUnits &getUnits() const { return units; }
 

@@ -17,8 +17,9 @@ class ForwardKernelBuilder {
 public:
   ForwardKernelBuilder(OpBuilder &builder, Location loc,
                        ArrayRef<BagConfiguration> configurations,
-                       IntegerType idType)
-      : b(builder, loc), configurations(configurations), idType(idType) {}
+                       IntegerType idType, bool sharesBags = false)
+      : b(builder, loc), configurations(configurations), idType(idType),
+        sharesBags(sharesBags) {}
 
   gpu::GPUFuncOp build(StringRef name);
 
@@ -37,8 +38,9 @@ private:
   DeviceBuilder b;
   ArrayRef<BagConfiguration> configurations;
   IntegerType idType;
-  Lookup lookup; // that of the last switch
-  Value shared;  // address of the block's shared memory, an i64; null: none
+  bool sharesBags; // where rows come to stages
+  Lookup lookup;   // that of the last switch
+  Value shared;    // address of the block's shared memory, an i64; null: none
 };
 
 } // namespace
@@ -165,8 +167,9 @@ SmallVector<Value> ForwardKernelBuilder::switchToConfiguration(
   for (auto [configuration, region] :
        llvm::zip(configurations, choice.getCaseRegions())) {
     b.setInsertionPointToStart(&region.emplaceBlock());
-    scf::YieldOp::create(b,
-                         build({configuration, idType, lookup, step, shared}));
+    bool isShared = sharesBags && configuration.gpuLowering.getStages();
+    scf::YieldOp::create(
+        b, build({configuration, idType, lookup, step, shared, isShared}));
   }
   return llvm::to_vector_of<Value>(choice.getResults());
 }
@@ -234,13 +237,24 @@ gpu::GPUFuncOp ForwardKernelBuilder::build(StringRef name) {
   return kernel;
 }
 
+static std::string getName(StringRef kind, IntegerType idType) {
+  return ("trec_forward_" + kind + "i" + Twine(idType.getWidth())).str();
+}
+
 gpu::GPUFuncOp
 mlir::trec::buildForwardKernel(OpBuilder &builder, Location loc,
                                ArrayRef<BagConfiguration> configurations,
                                IntegerType idType) {
   OpBuilder::InsertionGuard guard(builder);
-  std::string name = "trec_forward_i" + std::to_string(idType.getWidth());
-  return ForwardKernelBuilder(builder, loc, configurations, idType).build(name);
+  return ForwardKernelBuilder(builder, loc, configurations, idType)
+      .build(getName("", idType));
+}
+
+static SmallVector<BagConfiguration>
+getForFewBags(ArrayRef<BagConfiguration> configurations) {
+  return llvm::map_to_vector(configurations, [](const BagConfiguration &c) {
+    return c.getForFewBags();
+  });
 }
 
 gpu::GPUFuncOp
@@ -248,9 +262,17 @@ mlir::trec::buildFewForwardKernel(OpBuilder &builder, Location loc,
                                   ArrayRef<BagConfiguration> configurations,
                                   IntegerType idType) {
   OpBuilder::InsertionGuard guard(builder);
-  auto few = llvm::map_to_vector(configurations, [](const BagConfiguration &c) {
-    return c.getForFewBags();
-  });
-  std::string name = "trec_forward_few_i" + std::to_string(idType.getWidth());
-  return ForwardKernelBuilder(builder, loc, few, idType).build(name);
+  SmallVector<BagConfiguration> few = getForFewBags(configurations);
+  return ForwardKernelBuilder(builder, loc, few, idType)
+      .build(getName("few_", idType));
+}
+
+gpu::GPUFuncOp
+mlir::trec::buildSharedForwardKernel(OpBuilder &builder, Location loc,
+                                     ArrayRef<BagConfiguration> configurations,
+                                     IntegerType idType) {
+  OpBuilder::InsertionGuard guard(builder);
+  SmallVector<BagConfiguration> few = getForFewBags(configurations);
+  return ForwardKernelBuilder(builder, loc, few, idType, /*sharesBags=*/true)
+      .build(getName("shared_", idType));
 }

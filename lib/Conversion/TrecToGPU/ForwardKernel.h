@@ -42,6 +42,13 @@ gpu::GPUFuncOp buildFewForwardKernel(OpBuilder &builder, Location loc,
                                      ArrayRef<BagConfiguration> configurations,
                                      IntegerType idType);
 
+/// Builds trec_forward_shared_i32 or trec_forward_shared_i64: that of few bags,
+/// but where rows come to stages a block works on one bag.
+gpu::GPUFuncOp
+buildSharedForwardKernel(OpBuilder &builder, Location loc,
+                         ArrayRef<BagConfiguration> configurations,
+                         IntegerType idType);
+
 } // namespace mlir::trec
 
 #endif // TREC_LIB_CONVERSION_TRECTOGPU_FORWARDKERNEL_H

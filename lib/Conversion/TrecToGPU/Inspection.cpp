@@ -35,6 +35,11 @@ public:
   Findings inspectRows();
 
 private:
+  /// From the first id of a bag on, i32.
+  struct Ids {
+    Value first, stride;
+  };
+  Ids findIds();
   Seen makeSeen();
   void note(Value isSo, Value position, Value &lowest);
   void inspectIds(Value first, Value end, Value stride, Seen &seen);
@@ -78,11 +83,26 @@ void InspectionBuilder::inspectIds(Value first, Value end, Value stride,
       }));
 }
 
-/// The lanes of a group share the ids of its bag.
+/// Which ids of its bag a lane has met: the lanes of a group share those of its
+/// bag, those of a warp its part of a bag that all warps share.
+InspectionBuilder::Ids InspectionBuilder::findIds() {
+  int64_t lanes = c.gpuLowering.getLanes();
+  if (!input.isShared)
+    return {b.both(b.threadId(), lanes - 1), b.i32(lanes)};
+  constexpr int64_t warpLanes = DeviceBuilder::kWarpLanes;
+  int64_t rows = getPartOfWarp(c).gpuLowering.getRowsInFlight();
+  Value warp = b.shiftRight(b.threadId(), llvm::Log2_64(warpLanes));
+  Value lane = b.both(b.threadId(), warpLanes - 1);
+  Value isInPart = b.compare(Predicate::slt, lane, rows);
+  // Behind all ids, and not so far that a sum would overflow.
+  Value nowhere = b.i32(kNowhere / 2);
+  Value first = b.add(b.multiply(warp, rows), lane);
+  return {b.select(isInPart, first, nowhere),
+          b.i32(rows * c.gpuLowering.getWarps())};
+}
+
 Findings InspectionBuilder::inspectBags() {
   Bags bags(b, input);
-  int64_t lanes = c.gpuLowering.getLanes();
-  Value lane = b.both(b.threadId(), lanes - 1), stride = b.i32(lanes);
   Value place = bags.getPlace(), behind = b.add(place, 1);
   Value first = bags.loadOffset(place), last = bags.loadOffset(behind);
   Seen seen = makeSeen();
@@ -92,7 +112,8 @@ Findings InspectionBuilder::inspectBags() {
   note(b.both(exists, bags.isLong(stored)), place, seen.longBag);
   note(b.both(exists, bags.isOther(stored)), place, seen.otherBag);
   IdSpan bag = bags.getSpan(first, last);
-  inspectIds(b.add(bag.begin, lane), bag.end, stride, seen);
+  Ids ids = findIds();
+  inspectIds(b.add(bag.begin, ids.first), bag.end, ids.stride, seen);
   Value no = b.boolean(false);
   return findGravest(seen, no, seen.badId);
 }

@@ -8,8 +8,38 @@ using namespace mlir::trec;
 
 bool mlir::trec::hasFewKernels(ArrayRef<BagConfiguration> configurations) {
   return llvm::any_of(configurations, [](const BagConfiguration &c) {
-    return c.gpuLowering.getForFewBags() != c.gpuLowering;
+    return c.gpuLowering.getFewLanes() != 0;
   });
+}
+
+static bool canShareBags(const BagConfiguration &configuration) {
+  return configuration.getForFewBags().gpuLowering.getStages() != 0;
+}
+
+int64_t
+mlir::trec::getSharedBagsPerBlock(const BagConfiguration &configuration) {
+  return canShareBags(configuration)
+             ? 1
+             : getBagsPerBlock(configuration.getForFewBags());
+}
+
+bool mlir::trec::hasSharedKernels(ArrayRef<BagConfiguration> configurations) {
+  return llvm::any_of(configurations, canShareBags);
+}
+
+BagConfiguration
+mlir::trec::getPartOfWarp(const BagConfiguration &configuration) {
+  constexpr int64_t warpLanes = 32;
+  GPULoweringConfigAttr of = configuration.gpuLowering;
+  int64_t rows = of.getRowsInFlight() * (warpLanes / of.getLanes());
+  BagConfiguration part = configuration;
+  part.gpuLowering = GPULoweringConfigAttr::get(
+      of.getContext(), warpLanes, of.getUnitsPerLane(),
+      std::min(rows, warpLanes), of.getWarps(), of.getBlocksPerSm(),
+      of.getNumerics(), /*few_lanes=*/0, /*few_units_per_lane=*/0,
+      /*few_rows_in_flight=*/0, of.getStages(), /*few_stages=*/0,
+      /*few_blocks_per_sm=*/0);
+  return part;
 }
 
 int64_t mlir::trec::getThreadsPerBlock(const BagConfiguration &configuration) {

@@ -10,14 +10,13 @@ using namespace mlir::trec;
 static constexpr int64_t kWordBytes = RowUnits::kWordBytes;
 
 OutputRow::OutputRow(DeviceBuilder &builder,
-                     const BagConfiguration &configuration)
+                     const BagConfiguration &configuration,
+                     const ColumnSplit &split)
     : b(builder), element(configuration.outputElement),
-      numerics(configuration.gpuLowering.getNumerics()),
-      units(RowUnits::of(configuration.row)), dim(configuration.row.getDim()),
-      lanes(configuration.gpuLowering.getLanes()),
-      unitsPerLane(configuration.gpuLowering.getUnitsPerLane()),
+      numerics(configuration.gpuLowering.getNumerics()), split(split),
+      dim(configuration.row.getDim()),
       elementBytes(element.getIntOrFloatBitWidth() / 8),
-      pieceBytes(std::min<int64_t>(16, units.columns * elementBytes)) {}
+      pieceBytes(std::min<int64_t>(16, split.units.columns * elementBytes)) {}
 
 /// As FBGEMM does on a CPU, NaNs included: `(bits + 0x8000) >> 16`.
 Value OutputRow::roundBFloats(Value low, Value high) {
@@ -48,7 +47,8 @@ SmallVector<Value> OutputRow::round(ValueRange columns) {
     return words;
   }
   for (size_t i = 0; i < columns.size(); i += 2)
-    words.push_back(roundPair(columns[i], columns[i + 1]));
+    words.push_back(
+        roundPair(columns[i], columns[std::min(i + 1, columns.size() - 1)]));
   return words;
 }
 
@@ -56,7 +56,8 @@ SmallVector<Value> OutputRow::round(ValueRange columns) {
 void OutputRow::storeVector(Value address, ArrayRef<Value> words) {
   SmallVector<Value> operands = {address};
   llvm::append_range(operands, words);
-  std::string count = std::to_string(words.size());
+  std::string vector =
+      words.size() > 1 ? "v" + std::to_string(words.size()) + "." : "";
   std::string list = "$1", constraints = "l,r";
   for (size_t i = 1; i < words.size(); ++i) {
     list += ", $" + std::to_string(i + 1);
@@ -64,7 +65,7 @@ void OutputRow::storeVector(Value address, ArrayRef<Value> words) {
   }
   LLVM::InlineAsmOp::create(
       b, TypeRange(), operands,
-      "st.global.cs.v" + count + ".b32 [$0], {" + list + "};", constraints,
+      "st.global.cs." + vector + "b32 [$0], {" + list + "};", constraints,
       /*has_side_effects=*/true, /*is_align_stack=*/false,
       LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
 }
@@ -85,8 +86,8 @@ void OutputRow::storeColumns(Value address, ArrayRef<Value> words,
 
 void OutputRow::storeWhole(Value address, ArrayRef<Value> words,
                            bool isAligned) {
-  if (!isAligned)
-    return storeColumns(address, words, units.columns);
+  if (!isAligned || pieceBytes < kWordBytes)
+    return storeColumns(address, words, split.units.columns);
   size_t perPiece = pieceBytes / kWordBytes;
   for (size_t i = 0; i < words.size(); i += perPiece)
     storeVector(b.add(address, int64_t(i) * kWordBytes),
@@ -95,9 +96,10 @@ void OutputRow::storeWhole(Value address, ArrayRef<Value> words,
 
 void OutputRow::storeUnits(Value address, Value firstUnit, ValueRange sums,
                            bool isAligned) {
+  const RowUnits &units = split.units;
   int64_t numWhole = dim / units.columns, numRest = dim % units.columns;
-  for (int64_t i = 0; i < unitsPerLane; ++i) {
-    Value unit = b.add(firstUnit, i * lanes);
+  for (int64_t i = 0; i < split.unitsPerLane; ++i) {
+    Value unit = b.add(firstUnit, i * split.lanes);
     Value at = b.addressOf(address, unit, units.columns * elementBytes);
     ValueRange columns = sums.slice(i * units.columns, units.columns);
     Value isWhole = b.compare(Predicate::slt, unit, numWhole);
@@ -110,6 +112,8 @@ void OutputRow::storeUnits(Value address, Value firstUnit, ValueRange sums,
 }
 
 void OutputRow::store(Value address, Value firstUnit, ValueRange sums) {
+  if (pieceBytes == elementBytes)
+    return storeUnits(address, firstUnit, sums, /*isAligned=*/true);
   Value misalignment = b.both(address, pieceBytes - 1);
   Value isAligned = b.compare(Predicate::eq, misalignment, 0);
   auto either = scf::IfOp::create(b, isAligned, /*withElseRegion=*/true);

@@ -13,15 +13,15 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOGPU_OUTPUTROW_H
 #define TREC_LIB_CONVERSION_TRECTOGPU_OUTPUTROW_H
 
+#include "ColumnSplit.h"
 #include "DeviceBuilder.h"
-#include "trec/Conversion/BagConfiguration.h"
-#include "trec/IR/RowUnits.h"
 
 namespace mlir::trec {
 
 class OutputRow {
 public:
-  OutputRow(DeviceBuilder &builder, const BagConfiguration &configuration);
+  OutputRow(DeviceBuilder &builder, const BagConfiguration &configuration,
+            const ColumnSplit &split);
 
   /// Stores the units from `firstUnit` on, as many lanes apart as share a row,
   /// into the row at `address`; those that the row has.
@@ -43,8 +43,8 @@ private:
   DeviceBuilder &b;
   Type element;
   GPUNumerics numerics;
-  RowUnits units;
-  int64_t dim, lanes, unitsPerLane, elementBytes;
+  ColumnSplit split;
+  int64_t dim, elementBytes;
   int64_t pieceBytes; // of a vector store
 };
 

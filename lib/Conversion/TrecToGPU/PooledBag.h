@@ -2,7 +2,7 @@
 //
 // What kernels of bags do before and after the rows, however these come:
 //
-//   PooledBag bag(b, input);
+//   PooledBag bag(b, input, ColumnSplit::ofGroup(configuration));
 //   bag.find();
 //   … // add the rows of `bag.span`, as many as `bag.longest` says
 //   bag.store(firstUnit, sums);
@@ -19,9 +19,10 @@ namespace mlir::trec {
 
 class PooledBag {
 public:
-  PooledBag(DeviceBuilder &builder, const StepInput &input)
+  PooledBag(DeviceBuilder &builder, const StepInput &input,
+            const ColumnSplit &split)
       : b(builder), c(input.configuration), lookup(input.lookup),
-        bags(builder, input), output(builder, c) {}
+        bags(builder, input), output(builder, c, split) {}
 
   /// Finds the bag; before it there is nothing in what follows.
   void find();

@@ -8,28 +8,40 @@ using namespace mlir::trec;
 
 /// Of a copy that leaves the first level of the cache alone.
 static constexpr int64_t kPieceBytes = 16;
+/// Of scale and bias.
+static constexpr int64_t kHeaderBytes = 4;
 static constexpr int64_t kWarpLanes = DeviceBuilder::kWarpLanes;
 
 RowStages::RowStages(DeviceBuilder &builder,
                      const BagConfiguration &configuration,
-                     const Lookup &lookup, Value shared)
-    : b(builder), c(configuration), lookup(lookup),
-      units(RowUnits::of(configuration.row)),
+                     const Lookup &lookup, const ColumnSplit &split,
+                     Value shared)
+    : b(builder), c(configuration), lookup(lookup), split(split),
       numLanes(configuration.gpuLowering.getLanes()),
       rowsPerStage(configuration.gpuLowering.getRowsInFlight()),
       rowBytes(getDeviceRowBytes(configuration.row)),
       stageBytes(rowsPerStage * getRowStride()),
-      weightBytes(rowsPerStage * getBagsPerWarp() * sizeof(float)) {
-  int64_t numStages = c.gpuLowering.getStages();
+      weightBytes(rowsPerStage * getBagsPerWarp() * sizeof(float)),
+      shared(shared) {
   Value thread = b.threadId();
   lane = b.both(thread, kWarpLanes - 1);
   laneOfGroup = b.both(thread, numLanes - 1);
   group = b.shiftRight(lane, llvm::Log2_64(numLanes));
-  Value warp = b.zeroExtend(b.shiftRight(thread, llvm::Log2_64(kWarpLanes)));
+  laneOfRow = b.both(thread, split.lanes - 1);
+  setWarp(b.shiftRight(thread, llvm::Log2_64(kWarpLanes)));
+}
+
+void RowStages::setWarp(Value warp) {
   int64_t perWarp = getSharedBytes(c) / c.gpuLowering.getWarps();
-  warpStages = b.add(shared, b.multiply(warp, perWarp));
+  warpStages = b.addressOf(shared, warp, perWarp);
   if (c.isWeighted())
-    warpWeights = b.add(warpStages, numStages * stageBytes);
+    warpWeights = b.add(warpStages, c.gpuLowering.getStages() * stageBytes);
+}
+
+RowStages RowStages::ofWarp(Value warp) const {
+  RowStages other = *this;
+  other.setWarp(warp);
+  return other;
 }
 
 Value RowStages::getStage(Value stage) {
@@ -102,21 +114,23 @@ StagedRow RowStages::load(Value stage, Value place, int64_t offset) {
   Value address = b.addressOf(bag, place, getRowStride());
   address = b.add(address, offset * getRowStride());
   if (c.row.isQuantized())
-    row.header.scaleAndBias = b.loadShared(address, 1).front();
+    row.header.scaleAndBias = b.loadShared(address, kHeaderBytes).front();
   if (warpWeights) {
     Value weights = b.addressOf(getWeights(stage), group, sizeof(float));
     int64_t perRow = getBagsPerWarp() * sizeof(float);
     Value at = b.add(b.addressOf(weights, place, perRow), offset * perRow);
-    row.header.weight = b.bits(b.getF32Type(), b.loadShared(at, 1).front());
+    Value bits = b.loadShared(at, sizeof(float)).front();
+    row.header.weight = b.bits(b.getF32Type(), bits);
   }
   Value first = b.add(address, c.row.getHeaderBytes());
+  const RowUnits &units = split.units;
   Value last = b.i32(units.count - 1);
-  for (int64_t i = 0; i < c.gpuLowering.getUnitsPerLane(); ++i) {
-    Value unit = b.add(laneOfGroup, i * numLanes);
-    if ((i + 1) * numLanes > units.count)
+  for (int64_t i = 0; i < split.unitsPerLane; ++i) {
+    Value unit = b.add(laneOfRow, i * split.lanes);
+    if ((i + 1) * split.lanes > units.count)
       unit = arith::MinSIOp::create(b, unit, last);
     Value at = b.addressOf(first, unit, units.bytes);
-    llvm::append_range(row.words, b.loadShared(at, units.getWords()));
+    llvm::append_range(row.words, b.loadShared(at, units.bytes));
   }
   return row;
 }

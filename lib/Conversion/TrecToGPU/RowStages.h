@@ -10,7 +10,7 @@
 //   stages.wait(numStages - 1);            // but for the last so many
 //   stages.storeWeights(stage, window);
 //   b.syncWarp();
-//   StagedRow row = stages.load(stage, place, lane);
+//   StagedRow row = stages.load(stage, place, offset);
 //
 // In a stage row 0 of all bags of the warp comes first, then row 1, so that 16
 // bytes of each lane are next to each other, whatever the rows are.
@@ -33,9 +33,13 @@ struct StagedRow {
 /// Stages and places in them are i32.
 class RowStages {
 public:
-  /// `shared`: the address of the block's shared memory, an i64.
+  /// `shared`: the address of the block's shared memory, an i64. `split`: of
+  /// what is loaded.
   RowStages(DeviceBuilder &builder, const BagConfiguration &configuration,
-            const Lookup &lookup, Value shared);
+            const Lookup &lookup, const ColumnSplit &split, Value shared);
+
+  /// The stages of another warp of the block (an i32).
+  RowStages ofWarp(Value warp) const;
 
   /// Starts to copy the first `numRows` rows (an i32) of a window, if there are
   /// any, and one more if they are odd: those that are not there are zeros.
@@ -61,12 +65,16 @@ private:
   DeviceBuilder &b;
   const BagConfiguration &c;
   const Lookup &lookup;
-  RowUnits units;
+  void setWarp(Value warp);
+
+  ColumnSplit split;
   int64_t numLanes, rowsPerStage, rowBytes, stageBytes, weightBytes;
+  Value shared;      // address of all warps' stages, an i64
   Value warpStages;  // address, an i64
   Value warpWeights; // the same; null where rows have none
   Value lane;        // of the warp
   Value laneOfGroup, group;
+  Value laneOfRow; // of those that share a row that is loaded
 };
 
 } // namespace mlir::trec

@@ -21,7 +21,8 @@ public:
       : b(builder), c(input.configuration), lookup(input.lookup),
         step(input.step), fetch(builder, c, input.idType, lookup,
                                 c.gpuLowering.getRowsInFlight()),
-        output(builder, c), numLanes(c.gpuLowering.getLanes()),
+        output(builder, c, ColumnSplit::ofGroup(c)),
+        numLanes(c.gpuLowering.getLanes()),
         rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
 
   Value build();

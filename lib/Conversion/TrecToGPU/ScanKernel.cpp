@@ -113,12 +113,12 @@ ScanKernelBuilder::Sums ScanKernelBuilder::scanBlock(Value own) {
   Value warp = b.shiftRight(thread, llvm::Log2_64(kLanes));
   Value scanned = scanWarp(own);
   // Sums of an earlier tile may still be read.
-  gpu::BarrierOp::create(b);
+  b.syncBlock();
   b.doIf(b.compare(Predicate::eq, lane, kLanes - 1), [&] {
     Value place = arith::IndexCastUIOp::create(b, index, warp);
     memref::StoreOp::create(b, scanned, sumsOfWarps, place);
   });
-  gpu::BarrierOp::create(b);
+  b.syncBlock();
   // Each warp scans the sums of all of them.
   Value isWarp = b.compare(Predicate::slt, lane, kWarps);
   Value place = arith::IndexCastUIOp::create(b, index, lane);

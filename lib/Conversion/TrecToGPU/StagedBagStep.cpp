@@ -7,6 +7,9 @@
 // registers for.
 //
 // A warp needs no other: it copies its own rows, and waits for its own copies.
+// Where there are so few bags that warps would have nothing to do, all warps of
+// a block share one: each copies a part of the rows, and adds all of them in
+// some of the columns.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,35 +30,58 @@ namespace {
 
 class StagedBagStepBuilder {
 public:
-  StagedBagStepBuilder(DeviceBuilder &builder, const StepInput &input)
-      : b(builder), c(input.configuration), bag(builder, input),
+  /// `c`: that of the input, or the part of a warp in it.
+  StagedBagStepBuilder(DeviceBuilder &builder, const StepInput &input,
+                       const BagConfiguration &c, const ColumnSplit &split)
+      : b(builder), c(c), split(split), bag(builder, input, split),
         fetch(builder, c, input.idType, input.lookup,
               c.gpuLowering.getRowsInFlight()),
-        stages(builder, c, input.lookup, input.shared),
-        numStages(c.gpuLowering.getStages()),
-        rowsPerStage(c.gpuLowering.getRowsInFlight()) {}
+        stages(builder, c, input.lookup, split, input.shared),
+        sums(builder, c, split), numStages(c.gpuLowering.getStages()),
+        rowsPerStage(c.gpuLowering.getRowsInFlight()),
+        numWarps(split.lanes > DeviceBuilder::kWarpLanes
+                     ? c.gpuLowering.getWarps()
+                     : 1) {}
 
   Value build();
 
 private:
+  bool isShared() const { return numWarps > 1; }
   Value getPosition(Value first) { return b.add(bag.span.begin, first); }
+  Value getOwn(Value first);
+  int64_t getRowsPerStep() const { return numWarps * rowsPerStage; }
+  void sync() { isShared() ? b.syncBlock() : b.syncWarp(); }
   IdWindow startCopies(Value stage, Value first, ValueRange ids);
   SmallVector<Value> startFirst();
   SmallVector<Value> runStep(Value first, ValueRange state);
   int64_t getChunk();
-  SmallVector<Value> addStage(Value stage, Value numRows, ValueRange before);
+  SmallVector<Value> addStage(RowStages &from, Value stage, Value numRows,
+                              ValueRange before);
+  SmallVector<Value> addStages(Value stage, Value numRows, ValueRange before);
 
   DeviceBuilder &b;
   const BagConfiguration &c;
+  ColumnSplit split;
   PooledBag bag;
   RowFetch fetch;
   RowStages stages;
+  DeviceSums sums;
   int64_t numStages, rowsPerStage;
+  int64_t numWarps; // that share a bag
 };
 
 } // namespace
 
-/// Of the rows from `first` of the bag on, to a stage.
+/// The first row of the warp's part of the rows from `first` on.
+Value StagedBagStepBuilder::getOwn(Value first) {
+  if (!isShared())
+    return first;
+  Value warp =
+      b.shiftRight(b.threadId(), llvm::Log2_64(DeviceBuilder::kWarpLanes));
+  return b.add(first, b.multiply(warp, rowsPerStage));
+}
+
+/// Of the warp's rows from `first` of the bag on, to a stage.
 IdWindow StagedBagStepBuilder::startCopies(Value stage, Value first,
                                            ValueRange ids) {
   IdWindow window =
@@ -69,15 +95,14 @@ IdWindow StagedBagStepBuilder::startCopies(Value stage, Value first,
 /// loaded before the first is waited for.
 SmallVector<Value> StagedBagStepBuilder::startFirst() {
   SmallVector<SmallVector<Value>> ids;
+  SmallVector<Value> firsts;
   for (int64_t stage = 0; stage < numStages; ++stage) {
-    Value first = b.i32(stage * rowsPerStage);
-    ids.push_back(fetch.loadIds(getPosition(first), bag.span));
+    firsts.push_back(getOwn(b.i32(stage * getRowsPerStep())));
+    ids.push_back(fetch.loadIds(getPosition(firsts.back()), bag.span));
   }
   SmallVector<IdWindow> windows;
-  for (int64_t stage = 0; stage < numStages - 1; ++stage) {
-    Value number = b.i32(stage), first = b.i32(stage * rowsPerStage);
-    windows.push_back(startCopies(number, first, ids[stage]));
-  }
+  for (int64_t stage = 0; stage < numStages - 1; ++stage)
+    windows.push_back(startCopies(b.i32(stage), firsts[stage], ids[stage]));
   for (auto [stage, window] : llvm::enumerate(windows))
     stages.storeWeights(b.i32(stage), window);
   return ids.back();
@@ -85,27 +110,29 @@ SmallVector<Value> StagedBagStepBuilder::startFirst() {
 
 /// A divisor of the rows of a stage, and even.
 int64_t StagedBagStepBuilder::getChunk() {
-  int64_t words =
-      c.gpuLowering.getUnitsPerLane() * fetch.getSums().getUnits().getWords();
+  int64_t words = split.unitsPerLane * split.units.getWords();
   int64_t chunk = rowsPerStage;
   while (chunk % 4 == 0 && chunk * words > kMaxWords)
     chunk /= 2;
   return chunk;
 }
 
-/// Adds the rows of a stage to the sums, each in its turn.
-SmallVector<Value> StagedBagStepBuilder::addStage(Value stage, Value numRows,
+/// Adds the rows of a warp's stage to the sums, each in its turn.
+SmallVector<Value> StagedBagStepBuilder::addStage(RowStages &from, Value stage,
+                                                  Value numRows,
                                                   ValueRange before) {
-  auto addChunks = [&](Value from, Value to, int64_t chunk, ValueRange before) {
-    return b.loop(from, to, chunk, before, [&](Value place, ValueRange state) {
-      auto sums = llvm::to_vector_of<Value>(state);
-      SmallVector<StagedRow> rows;
-      for (int64_t i = 0; i < chunk; ++i)
-        rows.push_back(stages.load(stage, place, i));
-      for (const StagedRow &row : rows)
-        sums = fetch.getSums().add(sums, row.words, row.header);
-      return sums;
-    });
+  auto addChunks = [&](Value first, Value end, int64_t chunk,
+                       ValueRange before) {
+    return b.loop(first, end, chunk, before,
+                  [&](Value place, ValueRange state) {
+                    auto added = llvm::to_vector_of<Value>(state);
+                    SmallVector<StagedRow> rows;
+                    for (int64_t i = 0; i < chunk; ++i)
+                      rows.push_back(from.load(stage, place, i));
+                    for (const StagedRow &row : rows)
+                      added = sums.add(added, row.words, row.header);
+                    return added;
+                  });
   };
   Value all = b.i32(rowsPerStage), none = b.i32(0);
   Value count = arith::MinSIOp::create(b, numRows, all);
@@ -116,27 +143,43 @@ SmallVector<Value> StagedBagStepBuilder::addStage(Value stage, Value numRows,
                    addChunks(none, whole, chunk, before));
 }
 
+/// The same of the stages of all warps that share the bag.
+SmallVector<Value> StagedBagStepBuilder::addStages(Value stage, Value numRows,
+                                                   ValueRange before) {
+  if (!isShared())
+    return addStage(stages, stage, numRows, before);
+  Value all = b.i32(getRowsPerStep()), none = b.i32(0);
+  Value count = arith::MinSIOp::create(b, numRows, all);
+  return b.loop(
+      none, count, rowsPerStage, before, [&](Value first, ValueRange state) {
+        Value warp = arith::DivUIOp::create(b, first, b.i32(rowsPerStage));
+        RowStages ofWarp = stages.ofWarp(warp);
+        Value left = b.subtract(count, first);
+        return addStage(ofWarp, stage, left, state);
+      });
+}
+
 /// Starts the last stage that is free, then adds the first one. The state: the
 /// sums, whether anything is wrong, the number of the first stage, and the ids
 /// for the last.
 SmallVector<Value> StagedBagStepBuilder::runStep(Value first,
                                                  ValueRange state) {
-  size_t numSums = fetch.getSums().getCount();
+  size_t numSums = sums.getCount();
   bag.isWrong = state[numSums];
   Value stage = state[numSums + 1];
   Value isFirst = b.compare(Predicate::eq, stage, 0);
   Value end = b.i32(numStages);
   Value free = b.subtract(b.select(isFirst, end, stage), 1);
-  Value next = b.add(first, (numStages - 1) * rowsPerStage);
+  Value next = getOwn(b.add(first, (numStages - 1) * getRowsPerStep()));
   IdWindow window = startCopies(free, next, state.drop_front(numSums + 2));
   SmallVector<Value> ids =
-      fetch.loadIds(getPosition(b.add(next, rowsPerStage)), bag.span);
+      fetch.loadIds(getPosition(b.add(next, getRowsPerStep())), bag.span);
   stages.wait(numStages - 1);
   stages.storeWeights(free, window);
-  b.syncWarp();
-  SmallVector<Value> after = addStage(stage, b.subtract(bag.longest, first),
-                                      state.take_front(numSums));
-  b.syncWarp();
+  sync();
+  SmallVector<Value> after = addStages(stage, b.subtract(bag.longest, first),
+                                       state.take_front(numSums));
+  sync();
   Value behind = b.add(stage, 1), zero = b.i32(0);
   Value isLast = b.compare(Predicate::eq, behind, numStages);
   after.push_back(bag.isWrong);
@@ -148,21 +191,25 @@ SmallVector<Value> StagedBagStepBuilder::runStep(Value first,
 Value StagedBagStepBuilder::build() {
   bag.find();
   SmallVector<Value> ids = startFirst();
-  SmallVector<Value> state = fetch.getSums().makeZeros();
+  SmallVector<Value> state = sums.makeZeros();
   size_t numSums = state.size();
   state.push_back(bag.isWrong);
   state.push_back(b.i32(0));
   llvm::append_range(state, ids);
   Value zero = b.i32(0);
   SmallVector<Value> results = b.loop(
-      zero, bag.longest, rowsPerStage, state,
+      zero, bag.longest, getRowsPerStep(), state,
       [&](Value first, ValueRange state) { return runStep(first, state); });
   bag.isWrong = results[numSums];
   results.truncate(numSums);
-  bag.store(fetch.getLane(), results);
+  bag.store(b.both(b.threadId(), split.lanes - 1), results);
   return bag.isWrong;
 }
 
 Value mlir::trec::buildStagedBagStep(DeviceBuilder &b, const StepInput &input) {
-  return StagedBagStepBuilder(b, input).build();
+  const BagConfiguration &c = input.configuration;
+  if (!input.isShared)
+    return StagedBagStepBuilder(b, input, c, ColumnSplit::ofGroup(c)).build();
+  BagConfiguration part = getPartOfWarp(c);
+  return StagedBagStepBuilder(b, input, part, ColumnSplit::ofBlock(c)).build();
 }

@@ -26,7 +26,8 @@ struct StepInput {
   IntegerType idType;
   const Lookup &lookup;
   Step step;
-  Value shared; // address of the block's shared memory, an i64; null: none
+  Value shared;  // address of the block's shared memory, an i64; null: none
+  bool isShared; // the block works on one bag, and all its warps share it
 };
 
 /// Pools the bags of one step, each by a group of lanes. The host launches as
@@ -34,7 +35,8 @@ struct StepInput {
 /// that is wrong.
 Value buildBagStep(DeviceBuilder &b, const StepInput &input);
 
-/// The same, by way of stages in shared memory.
+/// The same, by way of stages in shared memory; where the bag is shared, by all
+/// threads of the block.
 Value buildStagedBagStep(DeviceBuilder &b, const StepInput &input);
 
 /// Writes the rows of ids, of every step that is the block's: how many ids a

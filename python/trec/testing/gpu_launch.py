@@ -34,6 +34,7 @@ class Call:
     num_ids: int = 0  # of a map
     unpooled: bool = False
     few: bool = False  # by the kernel for few bags, where the model has one
+    shared: bool = False  # by that whose blocks share a bag, where the model has one
     num_keys: int = 1
     key: int = 0  # the one that is looked up
     slots: np.ndarray | None = None  # int32, the caller's key of each feature
@@ -59,6 +60,13 @@ def make_report() -> np.ndarray:
     return report
 
 
+def find_kernel(module: ptx.Module, call: Call, bits: int) -> str:
+    """The kernel that is asked for; where the model has none, that of more bags."""
+    asked = [("shared_", call.shared), ("few_", call.few or call.shared), ("", True)]
+    names = [f"trec_forward_{kind}i{bits}" for kind, is_asked in asked if is_asked]
+    return next(name for name in names if name in module.kernels)
+
+
 def run(text: str, call: Call) -> Outcome:
     memory, report = ptx.Memory(), make_report()
     add = memory.add
@@ -77,16 +85,15 @@ def run(text: str, call: Call) -> Outcome:
     address = add("output", output, writable=True)
     report_address = add("report", report, writable=True)
     argument = struct.pack("<4q", add("lookups", np.frombuffer(bag, np.uint8)), report_address, batch_size, 1)
-    blocks = -(-batch_size // 4)  # no block takes fewer bags
+    bits, module = 8 * call.ids.dtype.itemsize, ptx.Module(text)
+    kernel = find_kernel(module, call, bits)
+    blocks = batch_size if "shared" in kernel else -(-batch_size // 4)  # no block of the others takes fewer bags
     shift = 31 + (blocks - 1).bit_length()
     span = struct.pack("<5q", 0, blocks, 0, -(-(1 << shift) // blocks), shift)
     argument += span.ljust(40 * MAX_SPANS, b"\0")
     argument += struct.pack("<q", 1) + batch.ljust(56 * MAX_BATCHES, b"\0") + struct.pack("<q", 0)
     argument += struct.pack("<q", address).ljust(8 * MAX_OUTPUTS, b"\0")
     argument += struct.pack("<q", len(output) if call.unpooled else output.shape[1]).ljust(8 * MAX_OUTPUTS, b"\0")
-    bits, module = 8 * call.ids.dtype.itemsize, ptx.Module(text)
-    few = f"trec_forward_few_i{bits}"
-    kernel = few if call.few and few in module.kernels else f"trec_forward_i{bits}"
     ptx.run(module, kernel, memory, argument, blocks)
     return Outcome(output, dict(zip(REPORT, map(int, report))))
 
