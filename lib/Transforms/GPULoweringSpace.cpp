@@ -11,9 +11,12 @@ using namespace mlir;
 using namespace mlir::trec;
 
 /// As the attribute's constraints say.
-static constexpr int64_t kMostLanes = 32, kMostUnits = 8, kMostPasses = 4;
+static constexpr int64_t kMostLanes = 32, kMostUnits = 8, kMostPasses = 4,
+                         kMostRows = 32;
 /// Words of rows in flight that a lane has registers for, if it has few others.
 static constexpr int64_t kMostWords = 32;
+/// The same where all rows of every bag are in flight.
+static constexpr int64_t kMostWordsOfAll = 48;
 /// Copies to shared memory are of whole lanes' 16 bytes; fewer lanes than this
 /// take rows into registers.
 static constexpr int64_t kFewestLanesOfStages = 4;
@@ -139,13 +142,29 @@ static SmallVector<int64_t> listUnits(const RowUnits &units, int64_t lanes) {
   return numbers;
 }
 
-static SmallVector<int64_t> listRows(const RowUnits &units,
+/// All rows of a bag, where every bag has as many: there is no loop then, and
+/// little to keep besides.
+static std::optional<int64_t> getAllRows(const BagConfiguration &configuration,
+                                         int64_t wordsOfRow) {
+  const PromisedLengths &lengths = configuration.lengths;
+  int64_t most = std::min(kMostWordsOfAll / wordsOfRow, kMostRows);
+  if (lengths.extent != PromisedLengths::all || !lengths.common ||
+      *lengths.common < 1 || *lengths.common > most)
+    return std::nullopt;
+  return lengths.common;
+}
+
+static SmallVector<int64_t> listRows(const BagConfiguration &configuration,
                                      const Schedule &schedule) {
+  RowUnits units = RowUnits::of(configuration.row);
   SmallVector<int64_t> numbers;
+  int64_t wordsOfRow = schedule.units * units.getWords();
+  if (std::optional<int64_t> all = getAllRows(configuration, wordsOfRow);
+      all && !schedule.stages)
+    numbers.push_back(*all);
   for (int64_t rows : {1, 2, 3, 4, 6, 8, 12, 16, 24})
-    if (schedule.stages
-            ? rows % 2 == 0 && rows <= schedule.lanes
-            : rows * schedule.units * units.getWords() <= kMostWords)
+    if (schedule.stages ? rows % 2 == 0 && rows <= schedule.lanes
+                        : rows * wordsOfRow <= kMostWords)
       numbers.push_back(rows);
   return numbers;
 }
@@ -164,7 +183,7 @@ listSchedules(const BagConfiguration &configuration, GPULoweringField field,
            schedule.stages});
     return found;
   case GPULoweringField::rowsInFlight:
-    for (int64_t rows : listRows(units, schedule))
+    for (int64_t rows : listRows(configuration, schedule))
       add({schedule.lanes, schedule.units, rows, schedule.stages});
     return found;
   case GPULoweringField::unitsPerLane:

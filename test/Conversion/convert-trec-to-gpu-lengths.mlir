@@ -134,3 +134,28 @@ func.func @none(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: arith.cmpi ule, %[[BEGIN]], %[[END]] : i32
 // CHECK: %[[AT:.*]] = arith.addi %[[BEGIN]], %{{.*}} : i32
 // CHECK: llvm.inline_asm "@$2 ld.global.nc.b32 $0, [$1];"
+
+// -----
+
+// All rows of every bag in flight at once: no loop, and no load of a row waits for another. A row that is not there has
+// a header of zeros.
+#layout = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #layout>
+func.func @all_in_flight(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, length = 20>]
+    rows !trec.row<128, int8, #layout>
+    bounds warning gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 24> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: gpu.func @trec_forward_i32(
+// CHECK: case 0
+// CHECK-NOT: scf.for
+// CHECK-COUNT-20: llvm.inline_asm "ld.global.nc.b32 $0, [$1];", "=r,l"
+// CHECK-NOT: "ld.global.nc.b32 $0, [$1];"
+// CHECK: llvm.inline_asm "@$2 ld.global.nc.b32 $0, [$1];"
+// CHECK-NOT: scf.for
+// CHECK-COUNT-80: arith.addf
+// CHECK-NOT: scf.for
+// CHECK: llvm.inline_asm has_side_effects "@$1 st.global.cs.v4.b32 [$0], {$2, $3, $4, $5};"

@@ -68,6 +68,22 @@ TEST_F(GPULoweringSpaceTest, rowsAreThoseThatRegistersHold) {
               ElementsAre(1, 2, 3));
 }
 
+TEST_F(GPULoweringSpaceTest, allRowsOfBagsOfOneLengthMayBeInFlight) {
+  BagConfiguration promised = make(128, 16, 2, 4);
+  auto list = [&](int64_t length, PromisedLengths::Extent extent) {
+    promised.lengths = {extent, length};
+    return getRows(listAlternatives(promised, GPULoweringField::rowsInFlight));
+  };
+  EXPECT_THAT(list(20, PromisedLengths::all),
+              ElementsAre(20, 1, 2, 3, 6, 8, 12, 16));
+  EXPECT_THAT(list(20, PromisedLengths::some),
+              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+  EXPECT_THAT(list(25, PromisedLengths::all),
+              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+  EXPECT_THAT(list(0, PromisedLengths::all),
+              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+}
+
 TEST_F(GPULoweringSpaceTest, rowsOfStagesAreEvenAndNoMoreThanLanes) {
   BagConfiguration staged = make(32, 8, 1, 4);
   staged.gpuLowering = getLowering(8, 1, 4, 2);

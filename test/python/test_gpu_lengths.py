@@ -85,7 +85,7 @@ def test_numbers(model, tmp_path):
             types = (np.int64, np.int32) if index % 2 else (np.int32, np.int64)
             made = make_promised(model, rng, 4 if length is None else length, way, *types)
             made.call.length = -1 if length is None else length
-            made.call.few = index == 1
+            made.call.few, made.call.shared = index == 1, index == 2
             outcome = gpu_launch.run(text, made.call)
             assert same_bits(written(model, outcome), made.expected), way
             assert outcome.report["kind"] == gpu_launch.NOTHING and outcome.report["count"] == 0

@@ -41,7 +41,8 @@ StringRef stringifyLoweringField(GPULoweringField field);
 /// * `lanes`: powers of two, as far as a row has units for them, with as many
 ///   units as then make the fewest passes over a bag;
 /// * `rows_in_flight`: 1, 2, 3, 4, 6, 8, 12, 16, 24, as far as a lane holds no
-///   more than 32 words of them;
+///   more than 32 words of them; where every bag is promised to have one length
+///   that too, up to 48 words;
 /// * `units_per_lane`: those of one to four passes over a bag;
 /// * `stages`: 0, 2, 3, 4, 6, 8, where rows are pooled in one pass and shared
 ///   memory has room for them. Rows in flight are then even and no more than

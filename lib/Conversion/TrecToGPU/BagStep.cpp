@@ -19,6 +19,17 @@ using namespace mlir::trec;
 /// and none is waited for alone.
 static constexpr int64_t kShortChunk = 4;
 
+/// Whether the rows of every bag are in flight at once, in one pass: none waits
+/// for another, and there is no loop.
+static bool hasAllInFlight(const BagConfiguration &c) {
+  GPULoweringConfigAttr lowering = c.gpuLowering;
+  int64_t perPass = lowering.getLanes() * lowering.getUnitsPerLane();
+  return c.lengths.extent == PromisedLengths::all && c.lengths.common &&
+         *c.lengths.common > 0 &&
+         *c.lengths.common <= lowering.getRowsInFlight() &&
+         RowUnits::of(c.row).count <= perPass;
+}
+
 namespace {
 
 class BagStepBuilder {
@@ -26,8 +37,7 @@ public:
   BagStepBuilder(DeviceBuilder &builder, const StepInput &input)
       : b(builder), c(input.configuration), lookup(input.lookup),
         bag(builder, input, ColumnSplit::ofGroup(c)),
-        fetch(builder, c, input.idType, lookup,
-              RowFetch::selectWindowSize(c.gpuLowering)),
+        fetch(builder, c, input.idType, lookup, selectWindowSize(c)),
         numLanes(c.gpuLowering.getLanes()),
         rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
 
@@ -35,6 +45,11 @@ public:
 
 private:
   void poolColumns(Value firstUnit);
+  static int64_t selectWindowSize(const BagConfiguration &c) {
+    return hasAllInFlight(c) ? *c.lengths.common
+                             : RowFetch::selectWindowSize(c.gpuLowering);
+  }
+  SmallVector<Value> addAll(Value firstUnit);
   SmallVector<Value> addRows(Value firstUnit);
   SmallVector<Value> addWindow(const IdWindow &window, Value numLeft,
                                ValueRange before, Value firstUnit);
@@ -92,6 +107,15 @@ SmallVector<Value> BagStepBuilder::addWindow(const IdWindow &window,
                    addChunks(none, whole, rowsInFlight, before));
 }
 
+/// The sums of a bag whose rows are all in flight. One that breaks the promise
+/// has no rows.
+SmallVector<Value> BagStepBuilder::addAll(Value firstUnit) {
+  SmallVector<Value> ids = fetch.loadIds(bag.span.begin, bag.span);
+  IdWindow window = fetch.resolve(ids, bag.span.begin, bag.span, bag.isWrong);
+  return addChunk(window, {fetch.getWindowSize(), Value()},
+                  fetch.getSums().makeZeros(), firstUnit);
+}
+
 /// The sums of the bag. The ids of the next window are loaded before the rows
 /// of this one are waited for.
 SmallVector<Value> BagStepBuilder::addRows(Value firstUnit) {
@@ -124,7 +148,8 @@ SmallVector<Value> BagStepBuilder::addRows(Value firstUnit) {
 
 /// One pass over the bag, for the units that a lane holds at once.
 void BagStepBuilder::poolColumns(Value firstUnit) {
-  bag.store(firstUnit, addRows(firstUnit));
+  bag.store(firstUnit,
+            hasAllInFlight(c) ? addAll(firstUnit) : addRows(firstUnit));
 }
 
 Value BagStepBuilder::build() {

@@ -52,46 +52,51 @@ SmallVector<Value> OutputRow::round(ValueRange columns) {
   return words;
 }
 
-/// A store that is first to leave the cache.
-void OutputRow::storeVector(Value address, ArrayRef<Value> words) {
-  SmallVector<Value> operands = {address};
+/// A store that is first to leave the cache, and a predicated instruction: the
+/// assembler moves loads of rows behind a branch that only their sums are used
+/// behind, so that they wait for what is loaded in front of it.
+void OutputRow::storeVector(Value address, ArrayRef<Value> words,
+                            Value isThere) {
+  SmallVector<Value> operands = {address, isThere};
   llvm::append_range(operands, words);
   std::string vector =
       words.size() > 1 ? "v" + std::to_string(words.size()) + "." : "";
-  std::string list = "$1", constraints = "l,r";
+  std::string list = "$2", constraints = "l,b,r";
   for (size_t i = 1; i < words.size(); ++i) {
-    list += ", $" + std::to_string(i + 1);
+    list += ", $" + std::to_string(i + 2);
     constraints += ",r";
   }
   LLVM::InlineAsmOp::create(
       b, TypeRange(), operands,
-      "st.global.cs." + vector + "b32 [$0], {" + list + "};", constraints,
+      "@$1 st.global.cs." + vector + "b32 [$0], {" + list + "};", constraints,
       /*has_side_effects=*/true, /*is_align_stack=*/false,
       LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
 }
 
 void OutputRow::storeColumns(Value address, ArrayRef<Value> words,
-                             int64_t count) {
-  for (int64_t column = 0; column < count; ++column) {
-    Value at = b.add(address, column * elementBytes);
-    if (element.isF32()) {
-      b.store(at, words[column], elementBytes);
-      continue;
+                             Value isThere, int64_t count) {
+  b.doIf(isThere, [&] {
+    for (int64_t column = 0; column < count; ++column) {
+      Value at = b.add(address, column * elementBytes);
+      if (element.isF32()) {
+        b.store(at, words[column], elementBytes);
+        continue;
+      }
+      Value half = b.shiftRight(words[column / 2], column % 2 * 16);
+      Value bits = arith::TruncIOp::create(b, b.getI16Type(), half);
+      b.store(at, bits, elementBytes);
     }
-    Value half = b.shiftRight(words[column / 2], column % 2 * 16);
-    Value bits = arith::TruncIOp::create(b, b.getI16Type(), half);
-    b.store(at, bits, elementBytes);
-  }
+  });
 }
 
-void OutputRow::storeWhole(Value address, ArrayRef<Value> words,
+void OutputRow::storeWhole(Value address, ArrayRef<Value> words, Value isThere,
                            bool isAligned) {
   if (!isAligned || pieceBytes < kWordBytes)
-    return storeColumns(address, words, split.units.columns);
+    return storeColumns(address, words, isThere, split.units.columns);
   size_t perPiece = pieceBytes / kWordBytes;
   for (size_t i = 0; i < words.size(); i += perPiece)
     storeVector(b.add(address, int64_t(i) * kWordBytes),
-                words.slice(i, perPiece));
+                words.slice(i, perPiece), isThere);
 }
 
 void OutputRow::storeUnits(Value address, Value firstUnit, ValueRange sums,
@@ -101,17 +106,20 @@ void OutputRow::storeUnits(Value address, Value firstUnit, ValueRange sums,
   for (int64_t i = 0; i < split.unitsPerLane; ++i) {
     Value unit = b.add(firstUnit, i * split.lanes);
     Value at = b.addressOf(address, unit, units.columns * elementBytes);
-    ValueRange columns = sums.slice(i * units.columns, units.columns);
+    SmallVector<Value> words =
+        round(sums.slice(i * units.columns, units.columns));
     Value isWhole = b.compare(Predicate::slt, unit, numWhole);
-    b.doIf(isWhole, [&] { storeWhole(at, round(columns), isAligned); });
+    storeWhole(at, words, b.both(exists, isWhole), isAligned);
     if (numRest == 0)
       continue;
     Value isRest = b.compare(Predicate::eq, unit, numWhole);
-    b.doIf(isRest, [&] { storeColumns(at, round(columns), numRest); });
+    storeColumns(at, words, b.both(exists, isRest), numRest);
   }
 }
 
-void OutputRow::store(Value address, Value firstUnit, ValueRange sums) {
+void OutputRow::store(Value address, Value firstUnit, ValueRange sums,
+                      Value exists) {
+  this->exists = exists;
   if (pieceBytes == elementBytes)
     return storeUnits(address, firstUnit, sums, /*isAligned=*/true);
   Value misalignment = b.both(address, pieceBytes - 1);

@@ -24,8 +24,8 @@ public:
             const ColumnSplit &split);
 
   /// Stores the units from `firstUnit` on, as many lanes apart as share a row,
-  /// into the row at `address`; those that the row has.
-  void store(Value address, Value firstUnit, ValueRange sums);
+  /// into the row at `address`, if `exists` (an i1); those that the row has.
+  void store(Value address, Value firstUnit, ValueRange sums, Value exists);
 
   /// Bytes of an element.
   int64_t getElementBytes() const { return elementBytes; }
@@ -33,9 +33,11 @@ public:
 private:
   void storeUnits(Value address, Value firstUnit, ValueRange sums,
                   bool isAligned);
-  void storeWhole(Value address, ArrayRef<Value> words, bool isAligned);
-  void storeColumns(Value address, ArrayRef<Value> words, int64_t count);
-  void storeVector(Value address, ArrayRef<Value> words);
+  void storeWhole(Value address, ArrayRef<Value> words, Value isThere,
+                  bool isAligned);
+  void storeColumns(Value address, ArrayRef<Value> words, Value isThere,
+                    int64_t count);
+  void storeVector(Value address, ArrayRef<Value> words, Value isThere);
   SmallVector<Value> round(ValueRange columns);
   Value roundPair(Value low, Value high);
   Value roundBFloats(Value low, Value high);
@@ -46,6 +48,7 @@ private:
   ColumnSplit split;
   int64_t dim, elementBytes;
   int64_t pieceBytes; // of a vector store
+  Value exists;       // the row that is stored
 };
 
 } // namespace mlir::trec

@@ -30,5 +30,5 @@ void PooledBag::divide(SmallVector<Value> &sums) {
 void PooledBag::store(Value firstUnit, SmallVector<Value> sums) {
   if (c.pooling == Pooling::mean)
     divide(sums);
-  b.doIf(bags.exists(), [&] { output.store(outputRow, firstUnit, sums); });
+  output.store(outputRow, firstUnit, sums, bags.exists());
 }

@@ -94,11 +94,10 @@ void RowStepBuilder::writeRows(Value position, Value firstUnit) {
     Value at = b.add(position, i);
     SmallVector<Value> sums =
         fetch.getSums().add(fetch.getSums().makeZeros(), rows[i], header);
-    b.doIf(b.compare(Predicate::slt, at, ids.end), [&] {
-      Value row = b.zeroExtend(b.subtract(at, ids.begin));
-      Value offset = b.multiply(row, outputRowBytes);
-      output.store(b.add(lookup.output, offset), firstUnit, sums);
-    });
+    Value row = b.zeroExtend(b.subtract(at, ids.begin));
+    Value offset = b.multiply(row, outputRowBytes);
+    output.store(b.add(lookup.output, offset), firstUnit, sums,
+                 b.compare(Predicate::slt, at, ids.end));
   }
 }
 
