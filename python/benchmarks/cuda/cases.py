@@ -93,7 +93,7 @@ def _dlrm(dtype: str, suffix: str = "", **options: Any) -> list[Case]:
         Case(
             f"{model}-B{batch}", model, tables, _DLRM_LENGTHS, batch, sets, rounds=24 if batch > 512 else 60, **options
         )
-        for batch, sets in ((1, 512), (64, 256), (512, 64), (2048, 16), (8192, 8))
+        for batch, sets in ((1, 512), (16, 512), (64, 256), (512, 64), (2048, 16), (8192, 8))
     ]
 
 
@@ -108,6 +108,7 @@ def _mixed() -> list[Case]:
     return [
         first, replace(first, name="C-int64", ids="int64"),
         replace(first, name="C-fp32", model="C-fp32", output="float32"),
+        *(replace(first, name=f"C-B{batch}", batch=batch, sets=64, rounds=60) for batch in (1, 16)),
     ]  # fmt: skip
 
 
