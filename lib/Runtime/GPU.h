@@ -51,6 +51,7 @@ struct trec_gpu {
   int64_t *order;             /* the lookup of the image at each place on the device */
   struct trec_gpu_group *groups;
   int64_t num_groups;
+  int64_t longest_promised;       /* length of a lookup's bags; -1: none is */
   struct trec_cuda_window window; /* of memory that launches ask the cache to keep; may have 0 bytes */
   struct trec_gpu_report *report; /* in host memory that the device sees */
   trec_device_address report_address;

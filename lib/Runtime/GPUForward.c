@@ -18,6 +18,10 @@ enum { FEW_BLOCKS = 2048 };
  * time, and where all are short, more blocks would take more. */
 enum { SHARED_BLOCKS_PER_MULTIPROCESSOR = 8 };
 
+/* Where bags of so many ids are promised, they come first, and blocks of short ones follow while they run: there may be
+ * twice as many blocks. */
+enum { LONG_BAG = 32 };
+
 /* Lengths that one block adds up no later than two launches of several do, in tiles of scan_lengths_per_block. */
 enum { SCAN_TILES_OF_ONE_BLOCK = 2 };
 
@@ -69,7 +73,8 @@ static int64_t count_blocks(const struct call *call, int schedule) {
 static int choose_schedule(const struct call *call) {
   const struct trec_gpu_image *image = call->job->model->image->gpu;
   const int64_t at_once = SHARED_BLOCKS_PER_MULTIPROCESSOR * call->gpu->multiprocessors;
-  if (image->has_shared_kernels && count_blocks(call, TREC_GPU_SHARED_BAGS) <= at_once)
+  const int64_t most = call->gpu->longest_promised >= LONG_BAG ? 2 * at_once : at_once;
+  if (image->has_shared_kernels && count_blocks(call, TREC_GPU_SHARED_BAGS) <= most)
     return TREC_GPU_SHARED_BAGS;
   return image->has_few_kernels && count_blocks(call, TREC_GPU_MANY_BAGS) <= FEW_BLOCKS ? TREC_GPU_FEW_BAGS
                                                                                         : TREC_GPU_MANY_BAGS;

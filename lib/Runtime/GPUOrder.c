@@ -69,8 +69,12 @@ int32_t trec_gpu_order(trec_model *model, trec_error *error) {
   gpu->order = calloc((size_t)count + 1, sizeof *gpu->order);
   gpu->groups = calloc((size_t)count + 1, sizeof *gpu->groups);
   if (places && gpu->order && gpu->groups) {
-    for (int64_t i = 0; i < count; ++i)
+    gpu->longest_promised = -1;
+    for (int64_t i = 0; i < count; ++i) {
       places[i] = place_of(model, i);
+      if (model->bags[i].length > gpu->longest_promised)
+        gpu->longest_promised = model->bags[i].length;
+    }
     qsort(places, (size_t)count, sizeof *places, compare);
     make_groups(gpu, places, count);
   } else {

@@ -196,6 +196,29 @@ TEST_F(FixedLengthsOnGPU, TheLongestBagsComeFirst) {
   EXPECT_EQ(cuda.first_length, -1);
 }
 
+// Each bag has a block up to as many of them as run at the same time, and twice as many where some are long.
+TEST_F(FixedLengthsOnGPU, LongBagsHaveBlocksOfTheirOwn) {
+  struct {
+    int64_t length, batchSize;
+    bool shared;
+  } const cases[] = {{31, 256, true}, {31, 257, false}, {32, 257, true}, {32, 512, true}, {32, 513, false}};
+  for (const auto &made : cases) {
+    SCOPED_TRACE(testing::Message() << made.length << " " << made.batchSize);
+    PromisedImage promised;
+    for (trec_bag_desc &bag : promised.bags)
+      bag.length = 1 + made.length;
+    GPUImage image(promised);
+    Model model(onGPU(), image);
+    const Ids ids(NUM_FEATURES,
+                  std::vector<std::vector<int64_t>>(made.batchSize, std::vector<int64_t>(made.length, 1)));
+    Batch batch(ids);
+    cuda.shared_launches = 0;
+    EXPECT_EQ(told(model, batch.args()), "");
+    EXPECT_EQ(batch.output, expected(ids));
+    EXPECT_EQ(cuda.shared_launches, made.shared);
+  }
+}
+
 // Where a bag begins is known without its offset as long as all features in front of it are promised.
 TEST_F(FixedLengthsOnGPU, BehindAFeatureOfAnyLengths) {
   PromisedImage promised;
