@@ -27,18 +27,20 @@ static inline __attribute__((always_inline)) int64_t add_up(const void *lengths,
   return (int64_t)bad;
 }
 
-/* 1 where no offset is below the one before it; copies to `out` unless that is NULL. Inlined once per type. */
+/* 1 where no offset is negative or below the one before it, told by signs, so that none waits for the one before it to be
+ * compared; copies to `out` unless that is NULL. Inlined once per type. */
 static inline __attribute__((always_inline)) int rises(const void *offsets, int32_t type, int64_t count, int64_t *out) {
-  int64_t last = load(offsets, type, 0);
-  int falls = last != 0;
-  for (int64_t i = 0; i <= count; ++i) {
-    const int64_t offset = load(offsets, type, i);
-    falls |= offset < last;
-    last = offset;
+  const int64_t first = load(offsets, type, 0);
+  uint64_t signs = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint64_t from = (uint64_t)load(offsets, type, i), to = (uint64_t)load(offsets, type, i + 1);
+    signs |= to | (to - from);
     if (out)
-      out[i] = offset;
+      out[i + 1] = (int64_t)to;
   }
-  return !falls;
+  if (out)
+    out[0] = first;
+  return first == 0 && (int64_t)signs >= 0;
 }
 
 struct place {

@@ -53,22 +53,23 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK:     memref.store %{{.*}}, %[[REPORT]]
 // CHECK:   }
 // CHECK:   %[[ZERO:.*]] = arith.constant 0 : index
-// CHECK:   scf.yield %[[ZERO]], %[[BAD]]
+// CHECK:   %[[SAFE:.*]] = arith.select %[[BAD]], %[[ZERO]], %{{.*}} : index
+// CHECK:   scf.yield %[[SAFE]], %[[BAD]]
 
 // acc + bias, then fma(q, scale, acc).
 // CHECK: scf.if %[[ROW]]#1 -> (vector<8xf32>, vector<8xf32>)
-// CHECK: %[[HEADER:.*]] = vector.load %[[ROWS]][%[[ROW]]#0, %{{.*}}] : memref<?x32xi8>, vector<4xi8>
-// CHECK: %[[HALVES:.*]] = vector.bitcast %[[HEADER]] : vector<4xi8> to vector<2xf16>
-// CHECK: %[[FLOATS:.*]] = arith.extf %[[HALVES]] : vector<2xf16> to vector<2xf32>
+// CHECK: %[[HEADER:.*]] = vector.load %[[ROWS]][%[[ROW]]#0, %{{.*}}] : memref<?x32xi8>, vector<8xi8>
+// CHECK: %[[HALVES:.*]] = vector.bitcast %[[HEADER]] : vector<8xi8> to vector<4xf16>
+// CHECK: %[[FLOATS:.*]] = arith.extf %[[HALVES]] : vector<4xf16> to vector<4xf32>
 // CHECK: %[[SCALE:.*]] = vector.extract %[[FLOATS]][0]
+// CHECK: %[[SCALES:.*]] = vector.broadcast %[[SCALE]]
 // CHECK: %[[BIAS:.*]] = vector.extract %[[FLOATS]][1]
+// CHECK: %[[BIASES:.*]] = vector.broadcast %[[BIAS]]
 // CHECK: %[[BYTE:.*]] = arith.constant 4 : index
 // CHECK: %[[BYTES:.*]] = vector.load %[[ROWS]][%[[ROW]]#0, %[[BYTE]]] : memref<?x32xi8>, vector<8xi8>
 // CHECK: %[[WIDE:.*]] = arith.extui %[[BYTES]] : vector<8xi8> to vector<8xi32>
 // CHECK: %[[CODES:.*]] = arith.sitofp %[[WIDE]] : vector<8xi32> to vector<8xf32>
-// CHECK: %[[BIASES:.*]] = vector.broadcast %[[BIAS]]
 // CHECK: %[[BIASED:.*]] = arith.addf %[[ACC0]], %[[BIASES]]
-// CHECK: %[[SCALES:.*]] = vector.broadcast %[[SCALE]]
 // CHECK: %[[SUM0:.*]] = math.fma %[[CODES]], %[[SCALES]], %[[BIASED]]
 // CHECK: arith.constant 12 : index
 // CHECK: arith.addf %[[ACC1]],

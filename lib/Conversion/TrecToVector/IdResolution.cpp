@@ -87,7 +87,8 @@ std::pair<Value, Value> IdResolver::checkId(Value position, bool isFirstPass) {
     b.setInsertionPointToStart(bad.thenBlock());
     reportBadId(position);
   }
-  scf::YieldOp::create(b, ValueRange{makeIndex(b, 0), isBad});
+  Value zero = arith::SelectOp::create(b, isBad, makeIndex(b, 0), id);
+  scf::YieldOp::create(b, ValueRange{zero, isBad});
   return {checked.getResult(0), checked.getResult(1)};
 }
 
@@ -198,7 +199,6 @@ Value IdResolver::clampId(Value id, Value limit) {
 Value IdResolver::resolveAhead(Value position) {
   if (search)
     return clampId(search->getRow(position), numRows);
-  // A bad id must not make the address overflow.
-  Value id = clampId(loadIndex(arguments.ids, position), numIds);
-  return remap ? clampId(remapId(id), numRows) : id;
+  Value id = loadIndex(arguments.ids, position);
+  return remap ? clampId(remapId(clampId(id, numIds)), numRows) : id;
 }

@@ -57,7 +57,8 @@ public:
                                                        int64_t count);
 
   /// A row near enough to prefetch for the id at `position`: its row, if it
-  /// has one, and always a row whose address can be computed.
+  /// has one. Where ids are rows that of a bad id is none: its address may only
+  /// be fetched from.
   Value resolveAhead(Value position);
 
 private:
