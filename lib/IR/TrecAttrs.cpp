@@ -90,9 +90,9 @@ std::optional<int64_t> MapAttr::getNumIds(int64_t entries) const {
 LogicalResult LoweringConfigAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, int64_t vectorWidth,
     int64_t accumulators, int64_t prefetchDistance, int64_t farDistance,
-    int64_t farGroup, int64_t rowsAtOnce, UnpackMode unpack, FmaMode fma,
-    HalfMode half, RowArithmetic certified, Numerics numerics, StoreMode stores,
-    int64_t outputDistance) {
+    int64_t farGroup, int64_t rowsAtOnce, UnpackMode unpack, HeaderMode header,
+    FmaMode fma, HalfMode half, RowArithmetic certified, Numerics numerics,
+    StoreMode stores, int64_t outputDistance) {
   if (vectorWidth > 64 || vectorWidth < 1 ||
       !llvm::isPowerOf2_64(vectorWidth)) // C1
     return emitError() << "expected a vector width that is a power of two of "
@@ -125,6 +125,9 @@ LogicalResult LoweringConfigAttr::verify(
   if (outputDistance < 0) // C8
     return emitError() << "expected an output distance of at least 0, got "
                        << outputDistance;
+  if (header == HeaderMode::memory && half == HalfMode::integer) // C9
+    return emitError() << "expected header = registers where half is integer, "
+                          "got memory";
   return success();
 }
 

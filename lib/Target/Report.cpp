@@ -108,6 +108,7 @@ static void writeLowering(llvm::json::OStream &json,
     json.attribute("far_group", lowering.getFarGroup());
     json.attribute("rows_at_once", lowering.getRowsAtOnce());
     json.attribute("unpack", stringifyUnpackMode(lowering.getUnpack()));
+    json.attribute("header", stringifyHeaderMode(lowering.getHeader()));
     json.attribute("fma", stringifyFmaMode(lowering.getFma()));
     json.attribute("half", stringifyHalfMode(lowering.getHalf()));
     json.attribute("certified",

@@ -18,10 +18,10 @@ static constexpr int64_t kSpreadBits = 64;
 
 ArrayRef<LoweringField> mlir::trec::getLoweringFields() {
   static constexpr LoweringField fields[] = {
-      LoweringField::farDistance, LoweringField::rowsAtOnce,
-      LoweringField::farGroup,    LoweringField::prefetchDistance,
-      LoweringField::unpack,      LoweringField::accumulators,
-      LoweringField::vectorWidth};
+      LoweringField::farDistance,  LoweringField::rowsAtOnce,
+      LoweringField::farGroup,     LoweringField::prefetchDistance,
+      LoweringField::unpack,       LoweringField::header,
+      LoweringField::accumulators, LoweringField::vectorWidth};
   return fields;
 }
 
@@ -37,6 +37,8 @@ StringRef mlir::trec::stringifyLoweringField(LoweringField field) {
     return "prefetch_distance";
   case LoweringField::unpack:
     return "unpack";
+  case LoweringField::header:
+    return "header";
   case LoweringField::accumulators:
     return "accumulators";
   case LoweringField::vectorWidth:
@@ -70,6 +72,7 @@ LoweringConfigAttr mlir::trec::withField(LoweringConfigAttr lowering,
       pick(LoweringField::prefetchDistance, lowering.getPrefetchDistance()),
       farDistance, farDistance && rowsAtOnce == 1 ? farGroup : 1, rowsAtOnce,
       UnpackMode(pick(LoweringField::unpack, int64_t(lowering.getUnpack()))),
+      HeaderMode(pick(LoweringField::header, int64_t(lowering.getHeader()))),
       lowering.getFma(), lowering.getHalf(), lowering.getCertified(),
       lowering.getNumerics(), lowering.getStores(),
       lowering.getOutputDistance());
@@ -87,6 +90,8 @@ int64_t mlir::trec::getField(LoweringConfigAttr lowering, LoweringField field) {
     return lowering.getPrefetchDistance();
   case LoweringField::unpack:
     return int64_t(lowering.getUnpack());
+  case LoweringField::header:
+    return int64_t(lowering.getHeader());
   case LoweringField::accumulators:
     return lowering.getAccumulators();
   case LoweringField::vectorWidth:
@@ -148,6 +153,13 @@ static SmallVector<int64_t> listUnpackModes(const LoweringSubject &subject,
   return modes;
 }
 
+static SmallVector<int64_t> listHeaderModes(const LoweringSubject &subject) {
+  if (subject.copiesRows || !subject.row.isQuantized() ||
+      !canStoreHeaders(*subject.level))
+    return {};
+  return {int64_t(HeaderMode::registers), int64_t(HeaderMode::memory)};
+}
+
 /// A smaller number that needs as many passes leaves registers to other values,
 /// but gives the same code.
 static SmallVector<int64_t> listAccumulators(const LoweringSubject &subject,
@@ -199,6 +211,8 @@ static SmallVector<int64_t> listValues(const LoweringSubject &subject,
     return listDistances(subject, lowering);
   case LoweringField::unpack:
     return listUnpackModes(subject, lowering);
+  case LoweringField::header:
+    return listHeaderModes(subject);
   case LoweringField::accumulators:
     return listAccumulators(subject, lowering);
   case LoweringField::vectorWidth:
@@ -237,5 +251,7 @@ std::optional<std::string> mlir::trec::findMisfit(LoweringConfigAttr measured,
     return level.name.str() + " cannot look up codes of this type";
   if (measured.getUnpack() == UnpackMode::spread && !level.shiftsLanes)
     return level.name.str() + " cannot spread codes";
+  if (measured.getHeader() == HeaderMode::memory && !canStoreHeaders(level))
+    return level.name.str() + " cannot load headers into all lanes";
   return std::nullopt;
 }

@@ -47,6 +47,7 @@ struct Prefetch {
 
 } // namespace
 
+static constexpr int64_t kLineBytes = 64;
 /// Of the second and of the last level of the cache, as most CPUs have them.
 static constexpr int64_t kSecondLevelBytes = 1 << 19;
 static constexpr int64_t kLastLevelBytes = 1 << 25;
@@ -97,12 +98,12 @@ int64_t mlir::trec::getLargestTable(LookupGroupInterface group,
 /// that come from memory; the second takes more. So rows of large tables are
 /// fetched into the second level as early as it holds them without loss, and
 /// into the first a little before they are added; rows of three lines leave in
-/// groups. A table that every CPU's second level holds needs one fetch alone;
-/// of those between the runtime knows which do (lib/Runtime/NearTables.c). An
-/// id that is searched for costs a search for each fetch, and a sorted map
-/// knows the rows of few ids ahead.
+/// groups. A table that every CPU's second level holds needs one fetch alone,
+/// farther ahead where a row is one line; of those between the runtime knows
+/// which do (lib/Runtime/NearTables.c). An id that is searched for costs a
+/// search for each fetch, and a sorted map knows the rows of few ids ahead.
 static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
-  constexpr int64_t twoLines = 128;
+  constexpr int64_t twoLines = 2 * kLineBytes;
   std::optional<MapKind> map = group.getRemapKind();
   if (map == MapKind::sorted)
     return {/*distance=*/8,
@@ -114,8 +115,9 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
             /*farDistance=*/0,
             /*farGroup=*/1,
             {"one step: each fetch searches the hash table again"}};
+  int64_t rowBytes = group.getRowType().getRowBytes();
   if (tableBytes <= kSecondLevelBytes)
-    return {/*distance=*/16,
+    return {/*distance=*/rowBytes <= kLineBytes ? 32 : 16,
             /*farDistance=*/0,
             /*farGroup=*/1,
             {"one step: the second level of the cache holds any table"}};
@@ -123,7 +125,6 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
       tableBytes == std::numeric_limits<int64_t>::max()
           ? "two steps: a table of unknown rows may be above the second level"
           : "two steps: the largest table is above the second level"};
-  int64_t rowBytes = group.getRowType().getRowBytes();
   if (rowBytes > twoLines)
     reasons.push_back("rows of three lines or more leave in groups");
   int64_t farGroup = rowBytes > 2 * twoLines ? 16 : rowBytes > twoLines ? 4 : 1;
@@ -154,6 +155,25 @@ static UnpackMode selectUnpack(RowType row, const CPULevel &level,
   reasons.push_back("codes are looked up: the level permutes " +
                     std::to_string(lanes) + " lanes");
   return UnpackMode::lookup;
+}
+
+bool mlir::trec::canStoreHeaders(const CPULevel &level) {
+  return level.architecture == Architecture::x86_64 && level.convertsHalves;
+}
+
+/// Of vectors of 512 bits Intel's CPUs shuffle one in a cycle, which unpacking
+/// codes and getting headers into all lanes share, and load two. AMD's shuffle
+/// two, and lose nothing by the way through memory.
+static HeaderMode selectHeader(LookupGroupInterface group,
+                               const CPULevel &level,
+                               SmallVectorImpl<std::string> &reasons) {
+  bool hasHeaders = group.getRowType().isQuantized() &&
+                    !group.getOutputElement().isInteger(8);
+  if (!hasHeaders || level.vectorBits < 512 || !canStoreHeaders(level))
+    return HeaderMode::registers;
+  reasons.push_back("headers go by memory: unpacking needs the one unit that "
+                    "shuffles 512 bits");
+  return HeaderMode::memory;
 }
 
 /// What a step has once, its rows share: the end of the loop and the conditions
@@ -190,7 +210,7 @@ static RowArithmetic selectCertified(LookupGroupInterface group,
 /// Of a row of the output that is whole lines nothing is read before it is
 /// written, and none is written by halves.
 bool mlir::trec::fillsLines(LookupGroupInterface group) {
-  constexpr int64_t lineBits = 64 * 8;
+  constexpr int64_t lineBits = kLineBytes * 8;
   Type element = group.getOutputElement();
   return group.getRowType().getOutputDim(element) *
              element.getIntOrFloatBitWidth() % lineBits ==
@@ -225,6 +245,7 @@ LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
   if (certified == RowArithmetic::in_order)
     numerics = Numerics::fbgemm;
   UnpackMode unpack = selectUnpack(row, level, prefetch.reasons);
+  HeaderMode header = selectHeader(group, level, prefetch.reasons);
   int64_t rowsAtOnce = selectRowsAtOnce(group, lanes);
   if (rowsAtOnce > 1) {
     prefetch.farGroup = 1;
@@ -235,7 +256,7 @@ LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
   return {LoweringConfigAttr::get(
               row.getContext(), lanes, accumulators, prefetch.distance,
               prefetch.farDistance, prefetch.farGroup, rowsAtOnce, unpack,
-              level.hasFMA ? FmaMode::hardware : FmaMode::library,
+              header, level.hasFMA ? FmaMode::hardware : FmaMode::library,
               level.convertsHalves ? HalfMode::hardware : HalfMode::integer,
               certified, numerics, stores, selectOutputDistance(group)),
           std::move(prefetch.reasons)};
@@ -263,6 +284,13 @@ static LogicalResult checkLowering(LookupGroupInterface group,
               "of "
            << lowering.getVectorWidth() << " lanes, which " << level.name
            << " does not permute, got row_pairs";
+  if (lowering.getHeader() == HeaderMode::memory &&
+      (!canStoreHeaders(level) ||
+       lowering.getVectorWidth() * 32 > level.vectorBits))
+    return group.emitOpError()
+           << "expected header = registers for vectors of "
+           << lowering.getVectorWidth() << " lanes, which " << level.name
+           << " does not load a number into, got memory";
   if (lowering.getHalf() == HalfMode::hardware && !level.convertsHalves)
     return group.emitOpError() << "expected half = integer for " << level.name
                                << ", which does not convert half floats, got "

@@ -23,14 +23,14 @@ func.func @bias_once(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[START:.*]] = arith.mulf %[[COUNT]], %[[OFFSET]] : f32
 // CHECK: %[[STARTS:.*]] = vector.broadcast %[[START]] : f32 to vector<8xf32>
 // CHECK: %[[BELOW:.*]] = arith.subf %{{.*}}, %[[STARTS]] : vector<8xf32>
-// CHECK: %[[ABOVE:.*]] = vector.broadcast %[[START]] : f32 to vector<2xf32>
-// CHECK: %[[SUMS:.*]]:2 = scf.for {{.*}} = %[[FIRST]] to %[[END]] {{.*}} iter_args(%[[ACC:.*]] = %[[BELOW]], %[[HEADERS:.*]] = %[[ABOVE]]) -> (vector<8xf32>, vector<2xf32>)
+// CHECK: %[[ABOVE:.*]] = vector.broadcast %[[START]] : f32 to vector<4xf32>
+// CHECK: %[[SUMS:.*]]:2 = scf.for {{.*}} = %[[FIRST]] to %[[END]] {{.*}} iter_args(%[[ACC:.*]] = %[[BELOW]], %[[HEADERS:.*]] = %[[ABOVE]]) -> (vector<8xf32>, vector<4xf32>)
 // CHECK: %[[HEADER:.*]] = arith.extf
-// CHECK: %[[CODES:.*]] = arith.sitofp
 // CHECK-NEXT: %[[SCALE:.*]] = vector.extract %[[HEADER]][0]
 // CHECK-NEXT: %[[SCALES:.*]] = vector.broadcast %[[SCALE]]
+// CHECK: %[[CODES:.*]] = arith.sitofp
 // CHECK-NEXT: math.fma %[[CODES]], %[[SCALES]], %[[ACC]]
-// CHECK: arith.addf %[[HEADERS]], %[[HEADER]] : vector<2xf32>
+// CHECK: arith.addf %[[HEADERS]], %[[HEADER]] : vector<4xf32>
 // CHECK: %[[BIAS:.*]] = vector.extract %[[SUMS]]#1[1]
 // CHECK: %[[BIASES:.*]] = vector.broadcast %[[BIAS]]
 // CHECK: %[[OUT:.*]] = arith.addf %[[SUMS]]#0, %[[BIASES]]
@@ -86,7 +86,7 @@ func.func @narrow(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_sum_int2x16_align1_f32_i32(
-// CHECK: scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<2xf32>)
+// CHECK: scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
 // CHECK-NOT: call_intrinsic
 
 // -----
@@ -105,8 +105,8 @@ func.func @relaxed(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: trec.dispatch {{.*}} bounds warning :
 // CHECK-LABEL: func.func private @bag_weighted_sum_int8x8_align1_f32_i32(
 // CHECK-NOT: arith.cmpi sle
-// CHECK: scf.for {{.*}} -> (vector<8xf32>, vector<2xf32>)
-// CHECK: arith.mulf %{{.*}} : vector<2xf32>
+// CHECK: scf.for {{.*}} -> (vector<8xf32>, vector<4xf32>)
+// CHECK: arith.mulf %{{.*}} : vector<4xf32>
 // CHECK: math.fma
 // CHECK-NOT: math.fma
 // CHECK-LABEL: func.func private @bag_weighted_sum_int8x8_align1_f32_i64(

@@ -16,17 +16,17 @@ func.func @weighted_codes(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-SAME: %[[WEIGHTS:[^:]*]]: memref<?xf32>
 // CHECK: scf.for {{.*}} iter_args(
 // CHECK: %[[WEIGHT:.*]] = memref.load %[[WEIGHTS]][
-// CHECK: %[[BOTH:.*]] = vector.broadcast %[[WEIGHT]] : f32 to vector<2xf32>
-// CHECK: %[[HEADER:.*]] = arith.mulf %{{.*}}, %[[BOTH]] : vector<2xf32>
+// CHECK: %[[BOTH:.*]] = vector.broadcast %[[WEIGHT]] : f32 to vector<4xf32>
+// CHECK: %[[HEADER:.*]] = arith.mulf %{{.*}}, %[[BOTH]] : vector<4xf32>
 // CHECK: %[[WSCALE:.*]] = vector.extract %[[HEADER]][0] : f32
-// CHECK: %[[WBIAS:.*]] = vector.extract %[[HEADER]][1] : f32
-// CHECK-NOT: arith.mulf
-// CHECK: vector.broadcast %[[WBIAS]]
-// CHECK: arith.addf
 // CHECK: %[[SCALES:.*]] = vector.broadcast %[[WSCALE]]
+// CHECK: %[[WBIAS:.*]] = vector.extract %[[HEADER]][1] : f32
+// CHECK: %[[BIASES:.*]] = vector.broadcast %[[WBIAS]]
+// CHECK-NOT: arith.mulf
+// CHECK: arith.addf %{{.*}}, %[[BIASES]]
 // CHECK: math.fma %{{.*}}, %[[SCALES]]
-// CHECK: vector.broadcast %[[WBIAS]]
-// CHECK: math.fma
+// CHECK: arith.addf %{{.*}}, %[[BIASES]]
+// CHECK: math.fma %{{.*}}, %[[SCALES]]
 
 // -----
 

@@ -15,7 +15,7 @@ func.func @int4(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-LABEL: func.func private @bag_sum_int4x16_align1_f32_i32(
 // CHECK-SAME: memref<?x12xi8>
 // CHECK: %[[POOLED:.*]]:2 = scf.for {{.*}} iter_args(%[[LOW:.*]] = %{{.*}}, %[[HIGH:.*]] = %{{.*}}) -> (vector<8xf32>, vector<8xf32>)
-// CHECK: vector.load %{{.*}} : memref<?x12xi8>, vector<4xi8>
+// CHECK: vector.load %{{.*}} : memref<?x12xi8>, vector<8xi8>
 // CHECK: %[[BYTES:.*]] = vector.load %{{.*}} : memref<?x12xi8>, vector<8xi8>
 // CHECK: %[[PACKED:.*]] = arith.extui %[[BYTES]] : vector<8xi8> to vector<8xi32>
 // CHECK: %[[MASK:.*]] = arith.constant dense<15> : vector<8xi32>
@@ -67,9 +67,12 @@ func.func @int2(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-NOT: arith.andi
 // CHECK-COUNT-4: math.fma
 // CHECK-NOT: math.fma
-// CHECK: %[[EVEN:.*]] = vector.interleave %[[P]]#0, %[[P]]#2 : vector<4xf32> -> vector<8xf32>
-// CHECK: %[[ODD:.*]] = vector.interleave %[[P]]#1, %[[P]]#3 : vector<4xf32> -> vector<8xf32>
-// CHECK: %[[ALL:.*]] = vector.interleave %[[EVEN]], %[[ODD]] : vector<8xf32> -> vector<16xf32>
+// CHECK: %[[FIRST:.*]] = vector.interleave %[[P]]#0, %[[P]]#1 : vector<4xf32> -> vector<8xf32>
+// CHECK: %[[LOW:.*]] = vector.bitcast %[[FIRST]] : vector<8xf32> to vector<4xf64>
+// CHECK: %[[SECOND:.*]] = vector.interleave %[[P]]#2, %[[P]]#3 : vector<4xf32> -> vector<8xf32>
+// CHECK: %[[HIGH:.*]] = vector.bitcast %[[SECOND]] : vector<8xf32> to vector<4xf64>
+// CHECK: %[[PAIRS:.*]] = vector.interleave %[[LOW]], %[[HIGH]] : vector<4xf64> -> vector<8xf64>
+// CHECK: %[[ALL:.*]] = vector.bitcast %[[PAIRS]] : vector<8xf64> to vector<16xf32>
 // CHECK: vector.store %[[ALL]]
 
 // -----

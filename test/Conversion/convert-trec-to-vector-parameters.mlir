@@ -20,8 +20,8 @@ func.func @position_weights(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[INDEX:.*]] = arith.subi %[[POSITION]], %[[BEGIN]] : index
 // CHECK: %[[WEIGHT:.*]] = memref.load %[[WEIGHTS]][%[[INDEX]]] : memref<?xf32>
 // Both factors of a row are multiplied once, as with sample weights.
-// CHECK: %[[BOTH:.*]] = vector.broadcast %[[WEIGHT]] : f32 to vector<2xf32>
-// CHECK: arith.mulf %{{.*}}, %[[BOTH]] : vector<2xf32>
+// CHECK: %[[BOTH:.*]] = vector.broadcast %[[WEIGHT]] : f32 to vector<4xf32>
+// CHECK: arith.mulf %{{.*}}, %[[BOTH]] : vector<4xf32>
 // CHECK: math.fma
 
 // -----
@@ -39,7 +39,8 @@ func.func @library_fma(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_position_weighted_sum_int8x4_align1_f32_i32(
-// CHECK-NOT: arith.mulf {{.*}} : vector<4xf32>
+// CHECK: arith.mulf {{.*}} : vector<4xf32>
+// CHECK-NOT: arith.mulf
 // CHECK: math.fma
 
 // -----

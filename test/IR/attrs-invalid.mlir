@@ -150,6 +150,12 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // -----
 
+// #trec.lowering_config C9: without AVX.
+// expected-error @below {{expected header = registers where half is integer, got memory}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 4, accumulators = 1, prefetch_distance = 0, header = memory, half = integer>} {}
+
+// -----
+
 // #trec.lowering_config C5: relaxed, but as it always is.
 // expected-error @below {{expected a certified arithmetic other than in_order for relaxed numerics}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, numerics = relaxed>} {}

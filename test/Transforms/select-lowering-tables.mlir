@@ -26,18 +26,18 @@ trec.table @small_short : !trec.table<1000x32, int4, #layout>
 // V3-SAME: prefetch_distance = 16, far_distance = 64, certified
 // ARM-SAME: prefetch_distance = 16, far_distance = 64, certified
 // SVE512-SAME: prefetch_distance = 16, far_distance = 64, rows_at_once = 4, certified
-// V4-SAME: prefetch_distance = 16, far_distance = 64, rows_at_once = 4, unpack = lookup, certified
+// V4-SAME: prefetch_distance = 16, far_distance = 64, rows_at_once = 4, unpack = lookup, header = memory, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int2
 // V2-SAME: prefetch_distance = 16, far_distance = 64, fma
 // V3-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, certified
 // ARM-SAME: prefetch_distance = 16, far_distance = 64, certified
 // SVE512-SAME: prefetch_distance = 16, far_distance = 64, certified
-// V4-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, certified
+// V4-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, header = memory, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int8
 // CHECK-SAME: prefetch_distance = 16, far_distance = 64, far_group = 4
-// A table that the second level holds needs one step alone.
+// A table that the second level holds needs one step alone, farther ahead for rows of one line.
 // CHECK: trec.embedding_bag_group mean {{.*}} rows !trec.row<32, int4
-// CHECK-SAME: prefetch_distance = 16
+// CHECK-SAME: prefetch_distance = 32
 // CHECK-NOT: far_distance
 // An id that is searched for is searched for again by each fetch.
 // CHECK: trec.embedding_bag_group mean {{.*}} rows !trec.row<128, int8

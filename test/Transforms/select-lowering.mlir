@@ -1,10 +1,10 @@
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v2 | FileCheck %s --check-prefixes=CHECK,V2
 // RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: trec-opt %s --trec-select-lowering | FileCheck %s --check-prefixes=CHECK,V3
-// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: trec-opt %s --trec-select-lowering=cpu=x86-64-v4 | FileCheck %s --check-prefixes=CHECK,V4,WIDE
 // RUN: trec-opt %s --trec-select-lowering=cpu=armv8-a | FileCheck %s --check-prefixes=CHECK,NEON
 // RUN: trec-opt %s --trec-select-lowering=cpu=sve-256 | FileCheck %s --check-prefixes=CHECK,SVE256
-// RUN: trec-opt %s --trec-select-lowering=cpu=sve-512 | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: trec-opt %s --trec-select-lowering=cpu=sve-512 | FileCheck %s --check-prefixes=CHECK,SVE512,WIDE
 
 #layout = #trec.row_layout<header = f16, align = 16>
 !row = !trec.row<128, int8, #layout>
@@ -13,12 +13,14 @@
 !dict = !trec.jagged_dict<["f"], [128], f32>
 trec.table @t : !trec.table<1000x128, int8, #layout>
 
-// V2 has neither FMA nor F16C, every AArch64 has both; code for NEON needs more of its 32 registers for codes.
+// V2 has neither FMA nor F16C, every AArch64 has both; code for NEON needs more of its 32 registers for codes. Headers go by
+// memory on the level whose CPUs may shuffle one vector at a time.
 // CHECK-LABEL: func.func @forward(
 // CHECK: trec.embedding_bag_group sum
 // V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, certified = bias_once, stores = streaming, output_distance = 2>
 // V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
-// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, header = memory, certified = bias_once, stores = streaming, output_distance = 2> :
+// SVE512-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
 // NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
 // SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, certified = bias_once, stores = streaming, output_distance = 2> :
 // What a test or a tuner wrote stays.
@@ -60,7 +62,7 @@ func.func @half_lines(%kjt: !two, %dest: !halves) -> !halves {
 // Rows of up to two vectors are taken four at a time; not where ids are mapped.
 // CHECK-LABEL: func.func @narrow(
 // CHECK: rows !trec.row<32,
-// V4-SAME: rows_at_once = 4
+// WIDE-SAME: rows_at_once = 4
 // V3-NOT: rows_at_once
 // NEON-NOT: rows_at_once
 // CHECK: rows !trec.row<33,
@@ -80,14 +82,14 @@ func.func @narrow(%kjt: !two, %dest: !narrow) -> !narrow {
 // Codes are spread where bytes would leave lanes idle, and the CPU shifts each lane by a number of its own.
 // CHECK-LABEL: func.func @spread(
 // CHECK: rows !trec.row<60, int2
-// V4-SAME: unpack = spread
+// WIDE-SAME: unpack = spread
 // V3-SAME: unpack = lookup
 // V2-NOT: unpack
 // NEON-NOT: unpack
 // CHECK: rows !trec.row<4, int4
 // V2-NOT: unpack
 // V3-SAME: unpack = spread
-// V4-SAME: unpack = spread
+// WIDE-SAME: unpack = spread
 // NEON-SAME: unpack = spread
 // SVE256-SAME: unpack = spread
 trec.table @i60 : !trec.table<1000x60, int2, #layout>
@@ -104,7 +106,8 @@ func.func @spread(%kjt: !two, %dest: !packed) -> !packed {
 // CHECK: trec.embedding_group
 // V2-SAME: lowering <vector_width = 4, accumulators = 8, prefetch_distance = 16, fma = library, half = integer, stores = streaming>
 // V3-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, stores = streaming> :
-// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, stores = streaming> :
+// V4-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, header = memory, stores = streaming> :
+// SVE512-SAME: lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16, stores = streaming> :
 // NEON-SAME: lowering <vector_width = 4, accumulators = 16, prefetch_distance = 16, stores = streaming> :
 // SVE256-SAME: lowering <vector_width = 8, accumulators = 24, prefetch_distance = 16, stores = streaming> :
 // CHECK: trec.embedding_group
@@ -114,4 +117,17 @@ func.func @rows(%kjt: !kjt, %dest: !dict) -> !dict {
   %1 = trec.embedding_group %kjt into %0 [#trec.bag<@t, "f", 0>] rows !row bounds warning
     lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, half = integer> : !kjt, !dict
   return %1 : !dict
+}
+
+// Neither floats have headers nor rows that are handed out as they are stored: nothing goes by memory.
+// CHECK-LABEL: func.func @no_headers(
+// CHECK-NOT: header
+// CHECK: return
+trec.table @floats : !trec.table<1000x16, fp16, #trec.row_layout<header = none, align = 16>>
+!stored = !trec.jagged_dict<["f"], [132], i8>
+!floats = !trec.keyed_tensor<["f"], [16], f32>
+func.func @no_headers(%kjt: !kjt, %dest: !floats, %stored: !stored) -> (!floats, !stored) {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@floats, "f", 0>] rows !trec.row<16, fp16, #trec.row_layout<header = none, align = 16>> bounds warning : !kjt, !floats
+  %1 = trec.embedding_group %kjt into %stored [#trec.bag<@t, "f", 0>] rows !row bounds warning : !kjt, !stored
+  return %0, %1 : !floats, !stored
 }

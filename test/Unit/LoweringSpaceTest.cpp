@@ -30,10 +30,11 @@ protected:
   }
   LoweringConfigAttr makeLowering(int64_t width, int64_t accumulators,
                                   int64_t far = 64) {
-    return LoweringConfigAttr::get(
-        &context, width, accumulators, 8, far, far ? 4 : 1, 1,
-        UnpackMode::convert, FmaMode::hardware, HalfMode::hardware,
-        RowArithmetic::in_order, Numerics::fbgemm, StoreMode::cached, 0);
+    return LoweringConfigAttr::get(&context, width, accumulators, 8, far,
+                                   far ? 4 : 1, 1, UnpackMode::convert,
+                                   HeaderMode::registers, FmaMode::hardware,
+                                   HalfMode::hardware, RowArithmetic::in_order,
+                                   Numerics::fbgemm, StoreMode::cached, 0);
   }
   std::vector<int64_t> list(const LoweringSubject &subject, LoweringField field,
                             LoweringConfigAttr lowering) {
@@ -107,6 +108,23 @@ TEST_F(LoweringSpaceTest, idsThatAreSearchedForAreKnownLate) {
               ElementsAre(32, 64, 128));
 }
 
+TEST_F(LoweringSpaceTest, headersGoByMemoryWhereTheLevelCan) {
+  LoweringConfigAttr lowering = makeLowering(8, 8);
+  for (StringRef level : {"x86-64-v3", "x86-64-v4"})
+    EXPECT_THAT(
+        list(makeSubject(WeightsType::int8, 64, SizeClass::memory, level),
+             LoweringField::header, lowering),
+        ElementsAre(int64_t(HeaderMode::memory)));
+  for (StringRef level : {"x86-64-v2", "armv8-a", "sve-512"})
+    EXPECT_THAT(
+        list(makeSubject(WeightsType::int8, 64, SizeClass::memory, level),
+             LoweringField::header, lowering),
+        IsEmpty());
+  EXPECT_THAT(
+      list(makeSubject(WeightsType::fp16, 64), LoweringField::header, lowering),
+      IsEmpty());
+}
+
 TEST_F(LoweringSpaceTest, codesAreLookedUpWhereTheLevelCan) {
   LoweringConfigAttr wide = makeLowering(16, 24), narrow = makeLowering(8, 8);
   EXPECT_THAT(
@@ -178,6 +196,7 @@ TEST_F(LoweringSpaceTest, rowsThatAreCopiedHaveNoArithmetic) {
   subject.copiesRows = true;
   LoweringConfigAttr lowering = makeLowering(16, 24);
   EXPECT_THAT(list(subject, LoweringField::unpack, lowering), IsEmpty());
+  EXPECT_THAT(list(subject, LoweringField::header, lowering), IsEmpty());
   EXPECT_THAT(list(subject, LoweringField::accumulators, lowering), IsEmpty());
   EXPECT_THAT(list(subject, LoweringField::rowsAtOnce, lowering), IsEmpty());
   EXPECT_THAT(list(subject, LoweringField::farDistance, lowering),
@@ -198,19 +217,23 @@ TEST_F(LoweringSpaceTest, misfitsAreNamed) {
                                  int64_t(UnpackMode::spread)),
                        row, *findCPULevel("x86-64-v2")),
             "x86-64-v2 cannot spread codes");
+  EXPECT_EQ(findMisfit(withField(makeLowering(4, 8), LoweringField::header,
+                                 int64_t(HeaderMode::memory)),
+                       row, *findCPULevel("sve-512")),
+            "sve-512 cannot load headers into all lanes");
 }
 
 TEST_F(LoweringSpaceTest, aScheduleBringsNoArithmetic) {
   auto model = LoweringConfigAttr::get(
-      &context, 8, 8, 8, 64, 4, 1, UnpackMode::convert, FmaMode::library,
-      HalfMode::integer, RowArithmetic::bias_once, Numerics::relaxed,
-      StoreMode::cached, 0);
+      &context, 8, 8, 8, 64, 4, 1, UnpackMode::convert, HeaderMode::registers,
+      FmaMode::library, HalfMode::integer, RowArithmetic::bias_once,
+      Numerics::relaxed, StoreMode::cached, 0);
   LoweringConfigAttr taken = takeSchedule(makeLowering(4, 16, 0), model);
-  EXPECT_EQ(taken,
-            LoweringConfigAttr::get(&context, 4, 16, 8, 0, 1, 1,
-                                    UnpackMode::convert, FmaMode::library,
-                                    HalfMode::integer, RowArithmetic::bias_once,
-                                    Numerics::relaxed, StoreMode::cached, 0));
+  EXPECT_EQ(taken, LoweringConfigAttr::get(
+                       &context, 4, 16, 8, 0, 1, 1, UnpackMode::convert,
+                       HeaderMode::registers, FmaMode::library,
+                       HalfMode::integer, RowArithmetic::bias_once,
+                       Numerics::relaxed, StoreMode::cached, 0));
 }
 
 TEST_F(LoweringSpaceTest, sizesAreTheCaches) {

@@ -21,10 +21,10 @@ protected:
   }
 
   LoweringConfigAttr makeLowering(int64_t distance) {
-    return LoweringConfigAttr::get(&context, 8, 8, distance, 0, 1, 1,
-                                   UnpackMode::convert, FmaMode::hardware,
-                                   HalfMode::hardware, RowArithmetic::in_order,
-                                   Numerics::fbgemm, StoreMode::cached, 0);
+    return LoweringConfigAttr::get(
+        &context, 8, 8, distance, 0, 1, 1, UnpackMode::convert,
+        HeaderMode::registers, FmaMode::hardware, HalfMode::hardware,
+        RowArithmetic::in_order, Numerics::fbgemm, StoreMode::cached, 0);
   }
   TuningEntry makeEntry(int64_t distance) {
     return {makeLowering(distance),   makeLowering(16), 2.5, 2.25, 0.01,

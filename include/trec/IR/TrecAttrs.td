@@ -220,6 +220,10 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       as wide as the CPU's permutation (16 lanes, or 8 for INT2). `spread` puts
       the bytes of a vector's codes into all of its lanes, each of which shifts
       its own down: narrow rows fill vectors that way;
+    * `header`: how the scale and the bias of a row of codes get into all lanes:
+      `registers` shuffles them; `memory` stores them on the stack and has all
+      lanes loaded from there, for CPUs that load more vectors at once than they
+      shuffle. Rows of fewer than 4 lanes shuffle;
     * `fma`: `hardware`, or `library` for CPUs without it: an unweighted sum of
       codes then multiplies and adds, which is exact, and anything else calls
       `fmaf`;
@@ -258,6 +262,7 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     * C6: `rows_at_once` is a power of two, at most 16.
     * C7: `far_group` is 1 where `rows_at_once` is more: steps are groups.
     * C8: `output_distance` is not negative.
+    * C9: `header` is `memory` only where `half` is `hardware`: it takes AVX.
   }];
   let parameters = (ins "int64_t":$vector_width, "int64_t":$accumulators,
                         "int64_t":$prefetch_distance,
@@ -265,6 +270,7 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
                         DefaultValuedParameter<"int64_t", "1">:$far_group,
                         DefaultValuedParameter<"int64_t", "1">:$rows_at_once,
                         DefaultValuedParameter<"::mlir::trec::UnpackMode", "::mlir::trec::UnpackMode::convert">:$unpack,
+                        DefaultValuedParameter<"::mlir::trec::HeaderMode", "::mlir::trec::HeaderMode::registers">:$header,
                         DefaultValuedParameter<"::mlir::trec::FmaMode", "::mlir::trec::FmaMode::hardware">:$fma,
                         DefaultValuedParameter<"::mlir::trec::HalfMode", "::mlir::trec::HalfMode::hardware">:$half,
                         DefaultValuedParameter<"::mlir::trec::RowArithmetic", "::mlir::trec::RowArithmetic::in_order">:$certified,
@@ -278,6 +284,9 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
 def Trec_UnpackMode : Trec_Enum<"UnpackMode", "how packed codes become floats", [
   I32EnumAttrCase<"convert", 0>, I32EnumAttrCase<"lookup", 1>,
   I32EnumAttrCase<"spread", 2>]>;
+
+def Trec_HeaderMode : Trec_Enum<"HeaderMode", "how scale and bias get into all lanes", [
+  I32EnumAttrCase<"registers", 0>, I32EnumAttrCase<"memory", 1>]>;
 
 def Trec_FmaMode : Trec_Enum<"FmaMode", "where a fused multiply-add is computed", [
   I32EnumAttrCase<"hardware", 0>, I32EnumAttrCase<"library", 1>]>;

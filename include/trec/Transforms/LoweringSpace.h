@@ -25,6 +25,7 @@ enum class LoweringField {
   farGroup,
   prefetchDistance,
   unpack,
+  header,
   accumulators,
   vectorWidth
 };
@@ -75,12 +76,14 @@ struct LoweringSubject {
 ///   are fetched far ahead or lie in the second level;
 /// * `unpack`: the others, as far as the level can look codes up, or shift each
 ///   lane by a number of its own;
+/// * `header`: the other, where rows have headers and the level can store them;
 /// * `accumulators`: those of one to four passes over a bag, as far as the
 ///   level has registers;
 /// * `vector_width`: the level's vectors and half of them, where a row has so
 ///   many lanes.
 ///
-/// Of rows that are copied `unpack` and `accumulators` change nothing.
+/// Of rows that are copied `unpack`, `header` and `accumulators` change
+/// nothing.
 SmallVector<LoweringConfigAttr> listAlternatives(const LoweringSubject &subject,
                                                  LoweringField field,
                                                  LoweringConfigAttr lowering);

@@ -39,6 +39,10 @@ int64_t getLargestTable(LookupGroupInterface group, const SymbolTable &symbols);
 /// these rows, as `unpack = lookup` does.
 bool canLookUpCodes(RowType row, int64_t lanes, const CPULevel &level);
 
+/// Whether code of this level can get headers into all lanes by way of memory,
+/// as `header = memory` does.
+bool canStoreHeaders(const CPULevel &level);
+
 /// Whether rows of the group's output are whole cache lines.
 bool fillsLines(LookupGroupInterface group);
 

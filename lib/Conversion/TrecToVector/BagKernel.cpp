@@ -11,6 +11,7 @@
 #include "IdResolution.h"
 #include "OutputRows.h"
 #include "RowCopy.h"
+#include "RowHeaders.h"
 #include "RowPieces.h"
 #include "RowPrefetch.h"
 #include "RowSums.h"
@@ -97,6 +98,7 @@ private:
   std::optional<IdResolver> resolver;
   std::optional<OutputRows> outputRows;
   std::optional<RowPrefetch> prefetch;
+  std::optional<RowHeaders> headers;
   Value lastPosition; // of an id of bags begin to end
   Value bagBegin, bagEnd;
 };
@@ -141,6 +143,7 @@ func::FuncOp BagKernelBuilder::build() {
   outputRows.emplace(b, c, output, stores);
   resolver.emplace(b, c.remap, IdArguments{ids, rows, report, remap, numIds});
   prefetch.emplace(b, c, rows, *resolver);
+  headers.emplace(b, c, rows);
   if (c.pooling)
     buildBags();
   else
@@ -203,7 +206,7 @@ void BagKernelBuilder::buildRow(Value position, Value outputRow) {
   SmallVector<RowPiece> pieces = cutRow();
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass : cutPasses(pieces, row, c.lowering)) {
-    RowSums sums(b, c, rows, RowArithmetic::in_order, pass);
+    RowSums sums(b, c, *headers, RowArithmetic::in_order, pass);
     FoundRow found = findRow(position, isFirstPass);
     outputRows->store(outputRow, pass, addIfRow(sums, found, sums.begin()));
     isFirstPass = false;
@@ -237,7 +240,7 @@ void BagKernelBuilder::buildPasses(Value bag, RowArithmetic arithmetic) {
   Value mean = c.pooling == Pooling::mean ? getMeanFactor() : Value();
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass : passes) {
-    RowSums sums(b, c, rows, arithmetic, pass);
+    RowSums sums(b, c, *headers, arithmetic, pass);
     outputRows->store(bag, pass, sums.finish(addRows(sums, isFirstPass)), mean);
     isFirstPass = false;
   }

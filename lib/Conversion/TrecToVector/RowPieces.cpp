@@ -242,26 +242,40 @@ static Value joinHalves(ImplicitLocOpBuilder &builder, Value pooled,
   return vector::ShuffleOp::create(builder, pooled, pooled, order);
 }
 
+/// The first lanes of one, two or four parts, then the second ones, and so on.
+/// Of four, pairs of floats are joined as what they then are, doubles: by
+/// floats alone it would be one shuffle of four vectors to LLVM, which makes
+/// shuffles and as many blends of it.
+static Value joinParts(ImplicitLocOpBuilder &builder, ValueRange parts) {
+  auto join = [&](Value first, Value second) -> Value {
+    return vector::InterleaveOp::create(builder, first, second);
+  };
+  if (parts.size() == 1)
+    return parts.front();
+  if (parts.size() == 2)
+    return join(parts[0], parts[1]);
+  int64_t lanes = cast<VectorType>(parts.front().getType()).getDimSize(0);
+  auto pairs = VectorType::get({lanes}, builder.getF64Type());
+  auto joinPair = [&](Value first, Value second) -> Value {
+    return vector::BitCastOp::create(builder, pairs, join(first, second));
+  };
+  Value low = joinPair(parts[0], parts[1]);
+  Value high = joinPair(parts[2], parts[3]);
+  return vector::BitCastOp::create(
+      builder, VectorType::get({4 * lanes}, builder.getF32Type()),
+      join(low, high));
+}
+
 Value mlir::trec::orderPiece(ImplicitLocOpBuilder &builder,
                              ValueRange accumulators, const RowPiece &piece,
                              RowType row, LoweringConfigAttr lowering) {
   if (isSpread(row, lowering) && piece.lanes * row.getBits() > 32)
     return joinHalves(builder, accumulators.front(), piece);
-  SmallVector<Value> parts(accumulators);
-  // Joining the first half with the second, part by part, doubles the stride
-  // between neighbours until one vector is left.
-  while (parts.size() > 1) {
-    size_t half = parts.size() / 2;
-    SmallVector<Value> joined;
-    for (size_t i = 0; i < half; ++i)
-      joined.push_back(
-          vector::InterleaveOp::create(builder, parts[i], parts[i + half]));
-    parts = std::move(joined);
-  }
-  auto type = cast<VectorType>(parts.front().getType());
+  Value columns = joinParts(builder, accumulators);
+  auto type = cast<VectorType>(columns.getType());
   if (type.getDimSize(0) == piece.numColumns)
-    return parts.front();
+    return columns;
   return vector::ExtractStridedSliceOp::create(
-      builder, parts.front(), ArrayRef<int64_t>{0},
+      builder, columns, ArrayRef<int64_t>{0},
       ArrayRef<int64_t>{piece.numColumns}, ArrayRef<int64_t>{1});
 }

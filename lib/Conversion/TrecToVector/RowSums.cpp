@@ -10,16 +10,13 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-/// Where a header has its scale, and where its bias.
-static constexpr int64_t kScale = 0, kBias = 1;
-
 /// Bits of an index into the sums of two codes of INT2.
 static constexpr int64_t kPairBits = 4;
 
 RowSums::RowSums(ImplicitLocOpBuilder &builder,
-                 const BagConfiguration &configuration, Value rows,
+                 const BagConfiguration &configuration, RowHeaders &headers,
                  RowArithmetic arithmetic, ArrayRef<RowPiece> pieces)
-    : b(builder), c(configuration), rows(rows), arithmetic(arithmetic),
+    : b(builder), c(configuration), headers(headers), arithmetic(arithmetic),
       pieces(pieces) {
   bool isSpread = c.lowering.getUnpack() == UnpackMode::spread;
   if (takesPairs() && (isSpread || !hasLookup(kPairBits, getLanes())))
@@ -30,10 +27,6 @@ Value RowSums::broadcast(Value scalar, Type vector) {
   return vector::BroadcastOp::create(b, vector, scalar);
 }
 
-Value RowSums::scaleOf(Value header, Type vector) {
-  return broadcast(vector::ExtractOp::create(b, header, kScale), vector);
-}
-
 /// Sums start from +0, never from the first row: -0 must vanish. Nor are they
 /// -0 where `start` is 0.
 SmallVector<Value> RowSums::begin(Value start) {
@@ -41,30 +34,16 @@ SmallVector<Value> RowSums::begin(Value start) {
     auto type = VectorType::get({lanes}, b.getF32Type());
     return arith::ConstantOp::create(b, b.getZeroAttr(type));
   };
-  Value sum = zero(getLanes()), headers = zero(2);
+  Value sum = zero(getLanes()), biases = zero(headers.getNumNumbers());
   if (start) {
     sum = arith::SubFOp::create(b, sum, broadcast(start, sum.getType()));
-    headers = broadcast(start, headers.getType());
+    biases = broadcast(start, biases.getType());
   }
   SmallVector<Value> sums(
       pieces.size() * getAccumulatorsPerPiece(c.row, c.lowering), sum);
   if (arithmetic != RowArithmetic::in_order)
-    sums.push_back(headers);
+    sums.push_back(biases);
   return sums;
-}
-
-/// Scale and bias of a row, times its weight.
-Value RowSums::loadHeader(const WeightedRow &row) {
-  Value start = arith::ConstantIndexOp::create(b, 0);
-  Value bytes = vector::LoadOp::create(b, VectorType::get({4}, b.getI8Type()),
-                                       rows, ValueRange{row.index, start});
-  Value halves =
-      vector::BitCastOp::create(b, VectorType::get({2}, b.getF16Type()), bytes);
-  Value header = widenHalf(b, halves, c.lowering.getHalf());
-  if (!row.weight)
-    return header;
-  return arith::MulFOp::create(b, header,
-                               broadcast(row.weight, header.getType()));
 }
 
 /// x * y + sum, rounded once. Where the product is exact, or rounding it is
@@ -87,7 +66,7 @@ SmallVector<Value> RowSums::addFloats(const WeightedRow &row, ValueRange sums) {
   SmallVector<Value> result;
   for (const RowPiece &piece : pieces)
     for (Value element :
-         loadPiece(b, rows, row.index, piece, c.row, c.lowering)) {
+         loadPiece(b, headers.getRows(), row.index, piece, c.row, c.lowering)) {
       Value sum = sums[result.size()];
       result.push_back(row.weight
                            ? multiplyAdd(broadcast(row.weight, sum.getType()),
@@ -99,18 +78,17 @@ SmallVector<Value> RowSums::addFloats(const WeightedRow &row, ValueRange sums) {
 
 SmallVector<Value> RowSums::addInOrder(const WeightedRow &row,
                                        ValueRange sums) {
-  Value header = loadHeader(row);
-  Value scale = vector::ExtractOp::create(b, header, kScale);
-  Value bias = vector::ExtractOp::create(b, header, kBias);
+  auto type = getVectorType();
+  RowHeader header = headers.load(row);
+  Value scale = headers.splat(header, RowHeaders::kScale, type);
+  Value bias = headers.splat(header, RowHeaders::kBias, type);
   SmallVector<Value> result;
   for (const RowPiece &piece : pieces)
     for (Value element :
-         loadPiece(b, rows, row.index, piece, c.row, c.lowering)) {
-      Type type = element.getType();
-      Value sum =
-          arith::AddFOp::create(b, sums[result.size()], broadcast(bias, type));
+         loadPiece(b, headers.getRows(), row.index, piece, c.row, c.lowering)) {
+      Value sum = arith::AddFOp::create(b, sums[result.size()], bias);
       // A code has at most 8 bits and a half float 11: 19 fit into a float.
-      result.push_back(multiplyAdd(element, broadcast(scale, type), sum,
+      result.push_back(multiplyAdd(element, scale, sum,
                                    /*productIsExact=*/!row.weight));
     }
   return result;
@@ -119,28 +97,28 @@ SmallVector<Value> RowSums::addInOrder(const WeightedRow &row,
 /// The last sum is that of the headers, of which the biases are wanted.
 SmallVector<Value> RowSums::addWithoutBias(const WeightedRow &row,
                                            ValueRange sums) {
-  Value header = loadHeader(row);
+  RowHeader header = headers.load(row);
+  Value scale = headers.splat(header, RowHeaders::kScale, getVectorType());
   SmallVector<Value> result;
   for (const RowPiece &piece : pieces)
     for (Value element :
-         loadPiece(b, rows, row.index, piece, c.row, c.lowering))
-      result.push_back(multiplyAdd(element, scaleOf(header, element.getType()),
-                                   sums[result.size()],
+         loadPiece(b, headers.getRows(), row.index, piece, c.row, c.lowering))
+      result.push_back(multiplyAdd(element, scale, sums[result.size()],
                                    /*productIsExact=*/!row.weight));
-  result.push_back(arith::AddFOp::create(b, sums.back(), header));
+  result.push_back(arith::AddFOp::create(b, sums.back(), header.values));
   return result;
 }
 
 /// All sums of a code times scale of one row and one of another.
-Value RowSums::makePairTable(Value firstHeader, Value secondHeader,
+Value RowSums::makePairTable(const RowHeader &first, const RowHeader &second,
                              bool isExact) {
   Value firstCodes =
       makeNumbers(b, getLanes(), [](int64_t lane) { return lane & 3; });
   Value secondCodes =
       makeNumbers(b, getLanes(), [](int64_t lane) { return lane >> 2; });
-  Type type = firstCodes.getType();
-  Value firstScale = scaleOf(firstHeader, type);
-  Value secondScale = scaleOf(secondHeader, type);
+  auto type = getVectorType();
+  Value firstScale = headers.splat(first, RowHeaders::kScale, type);
+  Value secondScale = headers.splat(second, RowHeaders::kScale, type);
   Value values = arith::MulFOp::create(b, firstCodes, firstScale);
   return multiplyAdd(secondCodes, secondScale, values, isExact);
 }
@@ -148,25 +126,26 @@ Value RowSums::makePairTable(Value firstHeader, Value secondHeader,
 SmallVector<Value> RowSums::addPair(const WeightedRow &first,
                                     const WeightedRow &second,
                                     ValueRange sums) {
-  Value firstHeader = loadHeader(first);
-  Value secondHeader = loadHeader(second);
+  RowHeader firstHeader = headers.load(first);
+  RowHeader secondHeader = headers.load(second);
   Value table = makePairTable(firstHeader, secondHeader, !first.weight);
   SmallVector<Value> result;
   for (const RowPiece &piece : pieces)
-    for (Value codes :
-         loadCodePairs(b, rows, {first.index, second.index}, piece)) {
+    for (Value codes : loadCodePairs(b, headers.getRows(),
+                                     {first.index, second.index}, piece)) {
       Value value = lookUp(b, table, codes, kPairBits);
       result.push_back(arith::AddFOp::create(b, sums[result.size()], value));
     }
-  Value headers = arith::AddFOp::create(b, firstHeader, secondHeader);
-  result.push_back(arith::AddFOp::create(b, sums.back(), headers));
+  Value both =
+      arith::AddFOp::create(b, firstHeader.values, secondHeader.values);
+  result.push_back(arith::AddFOp::create(b, sums.back(), both));
   return result;
 }
 
 SmallVector<Value> RowSums::finish(ValueRange sums) {
   if (arithmetic == RowArithmetic::in_order)
     return llvm::to_vector(sums);
-  Value bias = vector::ExtractOp::create(b, sums.back(), kBias);
+  Value bias = vector::ExtractOp::create(b, sums.back(), RowHeaders::kBias);
   SmallVector<Value> result;
   for (Value sum : sums.drop_back())
     result.push_back(

@@ -2,7 +2,7 @@
 //
 // The arithmetic of a kernel: what one row of a bag does to the bag's sums.
 //
-//   RowSums sums(b, configuration, rows, RowArithmetic::bias_once, pieces);
+//   RowSums sums(b, configuration, headers, RowArithmetic::bias_once, pieces);
 //   SmallVector<Value> values = sums.begin();
 //   values = sums.addRow({index, weight}, values); // for each row
 //   values = sums.finish(values); // one per accumulator of the pieces
@@ -15,16 +15,11 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOVECTOR_ROWSUMS_H
 #define TREC_LIB_CONVERSION_TRECTOVECTOR_ROWSUMS_H
 
+#include "RowHeaders.h"
 #include "RowPieces.h"
 #include "trec/Conversion/BagConfiguration.h"
 
 namespace mlir::trec {
-
-/// A row to be added; its weight is null where rows have none.
-struct WeightedRow {
-  Value index;
-  Value weight;
-};
 
 /// Makes sums in a kernel, at the builder's insertion point.
 class RowSums {
@@ -32,7 +27,8 @@ public:
   /// Pieces of too few lanes for `row_pairs`, or whose codes are spread, are
   /// added by `bias_once`.
   RowSums(ImplicitLocOpBuilder &builder, const BagConfiguration &configuration,
-          Value rows, RowArithmetic arithmetic, ArrayRef<RowPiece> pieces);
+          RowHeaders &headers, RowArithmetic arithmetic,
+          ArrayRef<RowPiece> pieces);
 
   /// Whether rows are best added two at a time, by `addPair`.
   bool takesPairs() const { return arithmetic == RowArithmetic::row_pairs; }
@@ -51,19 +47,21 @@ public:
   SmallVector<Value> finish(ValueRange sums);
 
 private:
-  Value loadHeader(const WeightedRow &row);
   SmallVector<Value> addFloats(const WeightedRow &row, ValueRange sums);
   SmallVector<Value> addInOrder(const WeightedRow &row, ValueRange sums);
   SmallVector<Value> addWithoutBias(const WeightedRow &row, ValueRange sums);
-  Value makePairTable(Value firstHeader, Value secondHeader, bool isExact);
+  Value makePairTable(const RowHeader &first, const RowHeader &second,
+                      bool isExact);
   Value multiplyAdd(Value x, Value y, Value sum, bool productIsExact);
   Value broadcast(Value scalar, Type vector);
-  Value scaleOf(Value header, Type vector);
+  VectorType getVectorType() {
+    return VectorType::get({getLanes()}, b.getF32Type());
+  }
   int64_t getLanes() const { return pieces.front().lanes; }
 
   ImplicitLocOpBuilder &b;
   const BagConfiguration &c;
-  Value rows;
+  RowHeaders &headers;
   RowArithmetic arithmetic;
   ArrayRef<RowPiece> pieces;
 };
