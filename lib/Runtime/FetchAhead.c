@@ -11,7 +11,7 @@ enum { CACHE_LINE = 64, WAITING_BYTES = 1 << 13 };
 /* Ids of a bag's piece that are few, and few for a table that is not near. */
 enum { FEW_IDS = 64, FEW_FAR_IDS = 128 };
 
-/* With more samples than this, short bags are run in blocks, each of which is fetched first. */
+/* With more samples than this, short bags are run in blocks of so many ids, each of which is fetched first. */
 enum { BLOCK_UNITS = 64, BLOCK_IDS = 512 };
 
 /* The row may not be there, for an id of -1 or a bad one; to fetch from any address is harmless. The assembly is empty:
@@ -37,7 +37,8 @@ static void fetch_rows(const struct trec_job *job, const struct trec_bag *bag, i
       fetch_row(bag, ids64[i]);
 }
 
-/* Without pooling each id has an output of its own, and kernels do as well by themselves. */
+/* Without pooling each id has an output of its own, and kernels do as well by themselves. So they do with more than one
+ * block of ids, but for rows of several lines that come from far. */
 static int fetches_first(const struct trec_job *job, int64_t i, struct trec_units units, int64_t ids) {
   const struct trec_model *model = job->model;
   const struct trec_bag *bag = &model->bags[i];
@@ -45,7 +46,10 @@ static int fetches_first(const struct trec_job *job, int64_t i, struct trec_unit
     return 0;
   if (ids <= FEW_IDS || model->image->unpooled)
     return ids <= FEW_IDS;
-  return ids <= (units.end - units.begin) * model->short_bag || (ids <= FEW_FAR_IDS && bag->fetches_far);
+  if (ids <= FEW_FAR_IDS && bag->fetches_far)
+    return 1;
+  const int takes_blocks = bag->fetches_far && bag->fetched_bytes > CACHE_LINE;
+  return ids <= (units.end - units.begin) * model->short_bag && (takes_blocks || ids <= BLOCK_IDS);
 }
 
 /* Fetches the rows of a bag's piece. The bytes that then wait for it; where that is not done here, for its kernel

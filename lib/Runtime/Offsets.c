@@ -27,8 +27,8 @@ static inline __attribute__((always_inline)) int64_t add_up(const void *lengths,
   return (int64_t)bad;
 }
 
-/* 1 where no offset is negative or below the one before it, told by signs, so that none waits for the one before it to be
- * compared; copies to `out` unless that is NULL. Inlined once per type. */
+/* 1 where no offset is negative or below the one before it, told by signs, so that none waits for the one before it to
+ * be compared; copies to `out` unless that is NULL. Inlined once per type. */
 static inline __attribute__((always_inline)) int rises(const void *offsets, int32_t type, int64_t count, int64_t *out) {
   const int64_t first = load(offsets, type, 0);
   uint64_t signs = 0;

@@ -60,15 +60,22 @@ void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
 std::vector<std::pair<int64_t, int64_t>> blocks;
 void noteBlock(const trec_bag_args *, int64_t begin, int64_t end) { blocks.emplace_back(begin, end); }
 
+/// Of several lines, and so many that no machine has them near; or of one line.
+constexpr int64_t longDim = 20, farRows = 1 << 19, shortDim = 16;
+
 /// For which bags the kernel is called, one call after the other.
-std::vector<std::pair<int64_t, int64_t>> blocksOf(int64_t shortBag, int64_t samples, int64_t idsOfSample) {
-  const OneTable one(noteBlock, manyRows, T1_DIM);
+std::vector<std::pair<int64_t, int64_t>> blocksOf(int64_t shortBag, int64_t samples, int64_t idsOfSample,
+                                                  int64_t dim = longDim) {
+  const OneTable one(noteBlock, farRows, dim);
   Model model(one.options(), one.image());
   trectest_set_short_bag(model, shortBag);
   const Batch batch(Ids(3, std::vector<std::vector<int64_t>>(samples, std::vector<int64_t>(idsOfSample, 5))));
   Error error;
   blocks.clear();
-  const trec_forward_args args = batch.args();
+  std::vector<float> output(samples * dim);
+  trec_forward_args args = batch.args();
+  args.output = output.data();
+  args.output_bytes = samples * dim * int64_t(sizeof(float));
   EXPECT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.text();
   return blocks;
 }
@@ -84,6 +91,9 @@ TEST(FetchAhead, ShortBagsAreRunInBlocks) {
   EXPECT_EQ(blocksOf(8, 512, 1), (Blocks{{0, 512}}));
   EXPECT_EQ(blocksOf(8, 64, 8), (Blocks{{0, 64}}));
 }
+
+// With more ids than a block has their kernels do as well.
+TEST(FetchAhead, ManyRowsOfOneLineAreNot) { EXPECT_EQ(blocksOf(8, 257, 4, shortDim), (Blocks{{0, 257}})); }
 
 TEST(FetchAhead, LongBagsAndThoseOfOtherMachinesAreNot) {
   EXPECT_EQ(blocksOf(8, 128, 9), (Blocks{{0, 128}}));
