@@ -19,7 +19,8 @@ from pathlib import Path
 
 # The files that declare everything; each includes the others of its kind.
 ROOTS = ("include/trec/IR/TrecOps.td", "include/trec/Transforms/Passes.td", "include/trec/Conversion/Passes.td")
-READMES = ("README.md", "lib/README.md", "test/README.md", "tools/README.md", "python/README.md")
+READMES = ("README.md", "lib/README.md", "test/README.md", "tools/README.md", "python/README.md",
+           "python/benchmarks/README.md")
 # TableGen's classes, the sigil of a name in IR, and the field that holds the name.
 KINDS = (("Op", "trec.", "opName"), ("TypeDef", "!trec.", "mnemonic"), ("AttrDef", "#trec.", "mnemonic"),
          ("PassBase", "", "argument"))
