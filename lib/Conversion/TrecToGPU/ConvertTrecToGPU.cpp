@@ -107,11 +107,14 @@ void ConvertTrecToGPUPass::runOnOperation() {
   builder.setInsertionPointToStart(kernels.getBody());
   for (unsigned bits : {32, 64}) {
     IntegerType idType = builder.getIntegerType(bits);
-    buildForwardKernel(builder, loc, configurations, idType);
+    buildForwardKernel(builder, loc, configurations, idType,
+                       ForwardLaunch::ManyBags);
     if (hasFewKernels(configurations))
-      buildFewForwardKernel(builder, loc, configurations, idType);
+      buildForwardKernel(builder, loc, configurations, idType,
+                         ForwardLaunch::FewBags);
     if (hasSharedKernels(configurations))
-      buildSharedForwardKernel(builder, loc, configurations, idType);
+      buildForwardKernel(builder, loc, configurations, idType,
+                         ForwardLaunch::SharedBags);
   }
   buildScanKernel(builder, loc);
   eraseModel(module);

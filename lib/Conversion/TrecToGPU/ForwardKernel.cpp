@@ -17,7 +17,7 @@ class ForwardKernelBuilder {
 public:
   ForwardKernelBuilder(OpBuilder &builder, Location loc,
                        ArrayRef<BagConfiguration> configurations,
-                       IntegerType idType, bool sharesBags = false)
+                       IntegerType idType, bool sharesBags)
       : b(builder, loc), configurations(configurations), idType(idType),
         sharesBags(sharesBags) {}
 
@@ -237,42 +237,29 @@ gpu::GPUFuncOp ForwardKernelBuilder::build(StringRef name) {
   return kernel;
 }
 
-static std::string getName(StringRef kind, IntegerType idType) {
-  return ("trec_forward_" + kind + "i" + Twine(idType.getWidth())).str();
+static StringRef getNamePrefix(ForwardLaunch launch) {
+  switch (launch) {
+  case ForwardLaunch::ManyBags:
+    return "trec_forward_i";
+  case ForwardLaunch::FewBags:
+    return "trec_forward_few_i";
+  case ForwardLaunch::SharedBags:
+    return "trec_forward_shared_i";
+  }
+  llvm_unreachable("unknown launch");
 }
 
 gpu::GPUFuncOp
 mlir::trec::buildForwardKernel(OpBuilder &builder, Location loc,
                                ArrayRef<BagConfiguration> configurations,
-                               IntegerType idType) {
+                               IntegerType idType, ForwardLaunch launch) {
   OpBuilder::InsertionGuard guard(builder);
-  return ForwardKernelBuilder(builder, loc, configurations, idType)
-      .build(getName("", idType));
-}
-
-static SmallVector<BagConfiguration>
-getForFewBags(ArrayRef<BagConfiguration> configurations) {
-  return llvm::map_to_vector(configurations, [](const BagConfiguration &c) {
-    return c.getForFewBags();
-  });
-}
-
-gpu::GPUFuncOp
-mlir::trec::buildFewForwardKernel(OpBuilder &builder, Location loc,
-                                  ArrayRef<BagConfiguration> configurations,
-                                  IntegerType idType) {
-  OpBuilder::InsertionGuard guard(builder);
-  SmallVector<BagConfiguration> few = getForFewBags(configurations);
-  return ForwardKernelBuilder(builder, loc, few, idType)
-      .build(getName("few_", idType));
-}
-
-gpu::GPUFuncOp
-mlir::trec::buildSharedForwardKernel(OpBuilder &builder, Location loc,
-                                     ArrayRef<BagConfiguration> configurations,
-                                     IntegerType idType) {
-  OpBuilder::InsertionGuard guard(builder);
-  SmallVector<BagConfiguration> few = getForFewBags(configurations);
-  return ForwardKernelBuilder(builder, loc, few, idType, /*sharesBags=*/true)
-      .build(getName("shared_", idType));
+  SmallVector<BagConfiguration> scheduled(configurations);
+  if (launch != ForwardLaunch::ManyBags)
+    for (BagConfiguration &configuration : scheduled)
+      configuration = configuration.getForFewBags();
+  std::string name = (getNamePrefix(launch) + Twine(idType.getWidth())).str();
+  return ForwardKernelBuilder(builder, loc, scheduled, idType,
+                              launch == ForwardLaunch::SharedBags)
+      .build(name);
 }

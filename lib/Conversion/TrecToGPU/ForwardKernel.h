@@ -29,25 +29,21 @@ constexpr StringLiteral kArgumentBytesAttrName = "trec.argument_bytes";
 gpu::GPUFuncOp createKernel(OpBuilder &builder, Location loc, StringRef name,
                             int64_t argumentBytes, int64_t threads);
 
-/// Builds trec_forward_i32 or trec_forward_i64. All configurations agree in
-/// what is the kernel's: warps, blocks per multiprocessor, numerics, and the
-/// element of the output.
+/// The launches that a kernel is scheduled for.
+enum class ForwardLaunch {
+  ManyBags, ///< trec_forward_i32 and _i64
+  FewBags,  ///< trec_forward_few_i32 and _i64
+  /// trec_forward_shared_i32 and _i64: so few that each bag has a block, which
+  /// works on it alone where rows come to stages.
+  SharedBags
+};
+
+/// Builds the kernel for such launches. All configurations agree in what is the
+/// kernel's: warps, blocks per multiprocessor, numerics, and the element of the
+/// output.
 gpu::GPUFuncOp buildForwardKernel(OpBuilder &builder, Location loc,
                                   ArrayRef<BagConfiguration> configurations,
-                                  IntegerType idType);
-
-/// Builds trec_forward_few_i32 or trec_forward_few_i64: the same, scheduled for
-/// launches of few bags.
-gpu::GPUFuncOp buildFewForwardKernel(OpBuilder &builder, Location loc,
-                                     ArrayRef<BagConfiguration> configurations,
-                                     IntegerType idType);
-
-/// Builds trec_forward_shared_i32 or trec_forward_shared_i64: that of few bags,
-/// but where rows come to stages a block works on one bag.
-gpu::GPUFuncOp
-buildSharedForwardKernel(OpBuilder &builder, Location loc,
-                         ArrayRef<BagConfiguration> configurations,
-                         IntegerType idType);
+                                  IntegerType idType, ForwardLaunch launch);
 
 } // namespace mlir::trec
 
