@@ -1,7 +1,7 @@
 // RUN: trec-opt %s --convert-trec-to-vector --split-input-file | FileCheck %s
 
 // Four ids are compared in one step, which fetches four rows. Those of a bag that are left over go one by one, and so
-// do the rows of a step with an id that is bad or -1.
+// do the rows of a step with an id that is bad or -1. Bags of fewer than four ids, on the average, have a loop without steps.
 #layout = #trec.row_layout<header = f16, align = 16>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [8], f32>
@@ -13,6 +13,13 @@ func.func @steps(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_sum_int8x8_align16_f32_i32(
+// CHECK-SAME: %[[FROM:[^ ]*]]: index, %[[TO:[^ ]*]]: index)
+// CHECK: memref.load %{{.*}}[%[[FROM]]]
+// CHECK: %[[IDS:.*]] = arith.subi
+// CHECK: %[[BAGS:.*]] = arith.subi %[[TO]], %[[FROM]] : index
+// CHECK: %[[STEPS:.*]] = arith.muli %[[BAGS]], %{{.*}} : index
+// CHECK: %[[LONG:.*]] = arith.cmpi sge, %[[IDS]], %[[STEPS]] : index
+// CHECK: scf.if %[[LONG]]
 // CHECK: scf.for
 // CHECK: %[[LENGTH:.*]] = arith.subi %[[END:.*]], %[[BEGIN:.*]] : index
 // CHECK: %[[THREE:.*]] = arith.constant 3 : index
@@ -39,6 +46,15 @@ func.func @steps(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-NOT: memref.prefetch
 // CHECK: math.fma
 // CHECK: vector.store
+// CHECK: } else {
+// CHECK: scf.for %{{.*}} = %[[FROM]] to %[[TO]]
+// CHECK-COUNT-1: scf.for
+// CHECK-NOT: scf.for
+// CHECK-COUNT-1: memref.prefetch
+// CHECK-COUNT-1: math.fma
+// CHECK: vector.store
+// CHECK-NOT: scf.for
+// CHECK-LABEL: func.func private @bag_sum_int8x8_align16_f32_i64(
 
 // -----
 

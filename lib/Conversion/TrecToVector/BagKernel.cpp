@@ -38,7 +38,8 @@ public:
   BagKernelBuilder(OpBuilder &builder, Location loc,
                    const BagConfiguration &configuration, IntegerType idType)
       : b(loc, builder), c(configuration), idType(idType),
-        row(configuration.row), halfMode(configuration.lowering.getHalf()) {}
+        row(configuration.row), halfMode(configuration.lowering.getHalf()),
+        rowsAtOnce(configuration.lowering.getRowsAtOnce()) {}
 
   func::FuncOp build();
 
@@ -46,13 +47,15 @@ private:
   func::FuncOp createFunction();
   void setLastPosition(Value last);
   void buildBags();
+  void buildLongOrShortBags(Value idsEnd);
+  void buildLoopOfBags();
   void buildBag(Value bag);
   void buildRows();
   void buildRow(Value position, Value outputRow);
   void copyRow(Value position, Value outputRow);
   void buildPasses(Value bag, RowArithmetic arithmetic);
   bool takesStepsTogether() {
-    return c.lowering.getRowsAtOnce() > 1 && resolver->resolvesTogether();
+    return rowsAtOnce > 1 && resolver->resolvesTogether();
   }
   int64_t getRowsPerStep(const RowSums &sums);
   SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
@@ -93,6 +96,7 @@ private:
   IntegerType idType;
   RowType row;
   HalfMode halfMode;
+  int64_t rowsAtOnce;
   Value rows, ids, offsets, weights, output, report, remap, numIds;
   Value certifiedLength, certifiedOffset, fetchesFar, stores, begin, end;
   std::optional<IdResolver> resolver;
@@ -160,11 +164,36 @@ void BagKernelBuilder::setLastPosition(Value last) {
 
 void BagKernelBuilder::buildBags() {
   Value one = index(1);
-  setLastPosition(arith::SubIOp::create(b, loadIndex(offsets, end), one));
+  Value idsEnd = loadIndex(offsets, end);
+  setLastPosition(arith::SubIOp::create(b, idsEnd, one));
   if (resolver->isOrdered())
     resolver->begin(loadIndex(offsets, begin), lastPosition);
   outputRows->setLast(arith::SubIOp::create(b, end, one));
-  auto bags = scf::ForOp::create(b, begin, end, one);
+  if (takesStepsTogether())
+    buildLongOrShortBags(idsEnd);
+  else
+    buildLoopOfBags();
+}
+
+/// Bags that have fewer rows than a step, on the average, get a loop without
+/// steps: what these need in registers each such bag would load again.
+void BagKernelBuilder::buildLongOrShortBags(Value idsEnd) {
+  Value numIds = arith::SubIOp::create(b, idsEnd, loadIndex(offsets, begin));
+  Value numBags = arith::SubIOp::create(b, end, begin);
+  Value idsOfSteps = arith::MulIOp::create(b, numBags, index(rowsAtOnce));
+  Value areLong =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::sge, numIds, idsOfSteps);
+  auto either = scf::IfOp::create(b, areLong, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(either.thenBlock());
+  buildLoopOfBags();
+  b.setInsertionPointToStart(either.elseBlock());
+  rowsAtOnce = 1;
+  buildLoopOfBags();
+}
+
+void BagKernelBuilder::buildLoopOfBags() {
+  auto bags = scf::ForOp::create(b, begin, end, index(1));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(bags.getBody());
   outputRows->fetchAhead(bags.getInductionVar());
@@ -257,7 +286,7 @@ Value BagKernelBuilder::getCertifiedStart() {
 /// Rows that are added in one step: those of the lowering, or a pair.
 int64_t BagKernelBuilder::getRowsPerStep(const RowSums &sums) {
   if (takesStepsTogether())
-    return c.lowering.getRowsAtOnce();
+    return rowsAtOnce;
   return sums.takesPairs() ? 2 : 1;
 }
 
@@ -306,17 +335,16 @@ SmallVector<Value> BagKernelBuilder::addStep(RowSums &sums, Value position,
     Value after = arith::AddIOp::create(b, position, index(1));
     return addPair(sums, first, findRow(after, isFirstPass), values);
   }
-  int64_t count = c.lowering.getRowsAtOnce();
   if (isFirstPass)
-    prefetch->fetchAhead(position, count);
-  auto [found, areRows] = resolver->resolveTogether(position, count);
+    prefetch->fetchAhead(position, rowsAtOnce);
+  auto [found, areRows] = resolver->resolveTogether(position, rowsAtOnce);
   auto either = scf::IfOp::create(b, values.getTypes(), areRows,
                                   /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(either.thenBlock());
   scf::YieldOp::create(b, addTogether(sums, position, found, values));
   b.setInsertionPointToStart(either.elseBlock());
-  Value end = arith::AddIOp::create(b, position, index(count));
+  Value end = arith::AddIOp::create(b, position, index(rowsAtOnce));
   // What is ahead of them is on its way.
   scf::YieldOp::create(
       b, addOneByOne(sums, {position, end}, values, [&](Value position) {
