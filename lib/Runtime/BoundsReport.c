@@ -29,7 +29,7 @@ int32_t trec_fail_bad_id(const trec_model *model, const struct trec_bad_id *bad,
   error->sample = bad->sample;
   error->position = bad->position;
   error->value = bad->id;
-  error->limit = prepared->remap ? prepared->num_ids : prepared->num_rows;
+  error->limit = prepared->args.remap ? prepared->args.num_ids : prepared->args.num_rows;
   char expected[48] = "-1";
   if (error->limit > 0)
     snprintf(expected, sizeof expected, "-1 or 0 to %" PRId64, error->limit - 1);
@@ -37,8 +37,8 @@ int32_t trec_fail_bad_id(const trec_model *model, const struct trec_bad_id *bad,
             "id out of bounds: feature \"%s\", table \"%s\", sample %" PRId64 ", position %" PRId64 ": id %" PRId64
             ", expected %s (%s of %" PRId64 " rows)",
             trec_show(trec_feature_name(image, bag->feature)).text, trec_show(trec_table_name(image, bag->table)).text,
-            error->sample, error->position, error->value, expected, prepared->remap ? "map of a pruned table" : "table",
-            error->limit);
+            error->sample, error->position, error->value, expected,
+            prepared->args.remap ? "map of a pruned table" : "table", error->limit);
   return trec_fail_batch(image, prepared->batch, error);
 }
 

@@ -107,6 +107,9 @@ static int32_t check_output(const trec_model *model, const trec_forward_args *ar
 static int32_t check_slots(const struct trec_image *image, const struct trec_job_batch *batch, trec_error *error) {
   const trec_batch *args = &batch->args;
   int64_t expected = 0;
+  /* The common case, told without a look at each feature. */
+  if (!args->slots && args->num_keys >= image->num_features)
+    return TREC_OK;
   for (int64_t feature = 0; feature < image->num_features; ++feature)
     expected += image->features[feature].batch == batch->index;
   for (int64_t feature = 0; feature < image->num_features; ++feature) {

@@ -85,9 +85,9 @@ static void prepare_map(const trec_model *model, int64_t parameter, struct trec_
   const struct trec_parameter_desc *desc = &model->image->parameters[parameter];
   const struct trec_parameter *map = &model->parameters[parameter];
   const int64_t entries = map->count || desc->map != TREC_MAP_HASH_TABLE ? map->count : 1;
-  bag->remap = map->data;
-  bag->num_remap = entries * trec_entry_elements(desc);
-  bag->num_ids = desc->map == TREC_MAP_HASH_TABLE ? desc->ids : map->count;
+  bag->args.remap = map->data;
+  bag->args.num_remap = entries * trec_entry_elements(desc);
+  bag->args.num_ids = desc->map == TREC_MAP_HASH_TABLE ? desc->ids : map->count;
 }
 
 /* Tables that the second level of the cache holds are not fetched ahead. */
@@ -111,28 +111,29 @@ static void prepare_fetches(trec_model *model) {
 
 static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
+  model->unpooled = image->unpooled != 0;
   const int64_t near_bytes = trec_near_table_bytes();
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const struct trec_bag_desc *desc = &image->bags[i];
     struct trec_bag *bag = &model->bags[i];
     if (model->level)
       memcpy(bag->kernels, &model->level->kernels[desc->kernel * TREC_KERNEL_VARIANTS], sizeof bag->kernels);
-    bag->rows = model->tables[desc->table].rows;
-    bag->num_rows = model->tables[desc->table].num_rows;
+    bag->args.rows = model->tables[desc->table].rows;
+    bag->args.num_rows = model->tables[desc->table].num_rows;
     bag->feature = desc->feature;
     bag->batch = image->features[desc->feature].batch;
     bag->key = image->features[desc->feature].index;
     bag->output = desc->output;
     bag->counts_bad_ids = !desc->repeats;
     bag->column_bytes = image->unpooled ? 0 : desc->column * model->element_bytes;
-    bag->weights = desc->weights ? model->parameters[desc->weights - 1].data : NULL;
+    bag->args.weights = desc->weights ? model->parameters[desc->weights - 1].data : NULL;
     bag->max_length = desc->weights ? model->parameters[desc->weights - 1].count : -1;
     bag->length = desc->length - 1;
     model->checks_lengths |= bag->max_length >= 0 || bag->length >= 0;
     if (desc->remap)
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
-    bag->fetches_far = trec_fetches_far(bag->num_rows, image->tables[desc->table].row_bytes, near_bytes);
+    bag->args.fetches_far = trec_fetches_far(bag->args.num_rows, image->tables[desc->table].row_bytes, near_bytes);
     bag->table = &model->tables[desc->table];
     bag->row_bytes = image->tables[desc->table].row_bytes;
     bag->output_bytes = bag->dim * model->element_bytes;

@@ -11,13 +11,13 @@ enum { CACHE_LINE = 64, WAITING_BYTES = 1 << 13 };
 /* Ids of a bag's piece that are few, and few for a table that is not near. */
 enum { FEW_IDS = 64, FEW_FAR_IDS = 128 };
 
-/* With more samples than this, short bags are run in blocks of so many ids, each of which is fetched first. */
-enum { BLOCK_UNITS = 64, BLOCK_IDS = 512 };
+/* Short bags are run in blocks of so many ids, each of which is fetched first. */
+enum { BLOCK_IDS = 512 };
 
 /* The row may not be there, for an id of -1 or a bad one; to fetch from any address is harmless. The assembly is empty:
  * compilers drop calls of functions that only fetch, as having no effect. */
-static void fetch_row(const struct trec_bag *bag, int64_t id) {
-  const uintptr_t row = (uintptr_t)bag->rows + (uintptr_t)id * (uintptr_t)bag->fetched_bytes;
+static inline void fetch_row(const struct trec_bag *bag, int64_t id) {
+  const uintptr_t row = (uintptr_t)bag->args.rows + (uintptr_t)id * (uintptr_t)bag->fetched_bytes;
   for (int64_t byte = 0; byte < bag->fetched_bytes; byte += CACHE_LINE)
     __builtin_prefetch((const void *)(row + (uintptr_t)byte), 0, 2);
   if (bag->fetches_end)
@@ -25,67 +25,60 @@ static void fetch_row(const struct trec_bag *bag, int64_t id) {
   __asm__ volatile("" : : "r"(row));
 }
 
-static void fetch_rows(const struct trec_job *job, const struct trec_bag *bag, int64_t begin, int64_t end) {
-  const struct trec_job_batch *batch = &job->batches[bag->batch];
-  const int32_t *ids32 = batch->args.values;
-  const int64_t *ids64 = batch->args.values;
-  if (batch->variant == TREC_KERNEL_INT32)
-    for (int64_t i = begin; i < end; ++i)
-      fetch_row(bag, ids32[i]);
+static void fetch_rows(const struct trec_part *part, struct trec_units positions) {
+  const int32_t *ids32 = part->batch->args.values;
+  const int64_t *ids64 = part->batch->args.values;
+  if (part->batch->variant == TREC_KERNEL_INT32)
+    for (int64_t i = positions.begin; i < positions.end; ++i)
+      fetch_row(part->bag, ids32[i]);
   else
-    for (int64_t i = begin; i < end; ++i)
-      fetch_row(bag, ids64[i]);
+    for (int64_t i = positions.begin; i < positions.end; ++i)
+      fetch_row(part->bag, ids64[i]);
 }
 
 /* Without pooling each id has an output of its own, and kernels do as well by themselves. So they do with more than one
  * block of ids, but for rows of several lines that come from far. */
-static int fetches_first(const struct trec_job *job, int64_t i, struct trec_units units, int64_t ids) {
-  const struct trec_model *model = job->model;
-  const struct trec_bag *bag = &model->bags[i];
-  if (!bag->fetched_bytes)
-    return 0;
-  if (ids <= FEW_IDS || model->image->unpooled)
+static int fetches_first(const struct trec_model *model, const struct trec_part *part, int64_t ids) {
+  if (ids <= FEW_IDS || model->unpooled)
     return ids <= FEW_IDS;
-  if (ids <= FEW_FAR_IDS && bag->fetches_far)
+  const int64_t fetches_far = part->bag->args.fetches_far;
+  if (ids <= FEW_FAR_IDS && fetches_far)
     return 1;
-  const int takes_blocks = bag->fetches_far && bag->fetched_bytes > CACHE_LINE;
-  return ids <= (units.end - units.begin) * model->short_bag && (takes_blocks || ids <= BLOCK_IDS);
+  const int takes_blocks = fetches_far && part->bag->fetched_bytes > CACHE_LINE;
+  return ids <= (part->units.end - part->units.begin) * model->short_bag && (takes_blocks || ids <= BLOCK_IDS);
 }
 
-/* Fetches the rows of a bag's piece. The bytes that then wait for it; where that is not done here, for its kernel
- * takes long or it is done block by block, all that may wait. */
-static int64_t fetch_bag(const struct trec_job *job, int64_t i, struct trec_units units) {
-  const struct trec_bag *bag = &job->model->bags[i];
-  if (units.begin >= units.end || !bag->fetched_bytes)
+/* Fetches the rows of a part. The bytes that then wait for it; where that is not done here, for its kernel takes long
+ * or it is done block by block, all that may wait. */
+static int64_t fetch_part(const struct trec_model *model, const struct trec_part *part) {
+  const int64_t count = part->units.end - part->units.begin, ids = part->positions.end - part->positions.begin;
+  if (count <= 0 || !part->bag->fetched_bytes)
     return 0;
-  const struct trec_units positions = trec_positions(job, i, units);
-  const int64_t ids = positions.end - positions.begin;
-  if (units.end - units.begin > BLOCK_UNITS || !fetches_first(job, i, units, ids))
+  if (count > TREC_BLOCK_UNITS || !fetches_first(model, part, ids))
     return WAITING_BYTES;
-  fetch_rows(job, bag, positions.begin, positions.end);
-  return ids * bag->fetched_bytes;
+  fetch_rows(part, part->positions);
+  return ids * part->bag->fetched_bytes;
 }
 
 int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut from, struct trec_cut to) {
   int64_t waiting = 0;
-  for (; i < job->model->image->num_bags && i <= to.bag && waiting < WAITING_BYTES; ++i)
-    waiting += fetch_bag(job, i, trec_units_between(job, i, from, to));
+  for (; i < job->model->image->num_bags && i <= to.bag && waiting < WAITING_BYTES; ++i) {
+    const struct trec_part part = trec_part_of(job, i, from, to);
+    waiting += fetch_part(job->model, &part);
+  }
   return i;
 }
 
 /* Bags that are short on the average may be long in one block, whose rows then leave the cache before their turn. */
-int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units, int64_t begin) {
-  const int64_t count = units.end - units.begin;
-  if (!job->model->fetches_ahead || count <= BLOCK_UNITS)
-    return units.end;
-  const struct trec_units all = trec_positions(job, i, units);
-  const int64_t ids = all.end - all.begin, blocks = ids > BLOCK_IDS ? (ids + BLOCK_IDS - 1) / BLOCK_IDS : 1;
-  if (!fetches_first(job, i, units, ids))
-    return units.end;
-  const int64_t end = begin + (count + blocks - 1) / blocks;
-  const struct trec_units block = {begin, end < units.end ? end : units.end};
-  const struct trec_units positions = trec_positions(job, i, block);
+int64_t trec_fetch_block(const struct trec_job *job, const struct trec_part *part, int64_t begin) {
+  const int64_t count = part->units.end - part->units.begin, ids = part->positions.end - part->positions.begin;
+  if (!job->model->fetches_ahead || !part->bag->fetched_bytes || !fetches_first(job->model, part, ids))
+    return part->units.end;
+  const int64_t blocks = ids > BLOCK_IDS ? (ids + BLOCK_IDS - 1) / BLOCK_IDS : 1,
+                end = begin + (count + blocks - 1) / blocks;
+  const struct trec_units block = {begin, end < part->units.end ? end : part->units.end};
+  const struct trec_units positions = trec_positions(job->model, part->offsets, block);
   if (positions.end - positions.begin <= 2 * BLOCK_IDS)
-    fetch_rows(job, &job->model->bags[i], positions.begin, positions.end);
+    fetch_rows(part, positions);
   return block.end;
 }

@@ -206,7 +206,7 @@ static void describe_bags(const trec_model *model, const struct trec_gpu_layout 
     const struct trec_bag *bag = &model->bags[i];
     struct trec_gpu_bag *to = &described[place];
     to->rows = (const void *)(uintptr_t)layout->tables[desc->table];
-    to->num_rows = bag->num_rows;
+    to->num_rows = bag->args.num_rows;
     to->kernel = desc->kernel;
     to->batch = bag->batch;
     to->key = bag->key;
@@ -216,8 +216,8 @@ static void describe_bags(const trec_model *model, const struct trec_gpu_layout 
     to->weights = desc->weights ? (const float *)(uintptr_t)layout->parameters[desc->weights - 1] : NULL;
     to->max_length = bag->max_length;
     to->remap = desc->remap ? (const void *)(uintptr_t)layout->parameters[desc->remap - 1] : NULL;
-    to->num_remap = bag->num_remap;
-    to->num_ids = bag->num_ids;
+    to->num_remap = bag->args.num_remap;
+    to->num_ids = bag->args.num_ids;
     to->counts_bad_ids = bag->counts_bad_ids;
     to->row_stride = image->unpooled ? bag->dim : 0;
     to->length = bag->length;

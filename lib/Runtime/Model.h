@@ -29,24 +29,18 @@ struct trec_parameter {
  * addresses are not those that kernels use, and there are no kernels. */
 struct trec_bag {
   trec_kernel kernels[TREC_KERNEL_VARIANTS];
-  const void *rows;
-  int64_t num_rows;
+  struct trec_bag_args args; /* what is the same in each call; weights by position, or NULL */
   int64_t feature;
   int64_t batch;        /* of its feature */
   int64_t key;          /* its feature among those of the batch */
   int64_t output;       /* of a regroup; else 0 */
   int64_t column_bytes; /* of its first column in a row of output; 0 without pooling */
-  const float *weights; /* by position; NULL: those of the ids, if any */
   int64_t max_length;   /* of its bags: the positions that have a weight; -1: any */
   int64_t length;       /* of each of its bags, as promised; -1: any */
-  const void *remap;    /* from ids to rows; NULL: ids are rows */
-  int64_t num_remap;    /* its elements */
-  int64_t num_ids;      /* ids in 0..num_ids are in bounds; not used where all are */
   int64_t dim;
   int64_t fetched_bytes; /* of a row that is fetched before its kernel is called; 0: none is */
   int fetches_end;       /* its last byte too: it may be in one line more than its length says */
-  int64_t fetches_far;
-  int counts_bad_ids; /* 0: a bag before it does */
+  int counts_bad_ids;    /* 0: a bag before it does */
   const struct trec_table *table;
   int64_t row_bytes;    /* that an id reads */
   int64_t output_bytes; /* that a sample, or without pooling an id, writes */
@@ -65,6 +59,7 @@ struct trec_model {
   size_t mapping_bytes;
   uint64_t file_bytes;
   const char *pages_reason;
+  int unpooled;         /* as of the image */
   int fetches_ahead;    /* some tables are beyond the cache */
   int64_t short_bag;    /* ids of a bag up to which its rows are fetched before its kernel is called */
   int checks_lengths;   /* of some bags not every length is good */
@@ -191,7 +186,7 @@ static inline const int64_t *trec_bag_offsets(const struct trec_job *job, int64_
 /* What the work of a bag is counted in: samples, or ids where they are not pooled. */
 static inline int64_t trec_bag_units(const struct trec_job *job, int64_t bag) {
   const int64_t *offsets = trec_bag_offsets(job, bag), batch = job->args->batch_size;
-  return job->model->image->unpooled ? offsets[batch] - offsets[0] : batch;
+  return job->model->unpooled ? offsets[batch] - offsets[0] : batch;
 }
 
 /* Where task i of a job begins: bags are cut in order, units within a bag. */
@@ -205,26 +200,45 @@ struct trec_units {
   int64_t begin, end;
 };
 
-/* The units of bag i that lie between two cuts, neither of which is behind or before that bag. */
-static inline struct trec_units trec_units_between(const struct trec_job *job, int64_t i, struct trec_cut from,
-                                                   struct trec_cut to) {
-  return (struct trec_units){i == from.bag ? from.unit : 0, i == to.bag ? to.unit : trec_bag_units(job, i)};
-}
+/* A bag's part of a piece. */
+struct trec_part {
+  const struct trec_bag *bag;
+  const struct trec_job_batch *batch;
+  const int64_t *offsets;      /* of the bag's feature: [batch_size + 1] */
+  struct trec_units units;     /* none where end is no more than begin; then positions are not set */
+  struct trec_units positions; /* of their ids, in the batch */
+};
 
 /* The positions of the ids of these units. */
-static inline struct trec_units trec_positions(const struct trec_job *job, int64_t i, struct trec_units units) {
-  const int64_t *offsets = trec_bag_offsets(job, i);
-  if (job->model->image->unpooled)
+static inline struct trec_units trec_positions(const struct trec_model *model, const int64_t *offsets,
+                                               struct trec_units units) {
+  if (model->unpooled)
     return (struct trec_units){offsets[0] + units.begin, offsets[0] + units.end};
   return (struct trec_units){offsets[units.begin], offsets[units.end]};
+}
+
+/* The part of bag i that lies between two cuts, neither of which is behind or before that bag. */
+static inline struct trec_part trec_part_of(const struct trec_job *job, int64_t i, struct trec_cut from,
+                                            struct trec_cut to) {
+  struct trec_part part = {.bag = &job->model->bags[i]};
+  const struct trec_job_batch *batch = part.batch = &job->batches[part.bag->batch];
+  const int64_t *offsets = part.offsets = batch->offsets + trec_slot(batch, part.bag->key) * batch->size;
+  part.units.begin = i == from.bag ? from.unit : 0;
+  part.units.end = i == to.bag ? to.unit : job->model->unpooled ? offsets[batch->size] - offsets[0] : batch->size;
+  if (part.units.begin < part.units.end)
+    part.positions = trec_positions(job->model, offsets, part.units);
+  return part;
 }
 
 /* Fetches the rows of the bags from bag i of a piece on, of as many as the cache will keep until their turn. Returns
  * the bag that is the first to be fetched next. */
 int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut from, struct trec_cut to);
-/* Of units of a bag that were not fetched so, for they are too many, fetches a block from unit `begin` on where that
+/* Of a part that was not fetched so, for it has too many units, fetches a block of them from unit `begin` on where that
  * gains. Returns where the block ends: for its units the kernel is to be called before the next are fetched. */
-int64_t trec_fetch_block(const struct trec_job *job, int64_t i, struct trec_units units, int64_t begin);
+int64_t trec_fetch_block(const struct trec_job *job, const struct trec_part *part, int64_t begin);
+
+/* Parts of no more units than this are one block, which trec_fetch_ahead has seen. */
+enum { TREC_BLOCK_UNITS = 64 };
 
 /* Cuts the job into pieces of like cost, for so many threads: cuts[i] to cuts[i + 1] is piece i. Returns their number,
  * 1 where the job is too small to share. */

@@ -31,7 +31,7 @@ static void merge(struct trec_bad_ids *into, const struct trec_bad_ids *from) {
 static int64_t stores_of_call(const struct trec_job *job) {
   const trec_model *model = job->model;
   int64_t rows = job->args->batch_size, bytes;
-  if (model->image->unpooled) {
+  if (model->unpooled) {
     rows = 0;
     for (int64_t i = 0; i < model->image->num_batches; ++i)
       rows += job->batches[i].args.num_values;
@@ -41,37 +41,47 @@ static int64_t stores_of_call(const struct trec_job *job) {
   return trec_stores_of_call(&model->output_limits, bytes);
 }
 
-static int64_t stores_of_bag(const struct trec_job *job, int64_t i, const struct trec_bag_args *call,
-                             struct trec_units units) {
-  const struct trec_bag *bag = &job->model->bags[i];
-  if (call->stores == TREC_STORES_CACHED)
-    return TREC_STORES_CACHED;
-  const struct trec_units positions = trec_positions(job, i, units);
-  return trec_stores_of_bag(call->stores,
+static int64_t stores_of_part(const struct trec_job *job, const struct trec_part *part,
+                              const struct trec_bag_args *call, int64_t stores) {
+  const struct trec_bag *bag = part->bag;
+  const int64_t units = part->units.end - part->units.begin, ids = part->positions.end - part->positions.begin;
+  return trec_stores_of_bag(stores,
                             &(struct trec_traffic){.output = call->output,
                                                    .stride_bytes = call->output_stride * job->model->element_bytes,
-                                                   .written_bytes = (units.end - units.begin) * bag->output_bytes,
-                                                   .read_bytes = (positions.end - positions.begin) * bag->row_bytes});
+                                                   .written_bytes = units * bag->output_bytes,
+                                                   .read_bytes = ids * bag->row_bytes});
+}
+
+/* Rows of a tensor of their own, or columns of the output, or of the tensor of a regroup. */
+static void set_output(const struct trec_job *job, int64_t i, struct trec_bag_args *call) {
+  const struct trec_bag *bag = &job->model->bags[i];
+  const struct trec_image *image = job->model->image;
+  if (job->model->unpooled) {
+    call->output = job->args->outputs[i];
+    call->output_stride = bag->dim;
+  } else if (image->num_outputs) {
+    call->output = (char *)job->args->outputs[bag->output] + bag->column_bytes;
+    call->output_stride = image->outputs[bag->output].dim;
+  } else {
+    call->output = (char *)job->args->output + bag->column_bytes;
+    call->output_stride = job->row_stride;
+  }
 }
 
 /* Without pooling a kernel counts positions in the batch's whole array of ids. */
-static void run_ids(const struct trec_job *job, int64_t i, struct trec_bag_args *call, struct trec_units units) {
-  const struct trec_bag *bag = &job->model->bags[i];
-  const struct trec_units positions = trec_positions(job, i, units);
-  call->output = job->args->outputs[i];
-  call->output_stride = bag->dim;
-  call->stores = stores_of_bag(job, i, call, units);
-  bag->kernels[job->batches[bag->batch].variant](call, positions.begin, positions.end);
-}
-
-/* Pools into columns of the output, or of the tensor of a regroup. */
-static void run_bags(const struct trec_job *job, int64_t i, struct trec_bag_args *call, struct trec_units units) {
-  const struct trec_bag *bag = &job->model->bags[i];
-  const struct trec_image *image = job->model->image;
-  call->output = (char *)(image->num_outputs ? job->args->outputs[bag->output] : job->args->output) + bag->column_bytes;
-  call->output_stride = image->num_outputs ? image->outputs[bag->output].dim : job->row_stride;
-  call->stores = stores_of_bag(job, i, call, units);
-  bag->kernels[job->batches[bag->batch].variant](call, units.begin, units.end);
+static void run_part(const struct trec_job *job, const struct trec_part *part, const struct trec_bag_args *call) {
+  const trec_kernel kernel = part->bag->kernels[part->batch->variant];
+  struct trec_units block = part->units;
+  if (block.end - block.begin <= TREC_BLOCK_UNITS) {
+    const struct trec_units all = job->model->unpooled ? part->positions : block;
+    kernel(call, all.begin, all.end);
+    return;
+  }
+  for (; block.begin < part->units.end; block.begin = block.end) {
+    block.end = trec_fetch_block(job, part, block.begin);
+    const struct trec_units of_kernel = job->model->unpooled ? trec_positions(job->model, part->offsets, block) : block;
+    kernel(call, of_kernel.begin, of_kernel.end);
+  }
 }
 
 /* A feature's whole batch before the next feature: one kernel, one table, one stream of ids at a time. */
@@ -79,34 +89,27 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
   const trec_model *model = job->model;
   struct trec_bad_ids bad = none_bad;
   int64_t report[2] = {0, INT64_MAX};
-  struct trec_bag_args call = {.report = report};
   int64_t unfetched = model->fetches_ahead ? from.bag : INT64_MAX;
-  const int64_t stores = stores_of_call(job);
-  for (int64_t i = from.bag; i < model->image->num_bags && i <= to.bag; ++i) {
-    const struct trec_bag *bag = &model->bags[i];
-    const trec_batch *batch = &job->batches[bag->batch].args;
-    const struct trec_units units = trec_units_between(job, i, from, to);
-    if (units.begin >= units.end)
+  const int64_t stores = stores_of_call(job), num_bags = model->image->num_bags;
+  for (int64_t i = from.bag; i < num_bags && i <= to.bag; ++i) {
+    const struct trec_part part = trec_part_of(job, i, from, to);
+    if (part.units.begin >= part.units.end)
       continue;
     /* While the last bag of those that were fetched is run, the next ones are on their way. */
     if (i + 1 >= unfetched)
       unfetched = trec_fetch_ahead(job, unfetched, from, to);
-    call.rows = bag->rows;
-    call.num_rows = bag->num_rows;
-    call.indices = batch->values;
-    call.offsets = trec_bag_offsets(job, i);
-    call.weights = bag->weights ? bag->weights : batch->weights;
-    call.remap = bag->remap;
-    call.num_remap = bag->num_remap;
-    call.num_ids = bag->num_ids;
-    call.fetches_far = bag->fetches_far;
+    const struct trec_bag *bag = part.bag;
+    struct trec_bag_args call = bag->args;
+    call.indices = part.batch->args.values;
+    call.offsets = part.offsets;
+    if (!call.weights)
+      call.weights = part.batch->args.weights;
+    call.report = report;
     call.certified_length = atomic_load_explicit(&bag->table->certified_length, memory_order_relaxed);
     call.certified_offset = atomic_load_explicit(&bag->table->certified_offset, memory_order_relaxed);
-    call.stores = stores;
-    for (struct trec_units block = units; block.begin < units.end; block.begin = block.end) {
-      block.end = trec_fetch_block(job, i, units, block.begin);
-      (model->image->unpooled ? run_ids : run_bags)(job, i, &call, block);
-    }
+    set_output(job, i, &call);
+    call.stores = stores == TREC_STORES_CACHED ? stores : stores_of_part(job, &part, &call, stores);
+    run_part(job, &part, &call);
     if (report[0]) {
       if (bag->counts_bad_ids)
         merge(&bad, &(struct trec_bad_ids){report[0], bag->batch, report[1], i});
