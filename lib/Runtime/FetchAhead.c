@@ -70,15 +70,19 @@ int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut 
 }
 
 /* Bags that are short on the average may be long in one block, whose rows then leave the cache before their turn. */
-int64_t trec_fetch_block(const struct trec_job *job, const struct trec_part *part, int64_t begin) {
-  const int64_t count = part->units.end - part->units.begin, ids = part->positions.end - part->positions.begin;
+struct trec_block trec_fetch_block(const struct trec_job *job, const struct trec_part *part, int64_t begin) {
+  const struct trec_units units = part->units;
+  const int64_t ids = part->positions.end - part->positions.begin;
+  struct trec_block block = {{begin, units.end}, 0};
   if (!job->model->fetches_ahead || !part->bag->fetched_bytes || !fetches_first(job->model, part, ids))
-    return part->units.end;
-  const int64_t blocks = ids > BLOCK_IDS ? (ids + BLOCK_IDS - 1) / BLOCK_IDS : 1,
-                end = begin + (count + blocks - 1) / blocks;
-  const struct trec_units block = {begin, end < part->units.end ? end : part->units.end};
-  const struct trec_units positions = trec_positions(job->model, part->offsets, block);
-  if (positions.end - positions.begin <= 2 * BLOCK_IDS)
+    return block;
+  const int64_t blocks = ids > BLOCK_IDS ? (ids + BLOCK_IDS - 1) / BLOCK_IDS : 1;
+  const int64_t end = begin + (units.end - units.begin + blocks - 1) / blocks;
+  if (end < units.end)
+    block.units.end = end;
+  const struct trec_units positions = trec_positions(job->model, part->offsets, block.units);
+  block.is_fetched = positions.end - positions.begin <= 2 * BLOCK_IDS;
+  if (block.is_fetched)
     fetch_rows(part, positions);
-  return block.end;
+  return block;
 }

@@ -233,9 +233,15 @@ static inline struct trec_part trec_part_of(const struct trec_job *job, int64_t 
 /* Fetches the rows of the bags from bag i of a piece on, of as many as the cache will keep until their turn. Returns
  * the bag that is the first to be fetched next. */
 int64_t trec_fetch_ahead(const struct trec_job *job, int64_t i, struct trec_cut from, struct trec_cut to);
-/* Of a part that was not fetched so, for it has too many units, fetches a block of them from unit `begin` on where that
- * gains. Returns where the block ends: for its units the kernel is to be called before the next are fetched. */
-int64_t trec_fetch_block(const struct trec_job *job, const struct trec_part *part, int64_t begin);
+/* Some units of a part. */
+struct trec_block {
+  struct trec_units units;
+  int is_fetched; /* their rows are on their way */
+};
+
+/* The block of a part that begins at unit `begin`; fetches its rows where that gains. Its kernel is to be called before
+ * the next block is asked for. */
+struct trec_block trec_fetch_block(const struct trec_job *job, const struct trec_part *part, int64_t begin);
 
 /* Parts of no more units than this are one block, which trec_fetch_ahead has seen. */
 enum { TREC_BLOCK_UNITS = 64 };

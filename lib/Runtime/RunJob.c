@@ -69,18 +69,24 @@ static void set_output(const struct trec_job *job, int64_t i, struct trec_bag_ar
 }
 
 /* Without pooling a kernel counts positions in the batch's whole array of ids. */
-static void run_part(const struct trec_job *job, const struct trec_part *part, const struct trec_bag_args *call) {
-  const trec_kernel kernel = part->bag->kernels[part->batch->variant];
-  struct trec_units block = part->units;
-  if (block.end - block.begin <= TREC_BLOCK_UNITS) {
-    const struct trec_units all = job->model->unpooled ? part->positions : block;
-    kernel(call, all.begin, all.end);
+static void call_kernel(const struct trec_job *job, const struct trec_part *part, const struct trec_bag_args *call,
+                        struct trec_units units) {
+  if (job->model->unpooled)
+    units = trec_positions(job->model, part->offsets, units);
+  part->bag->kernels[part->batch->variant](call, units.begin, units.end);
+}
+
+static void run_part(const struct trec_job *job, const struct trec_part *part, struct trec_bag_args *call) {
+  const struct trec_units all = part->units;
+  if (all.end - all.begin <= TREC_BLOCK_UNITS) {
+    call_kernel(job, part, call, all);
     return;
   }
-  for (; block.begin < part->units.end; block.begin = block.end) {
-    block.end = trec_fetch_block(job, part, block.begin);
-    const struct trec_units of_kernel = job->model->unpooled ? trec_positions(job->model, part->offsets, block) : block;
-    kernel(call, of_kernel.begin, of_kernel.end);
+  for (int64_t begin = all.begin; begin < all.end;) {
+    const struct trec_block block = trec_fetch_block(job, part, begin);
+    call->fetches_far = block.is_fetched ? 0 : part->bag->args.fetches_far;
+    call_kernel(job, part, call, block.units);
+    begin = block.units.end;
   }
 }
 

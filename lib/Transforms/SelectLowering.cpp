@@ -48,9 +48,12 @@ struct Prefetch {
 } // namespace
 
 static constexpr int64_t kLineBytes = 64;
-/// Of the second and of the last level of the cache, as most CPUs have them.
-static constexpr int64_t kSecondLevelBytes = 1 << 19;
+/// What a table has of the second level where several tables share it, and of
+/// the last level, on most CPUs.
+static constexpr int64_t kSecondLevelBytes = 1 << 18;
 static constexpr int64_t kLastLevelBytes = 1 << 25;
+/// Rows of larger tables are fetched far ahead on any CPU.
+static constexpr int64_t kMostNearBytes = 8 << 20;
 
 ArrayRef<SizeClass> mlir::trec::getSizeClasses() {
   static constexpr SizeClass sizes[] = {
@@ -99,9 +102,10 @@ int64_t mlir::trec::getLargestTable(LookupGroupInterface group,
 /// fetched into the second level as early as it holds them without loss, and
 /// into the first a little before they are added; rows of three lines leave in
 /// groups. A table that every CPU's second level holds needs one fetch alone,
-/// farther ahead where a row is one line; of those between the runtime knows
-/// which do (lib/Runtime/NearTables.c). An id that is searched for costs a
-/// search for each fetch, and a sorted map knows the rows of few ids ahead.
+/// and of larger ones the runtime knows which need two (NearTables.c); where
+/// one may do, a row of one line is fetched earlier. An id that is searched for
+/// costs a search for each fetch, and a sorted map knows the rows of few ids
+/// ahead.
 static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
   constexpr int64_t twoLines = 2 * kLineBytes;
   std::optional<MapKind> map = group.getRemapKind();
@@ -116,8 +120,10 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
             /*farGroup=*/1,
             {"one step: each fetch searches the hash table again"}};
   int64_t rowBytes = group.getRowType().getRowBytes();
+  bool mayBeNear = tableBytes <= kMostNearBytes;
+  int64_t distance = rowBytes <= kLineBytes && mayBeNear ? 32 : 16;
   if (tableBytes <= kSecondLevelBytes)
-    return {/*distance=*/rowBytes <= kLineBytes ? 32 : 16,
+    return {distance,
             /*farDistance=*/0,
             /*farGroup=*/1,
             {"one step: the second level of the cache holds any table"}};
@@ -128,7 +134,7 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
   if (rowBytes > twoLines)
     reasons.push_back("rows of three lines or more leave in groups");
   int64_t farGroup = rowBytes > 2 * twoLines ? 16 : rowBytes > twoLines ? 4 : 1;
-  return {/*distance=*/16, /*farDistance=*/64, farGroup, std::move(reasons)};
+  return {distance, /*farDistance=*/64, farGroup, std::move(reasons)};
 }
 
 /// Where the CPU permutes as many lanes as the vectors have.

@@ -58,7 +58,12 @@ void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
 }
 
 std::vector<std::pair<int64_t, int64_t>> blocks;
-void noteBlock(const trec_bag_args *, int64_t begin, int64_t end) { blocks.emplace_back(begin, end); }
+bool someFetchFar, allFetchFar;
+void noteBlock(const trec_bag_args *args, int64_t begin, int64_t end) {
+  blocks.emplace_back(begin, end);
+  someFetchFar |= args->fetches_far != 0;
+  allFetchFar &= args->fetches_far != 0;
+}
 
 /// Of several lines, and so many that no machine has them near; or of one line.
 constexpr int64_t longDim = 20, farRows = 1 << 19, shortDim = 16;
@@ -72,6 +77,8 @@ std::vector<std::pair<int64_t, int64_t>> blocksOf(int64_t shortBag, int64_t samp
   const Batch batch(Ids(3, std::vector<std::vector<int64_t>>(samples, std::vector<int64_t>(idsOfSample, 5))));
   Error error;
   blocks.clear();
+  someFetchFar = false;
+  allFetchFar = true;
   std::vector<float> output(samples * dim);
   trec_forward_args args = batch.args();
   args.output = output.data();
@@ -90,6 +97,13 @@ TEST(FetchAhead, ShortBagsAreRunInBlocks) {
   EXPECT_EQ(blocksOf(8, 257, 4), (Blocks{{0, 86}, {86, 172}, {172, 257}}));
   EXPECT_EQ(blocksOf(8, 512, 1), (Blocks{{0, 512}}));
   EXPECT_EQ(blocksOf(8, 64, 8), (Blocks{{0, 64}}));
+}
+
+TEST(FetchAhead, KernelsOfBlocksDoNotFetchFarToo) {
+  blocksOf(8, 257, 4);
+  EXPECT_FALSE(someFetchFar);
+  blocksOf(0, 257, 4);
+  EXPECT_TRUE(allFetchFar);
 }
 
 // With more ids than a block has their kernels do as well.

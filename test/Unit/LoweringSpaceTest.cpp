@@ -238,8 +238,8 @@ TEST_F(LoweringSpaceTest, aScheduleBringsNoArithmetic) {
 
 TEST_F(LoweringSpaceTest, sizesAreTheCaches) {
   EXPECT_EQ(getSizeClass(0), SizeClass::secondLevel);
-  EXPECT_EQ(getSizeClass(1 << 19), SizeClass::secondLevel);
-  EXPECT_EQ(getSizeClass((1 << 19) + 1), SizeClass::lastLevel);
+  EXPECT_EQ(getSizeClass(1 << 18), SizeClass::secondLevel);
+  EXPECT_EQ(getSizeClass((1 << 18) + 1), SizeClass::lastLevel);
   EXPECT_EQ(getSizeClass(1 << 25), SizeClass::lastLevel);
   EXPECT_EQ(getSizeClass((1 << 25) + 1), SizeClass::memory);
   TableType unknown =
