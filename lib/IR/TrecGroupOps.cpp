@@ -238,7 +238,8 @@ LogicalResult DispatchOp::verify() { return verifyBags(*this, getKjts()); }
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
   constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
-  constexpr size_t numScalars = 7, place = 2; // of the one that is no index
+  constexpr size_t numScalars = 8;
+  static constexpr size_t place = 2; // of the one that is no index
   size_t numMemRefs = std::size(ranks);
   if (type.getNumInputs() != numMemRefs + numScalars || type.getNumResults())
     return false;
@@ -267,7 +268,7 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     InFlightDiagnostic diagnostic =
         emitOpError() << "expected " << kernel
                       << " to take seven memrefs, two indexes, an f32 "
-                         "and four indexes, got "
+                         "and five indexes, got "
                       << function->getFunctionType();
     diagnostic.attachNote(function->getLoc()) << "declared here";
     return diagnostic;

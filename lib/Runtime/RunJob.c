@@ -69,10 +69,12 @@ static void set_output(const struct trec_job *job, int64_t i, struct trec_bag_ar
 }
 
 /* Without pooling a kernel counts positions in the batch's whole array of ids. */
-static void call_kernel(const struct trec_job *job, const struct trec_part *part, const struct trec_bag_args *call,
+static void call_kernel(const struct trec_job *job, const struct trec_part *part, struct trec_bag_args *call,
                         struct trec_units units) {
   if (job->model->unpooled)
     units = trec_positions(job->model, part->offsets, units);
+  else
+    call->have_one_id = trec_have_one_id(part->offsets, units.begin, units.end);
   part->bag->kernels[part->batch->variant](call, units.begin, units.end);
 }
 

@@ -50,6 +50,7 @@ enum KernelParameter {
   certifiedOffset,
   fetchesFar,
   stores,
+  haveOneId,
   begin,
   end
 };
@@ -70,7 +71,8 @@ enum ArgsField {
   fieldCertifiedLength,
   fieldCertifiedOffset,
   fieldFetchesFar,
-  fieldStores
+  fieldStores,
+  fieldHaveOneId
 };
 
 /// Builds the entry of one kernel.
@@ -184,6 +186,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
       b, b.getF32Type(), load(fieldCertifiedOffset, b.getF64Type()));
   Value fetchesFar = load(fieldFetchesFar, i64);
   Value stores = load(fieldStores, i64);
+  Value haveOneId = load(fieldHaveOneId, i64);
   Value operands[] = {makeMemRef(rows, fieldRows, numRows, rowBytes),
                       makeMemRef(ids, fieldIndices, unknown, {}),
                       makeMemRef(offsets, fieldOffsets, unknown, {}),
@@ -196,6 +199,7 @@ LLVM::LLVMFuncOp EntryBuilder::build(StringRef name) {
                       certifiedOffset,
                       toIndex(fetchesFar),
                       toIndex(stores),
+                      toIndex(haveOneId),
                       toIndex(block->getArgument(1)),
                       toIndex(block->getArgument(2))};
   func::CallOp::create(b, kernel, operands);

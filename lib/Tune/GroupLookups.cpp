@@ -268,6 +268,8 @@ void GroupLookups::run(KernelPair kernels, size_t index) {
     trec_bag_args args = lookup.args;
     args.indices = ids.ids.data();
     args.offsets = ids.offsets.data();
+    args.have_one_id =
+        isPooled && trec_have_one_id(args.offsets, 0, batch.batchSize);
     if (!lookup.ownWeights)
       args.weights = ids.weights.data();
     args.output = outputs[lookup.output].data() + lookup.outputByte;

@@ -63,6 +63,8 @@ func.func @prefetch_straddling(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-COUNT-2: vector.store
 // CHECK: scf.for {{.*}} -> (vector<16xf32>)
 // CHECK: vector.store
+// CHECK: } else {
+// CHECK-COUNT-7: vector.store
 // CHECK-NOT: vector.store
 // CHECK: return
 

@@ -12,7 +12,7 @@ func.func @fetched(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_sum_int8x40_align1_f32_i32(
-// CHECK-SAME: index, %[[STORES:[^:]*]]: index, %{{[^:]*}}: index, %[[END:[^:]*]]: index)
+// CHECK-SAME: index, %[[STORES:[^:]*]]: index, %{{[^:]*}}: index, %{{[^:]*}}: index, %[[END:[^:]*]]: index)
 // CHECK: %[[LAST:.*]] = arith.subi %[[END]], %{{.*}} : index
 // CHECK: %[[NONE:.*]] = arith.constant -1 : index
 // CHECK: %[[FETCHED:.*]] = arith.constant 1 : index

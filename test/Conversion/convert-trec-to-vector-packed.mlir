@@ -36,6 +36,7 @@ func.func @int4(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-NEXT: }
 // CHECK: %[[ALL:.*]] = vector.interleave %[[POOLED]]#0, %[[POOLED]]#1 : vector<8xf32> -> vector<16xf32>
 // CHECK: vector.store %[[ALL]]
+// CHECK-COUNT-1: vector.interleave
 // CHECK-NOT: vector.interleave
 
 // CHECK-LABEL: func.func private @bag_sum_int4x16_align1_f32_i64(

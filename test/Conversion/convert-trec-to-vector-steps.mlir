@@ -53,6 +53,7 @@ func.func @steps(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-COUNT-1: memref.prefetch
 // CHECK-COUNT-1: math.fma
 // CHECK: vector.store
+// CHECK-COUNT-1: scf.for
 // CHECK-NOT: scf.for
 // CHECK-LABEL: func.func private @bag_sum_int8x8_align16_f32_i64(
 
@@ -114,6 +115,6 @@ func.func @mapped(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK-LABEL: func.func private @{{.*}}_i32(
 // CHECK-NOT: arith.constant 4 : index
-// CHECK-COUNT-2: scf.for
+// CHECK-COUNT-3: scf.for
 // CHECK-NOT: scf.for
 // CHECK-LABEL: func.func private @{{.*}}_i64(

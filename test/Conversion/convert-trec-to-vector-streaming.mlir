@@ -13,7 +13,7 @@ func.func @streaming(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: func.func private @bag_sum_int8x32_align1_f32_i32(
-// CHECK-SAME: index, %[[STORES:[^:]*]]: index, %{{[^:]*}}: index, %{{[^:]*}}: index)
+// CHECK-SAME: index, %[[STORES:[^:]*]]: index, %{{[^:]*}}: index, %{{[^:]*}}: index, %{{[^:]*}}: index)
 // CHECK: %[[TWO:.*]] = arith.constant 2 : index
 // CHECK: %[[IS:.*]] = arith.cmpi eq, %[[STORES]], %[[TWO]] : index
 // CHECK: scf.if %[[IS]] {

@@ -23,7 +23,7 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK-LABEL: func.func private @bag_sum_int8x16_align16_f32_i32(
 // CHECK-SAME: %[[ROWS:[^:]*]]: memref<?x32xi8>, %[[IDS:[^:]*]]: memref<?xi32>, %[[OFFSETS:[^:]*]]: memref<?xi64>,
 // CHECK-SAME: %[[WEIGHTS:[^:]*]]: memref<?xf32>, %[[OUTPUT:[^:]*]]: memref<?x16xf32, strided<[?, 1]>>,
-// CHECK-SAME: %[[REPORT:[^:]*]]: memref<2xi64>, %[[REMAP:[^:]*]]: memref<?xi32>, %[[NUM_IDS:[^:]*]]: index, %[[CERTIFIED:[^:]*]]: index, %[[OFFSET:[^:]*]]: f32, %[[FAR:[^:]*]]: index, %[[STREAMS:[^:]*]]: index, %[[BEGIN:[^:]*]]: index, %[[END:[^:]*]]: index)
+// CHECK-SAME: %[[REPORT:[^:]*]]: memref<2xi64>, %[[REMAP:[^:]*]]: memref<?xi32>, %[[NUM_IDS:[^:]*]]: index, %[[CERTIFIED:[^:]*]]: index, %[[OFFSET:[^:]*]]: f32, %[[FAR:[^:]*]]: index, %[[STREAMS:[^:]*]]: index, %[[ONE_ID:[^:]*]]: index, %[[BEGIN:[^:]*]]: index, %[[END:[^:]*]]: index)
 // CHECK: %[[NUM_ROWS:.*]] = memref.dim %[[ROWS]]
 
 // The bags.

@@ -53,7 +53,7 @@ trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 // expected-note @below {{declared here}}
 func.func private @k(memref<?xi8>, index, index)
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected @k to take seven memrefs, two indexes, an f32 and four indexes, got '(memref<?xi8>, index, index) -> ()'}}
+  // expected-error @below {{expected @k to take seven memrefs, two indexes, an f32 and five indexes, got '(memref<?xi8>, index, index) -> ()'}}
   %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0>] bounds warning : !kjt, !keyed
   return
 }
@@ -65,9 +65,9 @@ func.func @f(%kjt: !kjt, %dest: !keyed) {
 // trec.dispatch C4: rows of another rank.
 trec.table @t : !trec.table<10x16, int8, #trec.row_layout<header = f16>>
 // expected-note @below {{declared here}}
-func.func private @k(memref<?xi8>, memref<?xi64>, memref<?xi64>, memref<?xf32>, memref<?x16xf32>, memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index)
+func.func private @k(memref<?xi8>, memref<?xi64>, memref<?xi64>, memref<?xf32>, memref<?x16xf32>, memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index, index)
 func.func @f(%kjt: !kjt, %dest: !keyed) {
-  // expected-error @below {{expected @k to take seven memrefs, two indexes, an f32 and four indexes}}
+  // expected-error @below {{expected @k to take seven memrefs, two indexes, an f32 and five indexes}}
   %0 = trec.dispatch @k, @k(%kjt) into %dest [#trec.bag<@t, "a", 0>] bounds warning : !kjt, !keyed
   return
 }

@@ -90,9 +90,9 @@ func.func @embedding_group_of_bytes(%kjt: !kjt) -> !bytes {
 }
 
 func.func private @bag_i32(
-  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index)
+  !kernel_rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index, index)
 func.func private @bag_i64(
-  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index)
+  !kernel_rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !kernel_out, memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index, index)
 
 // CHECK-LABEL: func.func @dispatch(
 func.func @dispatch(%kjt: !kjt, %dest: !keyed) -> !keyed {

@@ -8,10 +8,10 @@
 !output = memref<?x8xf32, strided<[?, 1]>>
 module @m {
   trec.table @t : !trec.table<1000x8, int8, #trec.row_layout<header = f16>>
-  func.func private @k_i32(%a: !rows, %b: memref<?xi32>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: f32, %k: index, %l: index, %m: index, %n: index) {
+  func.func private @k_i32(%a: !rows, %b: memref<?xi32>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: f32, %k: index, %l: index, %m: index, %n: index, %o: index) {
     return
   }
-  func.func private @k_i64(%a: !rows, %b: memref<?xi64>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: f32, %k: index, %l: index, %m: index, %n: index) {
+  func.func private @k_i64(%a: !rows, %b: memref<?xi64>, %c: memref<?xi64>, %d: memref<?xf32>, %e: !output, %f: memref<2xi64>, %g: memref<?xi32>, %h: index, %i: index, %j: f32, %k: index, %l: index, %m: index, %n: index, %o: index) {
     return
   }
   func.func @forward(%kjt: !kjt, %kjt1: !kjt1) -> !groups {

@@ -18,13 +18,13 @@ module @sparse attributes {trec.contract = 1 : i32} {
   trec.parameter @pairs maps <sorted> : tensor<9x2xi64>
 
   func.func private @a_i32(%0: !rows8, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index, %14: index) { return }
   func.func private @a_i64(%0: !rows8, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out8,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index, %14: index) { return }
   func.func private @b_i32(%0: !rows16, %1: memref<?xi32>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index, %14: index) { return }
   func.func private @b_i64(%0: !rows16, %1: memref<?xi64>, %2: memref<?xi64>, %3: memref<?xf32>, %4: !out16,
-                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index) { return }
+                           %5: memref<2xi64>, %6: memref<?xi32>, %7: index, %8: index, %9: f32, %10: index, %11: index, %12: index, %13: index, %14: index) { return }
 
   func.func @forward(%kjt: !kjt) -> !keyed {
     %0 = trec.empty : !keyed
@@ -62,6 +62,8 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[FAR:.*]] = llvm.load %[[FAR_AT]] : !llvm.ptr -> i64
 // CHECK: %[[STREAMS_AT:.*]] = llvm.getelementptr %[[ARGS]][14]
 // CHECK: %[[STREAMS:.*]] = llvm.load %[[STREAMS_AT]] : !llvm.ptr -> i64
+// CHECK: %[[ONE_ID_AT:.*]] = llvm.getelementptr %[[ARGS]][15]
+// CHECK: %[[ONE_ID:.*]] = llvm.load %[[ONE_ID_AT]] : !llvm.ptr -> i64
 // CHECK: %[[ROWS_AT:.*]] = llvm.getelementptr %[[ARGS]][0]
 // CHECK: %[[ROWS:.*]] = llvm.load %[[ROWS_AT]] : !llvm.ptr -> !llvm.ptr
 // CHECK: llvm.insertvalue %[[ROWS]], %{{.*}}[1]
@@ -88,9 +90,10 @@ module @sparse attributes {trec.contract = 1 : i32} {
 // CHECK: %[[A8:.*]] = builtin.unrealized_conversion_cast %[[CERTIFIED]] : i64 to index
 // CHECK: %[[A9:.*]] = builtin.unrealized_conversion_cast %[[FAR]] : i64 to index
 // CHECK: %[[A10:.*]] = builtin.unrealized_conversion_cast %[[STREAMS]] : i64 to index
-// CHECK: %[[A11:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
-// CHECK: %[[A12:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
-// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[C]], %[[A9]], %[[A10]], %[[A11]], %[[A12]])
+// CHECK: %[[A11:.*]] = builtin.unrealized_conversion_cast %[[ONE_ID]] : i64 to index
+// CHECK: %[[A12:.*]] = builtin.unrealized_conversion_cast %[[BEGIN]] : i64 to index
+// CHECK: %[[A13:.*]] = builtin.unrealized_conversion_cast %[[END]] : i64 to index
+// CHECK: call @a_i32(%[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[A4]], %[[A5]], %[[A6]], %[[A7]], %[[A8]], %[[C]], %[[A9]], %[[A10]], %[[A11]], %[[A12]], %[[A13]])
 // CHECK: llvm.return
 // CHECK: func.func private @a_i32({{.*}}) attributes {llvm.linkage = #llvm.linkage<internal>}
 // CHECK-LABEL: llvm.func @trec_kernel_a_i64(

@@ -227,9 +227,9 @@ def Trec_DispatchOp : Trec_GroupLikeOp<"dispatch", []> {
     !output = memref<?x16xf32, strided<[?, 1]>>
     trec.table @ads : !trec.table<1000x16, int8, #trec.row_layout<header = f16>>
     func.func private @bag_i32(!rows, memref<?xi32>, memref<?xi64>, memref<?xf32>, !output,
-                               memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index)
+                               memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index, index)
     func.func private @bag_i64(!rows, memref<?xi64>, memref<?xi64>, memref<?xf32>, !output,
-                               memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index)
+                               memref<2xi64>, memref<?xi32>, index, index, f32, index, index, index, index, index)
     func.func @f(%kjt: !kjt, %empty: !keyed) -> !keyed {
       %out = trec.dispatch @bag_i32, @bag_i64(%kjt) into %empty [#trec.bag<@ads, "ad_id", 0>]
           bounds warning : !kjt, !keyed

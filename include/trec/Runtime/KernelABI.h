@@ -27,7 +27,18 @@ struct trec_bag_args {
   double certified_offset;  /* a float that their sums begin below zero by, for each id (lib/Runtime/Exactness.c) */
   int64_t fetches_far;      /* rows far ahead are fetched too, groups of so many times `far_group`; 0: none are */
   int64_t stores;           /* TREC_STORES_*: how the output is written */
+  int64_t have_one_id;      /* 1: each of the bags begin..end has one id */
 };
+
+/* have_one_id of these bags: no branch, so that many are looked at together. */
+static inline int64_t trec_have_one_id(const int64_t *offsets, int64_t begin, int64_t end) {
+  int64_t others = 0;
+  if (offsets[end] - offsets[begin] != end - begin)
+    return 0;
+  for (int64_t bag = begin; bag < end; ++bag)
+    others |= offsets[bag + 1] - offsets[bag] - 1;
+  return !others;
+}
 
 /* Only where the output and its rows begin at cache lines are they written around the cache. */
 enum { TREC_STORES_CACHED = 0, TREC_STORES_FETCHED = 1, TREC_STORES_STREAMING = 2 };
@@ -172,6 +183,7 @@ TREC_FIELD_AT(trec_bag_args, report, 7);
 TREC_FIELD_AT(trec_bag_args, certified_length, 11);
 TREC_FIELD_AT(trec_bag_args, fetches_far, 13);
 TREC_FIELD_AT(trec_bag_args, stores, 14);
+TREC_FIELD_AT(trec_bag_args, have_one_id, 15);
 TREC_FIELD_AT(trec_feature_desc, index, 2);
 TREC_FIELD_AT(trec_output_desc, dim, 1);
 TREC_FIELD_AT(trec_table_desc, weights_type, 4);

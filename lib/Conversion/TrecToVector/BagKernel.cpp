@@ -47,15 +47,22 @@ private:
   func::FuncOp createFunction();
   void setLastPosition(Value last);
   void buildBags();
+  void buildBagsOfAnyLength(Value idsEnd);
+  void buildBagsOfOneId();
   void buildLongOrShortBags(Value idsEnd);
   void buildLoopOfBags();
   void buildBag(Value bag);
   void buildRows();
-  void buildRow(Value position, Value outputRow);
+  void buildRow(Value position, Value outputRow, RowArithmetic arithmetic);
   void copyRow(Value position, Value outputRow);
   void buildPasses(Value bag, RowArithmetic arithmetic);
   bool takesStepsTogether() {
     return rowsAtOnce > 1 && resolver->resolvesTogether();
+  }
+  /// Whether the bits of a sum may depend on the rows of a step.
+  bool arePairsOfSteps() {
+    return !c.isCertified() &&
+           c.lowering.getCertified() == RowArithmetic::row_pairs;
   }
   int64_t getRowsPerStep(const RowSums &sums);
   SmallVector<Value> addRows(RowSums &sums, bool isFirstPass);
@@ -98,7 +105,8 @@ private:
   HalfMode halfMode;
   int64_t rowsAtOnce;
   Value rows, ids, offsets, weights, output, report, remap, numIds;
-  Value certifiedLength, certifiedOffset, fetchesFar, stores, begin, end;
+  Value certifiedLength, certifiedOffset, fetchesFar, stores, haveOneId;
+  Value begin, end;
   std::optional<IdResolver> resolver;
   std::optional<OutputRows> outputRows;
   std::optional<RowPrefetch> prefetch;
@@ -127,15 +135,16 @@ func::FuncOp BagKernelBuilder::createFunction() {
                   b.getIndexType(),
                   b.getIndexType(),
                   b.getIndexType(),
+                  b.getIndexType(),
                   b.getIndexType()};
   std::string name = c.getName() + (idType.getWidth() == 32 ? "_i32" : "_i64");
   auto function = func::FuncOp::create(b, name, b.getFunctionType(types, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
   Value *arguments[] = {
-      &rows,  &ids,    &offsets,         &weights,         &output,     &report,
-      &remap, &numIds, &certifiedLength, &certifiedOffset, &fetchesFar, &stores,
-      &begin, &end};
+      &rows,       &ids,    &offsets,   &weights,         &output,
+      &report,     &remap,  &numIds,    &certifiedLength, &certifiedOffset,
+      &fetchesFar, &stores, &haveOneId, &begin,           &end};
   for (auto [value, argument] : llvm::zip(arguments, entry->getArguments()))
     *value = argument;
   return function;
@@ -169,10 +178,38 @@ void BagKernelBuilder::buildBags() {
   if (resolver->isOrdered())
     resolver->begin(loadIndex(offsets, begin), lastPosition);
   outputRows->setLast(arith::SubIOp::create(b, end, one));
-  if (takesStepsTogether())
+  Value haveOthers =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, haveOneId, index(0));
+  auto either = scf::IfOp::create(b, haveOthers, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(either.thenBlock());
+  buildBagsOfAnyLength(idsEnd);
+  b.setInsertionPointToStart(either.elseBlock());
+  buildBagsOfOneId();
+}
+
+void BagKernelBuilder::buildBagsOfAnyLength(Value idsEnd) {
+  if (takesStepsTogether() && !arePairsOfSteps())
     buildLongOrShortBags(idsEnd);
   else
     buildLoopOfBags();
+}
+
+/// Offsets say nothing more, a row is its own mean, and where sums are
+/// certified it has the same bits in any arithmetic.
+void BagKernelBuilder::buildBagsOfOneId() {
+  Value first = loadIndex(offsets, begin);
+  Value bagOfFirst = arith::SubIOp::create(b, begin, first);
+  Value last = arith::SubIOp::create(b, end, bagOfFirst);
+  auto positions = scf::ForOp::create(b, first, last, index(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(positions.getBody());
+  bagBegin = positions.getInductionVar();
+  Value bag = arith::AddIOp::create(b, bagBegin, bagOfFirst);
+  outputRows->fetchAhead(bag);
+  buildRow(bagBegin, bag,
+           c.isCertified() ? RowArithmetic::in_order
+                           : c.lowering.getCertified());
 }
 
 /// Bags that have fewer rows than a step, on the average, get a loop without
@@ -216,7 +253,7 @@ void BagKernelBuilder::buildRows() {
   if (c.isCopy())
     copyRow(position, outputRow);
   else
-    buildRow(position, outputRow);
+    buildRow(position, outputRow, RowArithmetic::in_order);
 }
 
 void BagKernelBuilder::copyRow(Value position, Value outputRow) {
@@ -231,13 +268,15 @@ void BagKernelBuilder::copyRow(Value position, Value outputRow) {
 }
 
 /// One id, as a bag of its own: the same roundings.
-void BagKernelBuilder::buildRow(Value position, Value outputRow) {
+void BagKernelBuilder::buildRow(Value position, Value outputRow,
+                                RowArithmetic arithmetic) {
   SmallVector<RowPiece> pieces = cutRow();
   bool isFirstPass = true;
   for (ArrayRef<RowPiece> pass : cutPasses(pieces, row, c.lowering)) {
-    RowSums sums(b, c, *headers, RowArithmetic::in_order, pass);
+    RowSums sums(b, c, *headers, arithmetic, pass);
     FoundRow found = findRow(position, isFirstPass);
-    outputRows->store(outputRow, pass, addIfRow(sums, found, sums.begin()));
+    SmallVector<Value> sum = addIfRow(sums, found, sums.begin());
+    outputRows->store(outputRow, pass, sums.finish(sum));
     isFirstPass = false;
   }
 }

@@ -15,6 +15,7 @@
 //                     %certifiedOffset: f32,    // of their sums, for each id
 //                     %fetchesFar: index,       // 0, or groups so larger
 //                     %stores: index,           // TREC_STORES_*
+//                     %haveOneId: index,        // 1: each of the bags
 //                     %begin: index, %end: index) // bags, or ids
 //
 // The output's elements are of the stored type (HalfFloat.h): f32, f16 or i16;

@@ -168,7 +168,9 @@ def _draw_batch(draw: Draw, shape: Shape, size: int, is_strided: bool) -> Batch:
     if is_strided:
         strides = [int(stride) for stride in random.integers(1, size + 1, len(keys))]
         inverse = torch.from_numpy(np.stack([random.integers(0, stride, size + 2) for stride in strides]))
-    lengths = [random.integers(0, longest + 1, stride) for stride in strides or [size] * len(keys)]
+    # Bags of one id each are a case of their own, which lengths from 0 hardly make.
+    shortest = 1 if longest and draw.chance(30) else 0
+    lengths = [random.integers(shortest, longest + 1, stride) for stride in strides or [size] * len(keys)]
     for index, key in enumerate(keys):
         if key in shape.fixed_lengths:
             lengths[index][:] = shape.fixed_lengths[key]
