@@ -235,12 +235,15 @@ Type EmbeddingGroupOp::getOutputElement() {
 
 LogicalResult DispatchOp::verify() { return verifyBags(*this, getKjts()); }
 
+/// Of a kernel's scalars the third is the offset of certified sums.
+static bool isScalarOfKernel(size_t place, Type type) {
+  return place == 2 ? type.isF32() : type.isIndex();
+}
+
 /// True for the type that `convert-trec-to-vector` gives its functions.
 static bool isKernelType(FunctionType type) {
   constexpr int64_t ranks[] = {2, 1, 1, 1, 2, 1, 1};
-  constexpr size_t numScalars = 8;
-  static constexpr size_t place = 2; // of the one that is no index
-  size_t numMemRefs = std::size(ranks);
+  constexpr size_t numScalars = 8, numMemRefs = std::size(ranks);
   if (type.getNumInputs() != numMemRefs + numScalars || type.getNumResults())
     return false;
   for (auto [input, rank] : llvm::zip(type.getInputs(), ranks)) {
@@ -250,8 +253,7 @@ static bool isKernelType(FunctionType type) {
   }
   ArrayRef<Type> scalars = type.getInputs().drop_front(numMemRefs);
   return llvm::all_of(llvm::enumerate(scalars), [](auto scalar) {
-    return scalar.index() == place ? scalar.value().isF32()
-                                   : scalar.value().isIndex();
+    return isScalarOfKernel(scalar.index(), scalar.value());
   });
 }
 
