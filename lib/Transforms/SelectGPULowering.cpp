@@ -39,6 +39,16 @@ static constexpr int64_t kMaxWordsOfCodes = 8, kMaxWords = 16;
 static constexpr int64_t kMaxRows = 8, kMaxRowsOfFew = 16;
 static constexpr int64_t kWarpLanes = 32;
 static constexpr int64_t kWarps = 4, kBlocksPerSm = 8;
+/// Of a promised length the most rows of a bag that are all in flight, and
+/// the least that are worth a schedule of their own.
+static constexpr int64_t kMaxPromisedRows = 20, kMinPromisedRows = 9;
+/// Fewer lanes hold ids and headers of more rows each.
+static constexpr int64_t kMinPromisedLanes = 8, kMinLeanLanes = 16;
+/// Where all rows are in flight there is no loop, and little to keep besides
+/// their words: 40 registers have room for 20 words and the sums of one unit,
+/// 48 for two ids and headers of each lane besides, 72 for twice as many words.
+static constexpr int64_t kLeanBlocksPerSm = 12, kHalfWarpBlocksPerSm = 10,
+                         kWideBlocksPerSm = 7;
 /// Where a model has more groups, of kernels for few bags.
 static constexpr int64_t kMaxBoundGroups = 3, kFewBlocksPerSm = 5;
 /// Stages of a block: with more, fewer than eight blocks would find room on a
@@ -147,6 +157,50 @@ static FewSchedule selectForFewBags(LookupGroupInterface group,
   return few;
 }
 
+/// Whether all rows of every bag could be in flight, with registers for more
+/// blocks than otherwise.
+static bool hasPromisedRows(const BagConfiguration &c) {
+  RowUnits units = RowUnits::of(c.row);
+  return c.pooling && c.row.isQuantized() && !c.isWeighted() && !c.remap &&
+         c.lengths.areAtMost(kMaxPromisedRows) &&
+         *c.lengths.common >= kMinPromisedRows &&
+         2 * units.columns <= kMaxColumns && llvm::isPowerOf2_64(units.count) &&
+         units.count >= kMinPromisedLanes && units.count <= kWarpLanes;
+}
+
+/// Units that each lane then sums. Two take fewer instructions for a bag, which
+/// bound units of many columns; one leaves more warps to wait for memory.
+static int64_t getPromisedUnits(const RowUnits &units) {
+  return units.count >= kMinLeanLanes && 2 * units.columns == kMaxColumns ? 2
+                                                                          : 1;
+}
+
+/// Blocks that registers are left for on a multiprocessor where all bags are of
+/// the configuration, as it is scheduled.
+static int64_t getBlocksPerSm(const BagConfiguration &c) {
+  GPULoweringConfigAttr lowering = c.gpuLowering;
+  int64_t lanes = lowering.getLanes(), units = lowering.getUnitsPerLane();
+  bool hasAll = hasPromisedRows(c) && lowering.getStages() == 0 &&
+                c.lengths.areAtMost(lowering.getRowsInFlight()) &&
+                lanes * units >= RowUnits::of(c.row).count;
+  if (hasAll && units == 1 && lanes >= kMinLeanLanes)
+    return lanes == kWarpLanes ? kLeanBlocksPerSm : kHalfWarpBlocksPerSm;
+  return hasAll && units == 2 ? kWideBlocksPerSm : kBlocksPerSm;
+}
+
+static GPULoweringConfigAttr withBlocksPerSm(GPULoweringConfigAttr lowering,
+                                             int64_t blocks) {
+  int64_t few = lowering.getFewBlocksPerSm();
+  if (few == 0 && blocks != kBlocksPerSm)
+    few = kBlocksPerSm;
+  return GPULoweringConfigAttr::get(
+      lowering.getContext(), lowering.getLanes(), lowering.getUnitsPerLane(),
+      lowering.getRowsInFlight(), lowering.getWarps(), blocks,
+      lowering.getNumerics(), lowering.getFewLanes(),
+      lowering.getFewUnitsPerLane(), lowering.getFewRowsInFlight(),
+      lowering.getStages(), lowering.getFewStages(), few);
+}
+
 static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
                                             int64_t numGroups,
                                             GPUNumerics numerics) {
@@ -158,6 +212,13 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
   bool fillsHalfWarp = lanes == kWarpLanes / 2 && perLane > 2;
   int64_t words = isOfCodes && !fillsHalfWarp ? kMaxWordsOfCodes : kMaxWords;
   int64_t rows = selectRows(units, perLane, words, kMaxRows);
+  BagConfiguration configuration = BagConfiguration::of(group);
+  // A kernel of several configurations has the registers of the hungriest.
+  if (numGroups == 1 && hasPromisedRows(configuration)) {
+    perLane = getPromisedUnits(units);
+    lanes = llvm::PowerOf2Ceil(units.count) / perLane;
+    rows = *configuration.lengths.common;
+  }
   FewSchedule few = selectForFewBags(group, numGroups);
   if (few.stages == 0 && std::tie(lanes, perLane, rows) ==
                              std::tie(few.lanes, few.unitsPerLane, few.rows))
@@ -231,13 +292,19 @@ const GPUTuningEntry *SelectGPULoweringPass::find(LookupGroupInterface group,
 FailureOr<GPULoweringConfigAttr>
 SelectGPULoweringPass::choose(LookupGroupInterface group, GPUNumerics whose,
                               const SymbolTable &symbols) {
+  BagConfiguration configuration = BagConfiguration::of(group);
+  auto schedule = [&](GPULoweringConfigAttr lowering) {
+    configuration.gpuLowering = lowering;
+    if (numGroups == 1)
+      configuration.gpuLowering =
+          withBlocksPerSm(lowering, getBlocksPerSm(configuration));
+    return configuration.gpuLowering;
+  };
   GPULoweringConfigAttr model = selectLowering(group, numGroups, whose);
   const GPUTuningEntry *entry = cache ? find(group, symbols) : nullptr;
   if (!entry)
-    return model;
-  GPULoweringConfigAttr tuned = takeSchedule(entry->lowering, model);
-  BagConfiguration configuration = BagConfiguration::of(group);
-  configuration.gpuLowering = tuned;
+    return schedule(model);
+  GPULoweringConfigAttr tuned = schedule(takeSchedule(entry->lowering, model));
   if (std::optional<std::string> misfit = findMisfit(configuration))
     return group->emitError()
            << tuneCache << ": the lowering for " << configuration.getName()

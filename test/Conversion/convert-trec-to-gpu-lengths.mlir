@@ -1,7 +1,7 @@
 // RUN: trec-opt %s --convert-trec-to-gpu --split-input-file | FileCheck %s
 
 // Bags of a promised length begin and end at places that are computed. Before the ids no offset is loaded but the
-// feature's first, and that only where what is in front of the feature is not promised too.
+// feature's first, and that only where keys are in another order or what is in front of the feature is not promised.
 #layout = #trec.row_layout<header = f16, align = 16>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [128], f32>
@@ -13,26 +13,29 @@ func.func @common(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: gpu.func @trec_forward_i32(
-// CHECK: case 0
-// CHECK: %[[PROMISED:.*]] = arith.constant 20 : i64
+// CHECK: scf.if
 
-// How many ids a sample has in front (ids_before of trec_gpu_bag, which is -1 where that is not known).
+// Where the caller's keys are in another order, the place of the feature is looked up, and its first offset.
+// CHECK: %[[FOUND:.*]]:2 = scf.if %{{.*}} -> (i32, i32) {
+// CHECK: llvm.load %{{.*}} invariant {alignment = 4 : i64} : !llvm.ptr<1> -> i32
+// CHECK: llvm.load %{{.*}} invariant {alignment = 4 : i64} : !llvm.ptr<1> -> i32
+// CHECK: } else {
+
+// Else it is known how many ids a sample has in front (ids_before of trec_gpu_bag): all keys of the batch are promised.
 // CHECK: %[[AT48:.*]] = arith.constant 48 : i64
 // CHECK: %[[PLACE:.*]] = arith.addi %{{.*}}, %[[AT48]]
 // CHECK: %[[POINTER:.*]] = llvm.inttoptr %[[PLACE]]
 // CHECK: %[[BEFORE:.*]] = llvm.load %[[POINTER]] invariant {{.*}} -> i64
 // CHECK: %[[NARROW:.*]] = arith.trunci %[[BEFORE]] : i64 to i32
 // CHECK: %[[KNOWN:.*]] = arith.muli %[[NARROW]], %{{.*}} : i32
-// CHECK: arith.cmpi sge, %[[BEFORE]], %{{.*}} : i64
-// CHECK: %[[IS_LOADED:.*]] = arith.xori
-// CHECK-NOT: llvm.load
-// CHECK: llvm.inline_asm "@$2 ld.global.nc.b32 $0, [$1];", "=r,l,b,0" %{{.*}}, %[[IS_LOADED]], %[[KNOWN]]
-// CHECK-NOT: llvm.load
-// CHECK: %[[FIRST:.*]] = arith.select %[[IS_LOADED]], %{{.*}}, %[[KNOWN]] : i32
+// CHECK: scf.yield %{{.*}}, %[[KNOWN]] : i32, i32
+// CHECK: }
+
+// CHECK: %[[PROMISED:.*]] = arith.constant 20 : i64
 // CHECK: %[[NARROW_LENGTH:.*]] = arith.trunci %[[PROMISED]]
 // CHECK: %[[LENGTH:.*]] = arith.select %{{.*}}, %[[NARROW_LENGTH]], %{{.*}} : i32
 // CHECK: %[[OWN:.*]] = arith.muli %{{.*}}, %[[LENGTH]] : i32
-// CHECK: %[[BEGIN:.*]] = arith.addi %[[FIRST]], %[[OWN]] : i32
+// CHECK: %[[BEGIN:.*]] = arith.addi %[[FOUND]]#1, %[[OWN]] : i32
 // CHECK: %[[END:.*]] = arith.addi %[[BEGIN]], %[[LENGTH]] : i32
 
 // Both are within the values, or there are no ids.
@@ -75,7 +78,8 @@ func.func @own(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: gpu.func @trec_forward_i32(
-// CHECK: case 0
+// CHECK: arith.constant 136 : i64
+// CHECK: arith.constant 56 : i64
 // CHECK: %[[AT40:.*]] = arith.constant 40 : i64
 // CHECK: %[[PLACE:.*]] = arith.addi %{{.*}}, %[[AT40]]
 // CHECK: %[[POINTER:.*]] = llvm.inttoptr %[[PLACE]]
@@ -102,7 +106,8 @@ func.func @some(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: gpu.func @trec_forward_i32(
-// CHECK: case 0
+// CHECK: arith.constant 136 : i64
+// CHECK: arith.constant 40 : i64
 // CHECK: %[[PROMISED:.*]] = llvm.load %{{.*}} invariant {{.*}} -> i64
 // CHECK: %[[IS_MADE:.*]] = arith.cmpi sge, %[[PROMISED]], %{{.*}} : i64
 // CHECK: %[[NARROW_LENGTH:.*]] = arith.trunci %[[PROMISED]] : i64 to i32
@@ -126,7 +131,9 @@ func.func @none(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: gpu.func @trec_forward_i32(
-// CHECK: case 0
+// CHECK: arith.constant 136 : i64
+// CHECK: scf.if {{.*}} -> (i32)
+// CHECK: } else {
 // CHECK: %[[LOADED:.*]] = llvm.load %{{.*}} invariant {alignment = 4 : i64} : !llvm.ptr<1> -> i32
 // CHECK: %[[BEGIN:.*]] = arith.select %{{.*}}, %[[LOADED]], %{{.*}} : i32
 // CHECK: %[[BEHIND:.*]] = llvm.load %{{.*}} invariant {alignment = 4 : i64} : !llvm.ptr<1> -> i32
@@ -150,11 +157,16 @@ func.func @all_in_flight(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %0 : !keyed
 }
 // CHECK-LABEL: gpu.func @trec_forward_i32(
-// CHECK: case 0
+// CHECK: scf.if {{.*}} -> (i32, i32)
 // CHECK-NOT: scf.for
-// CHECK-COUNT-20: llvm.inline_asm "ld.global.nc.b32 $0, [$1];", "=r,l"
-// CHECK-NOT: "ld.global.nc.b32 $0, [$1];"
-// CHECK: llvm.inline_asm "@$2 ld.global.nc.b32 $0, [$1];"
+// CHECK-COUNT-20: llvm.inline_asm has_side_effects "ld.global.b32 $0, [$1];", "=r,l"
+// CHECK-NOT: ld.global
+
+// The header comes behind them: neither passes the other on its way to memory.
+// CHECK: nvvm.bar.warp.sync
+// CHECK-NOT: ld.global
+// CHECK: llvm.inline_asm has_side_effects "@$2 ld.global.b32 $0, [$1];"
+// CHECK-NOT: ld.global
 // CHECK-NOT: scf.for
 // CHECK-COUNT-80: arith.addf
 // CHECK-NOT: scf.for

@@ -13,7 +13,6 @@ func.func @int8(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK-LABEL: gpu.func @trec_forward_i32(
 // CHECK-SAME: workgroup(%{{.*}} : memref<18432xi8, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
-// CHECK: case 0
 
 // All stages but the last, before the loop.
 // CHECK-COUNT-5: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg, %{{.*}}

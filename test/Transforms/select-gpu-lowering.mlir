@@ -188,3 +188,49 @@ func.func @three_groups(%kjt: !kjt, %dest: !keyed) -> !keyed {
     bounds warning : !kjt, !keyed
   return %2 : !keyed
 }
+
+// -----
+
+// Where the model's only group is promised bags of one length, all of their rows are in flight, with registers for more
+// blocks, or for two units of eight codes a lane. Kernels for few bags are as they were.
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #quantized>
+// CHECK-LABEL: func.func @promised_int8(
+// CHECK: gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 20, blocks_per_sm = 12, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 8> :
+func.func @promised_int8(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, length = 20>]
+    rows !trec.row<128, int8, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int4, #quantized>
+// CHECK-LABEL: func.func @promised_int4(
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 20, blocks_per_sm = 7,
+func.func @promised_int4(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, length = 20>]
+    rows !trec.row<128, int4, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+// More rows than there are registers for, or weights for each, and the schedule is that of any length.
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f32>
+trec.table @t : !trec.table<1000x128, int8, #quantized>
+// CHECK-LABEL: func.func @promised_long(
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32,
+// CHECK-NOT: blocks_per_sm
+func.func @promised_long(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, length = 21>]
+    rows !trec.row<128, int8, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}

@@ -24,6 +24,7 @@ class Model:
     remap: str = ""  # array, hash_table or sorted
     numerics: str = "fbgemm"
     lengths: tuple[int | None, ...] = (None,)  # promised of each of its features, all of one table
+    has_other_key: bool = False  # in the batch, which nothing is promised of and no lookup is of
 
     @property
     def is_quantized(self) -> bool:
@@ -77,7 +78,8 @@ def write_model(model: Model) -> str:
     entries = {"array": "<array> : tensor<?xi32>", "hash_table": "<hash_table, ids = 1000> : tensor<?x2xi32>",
                "sorted": "<sorted> : tensor<?x2xi64>"}
     keys = ", ".join(f'"f{index or ""}"' for index in range(count))
-    lines = [f"#layout = #trec.row_layout<header = {header}>", f"!kjt = !trec.kjt<[{keys}]{weighted}>",
+    other = ', "other"' if model.has_other_key else ""
+    lines = [f"#layout = #trec.row_layout<header = {header}>", f"!kjt = !trec.kjt<[{keys}{other}]{weighted}>",
              f"!out = !trec.{kind}<[{keys}], {[model.dim] * count}, {model.output}>",
              "module @one attributes {trec.contract = 1 : i32} {",
              f"  trec.table @t : !trec.table<?x{model.dim}, {model.dtype}, #layout>"]

@@ -1,7 +1,7 @@
 """Kernels for bags whose lengths are promised, run from their PTX: numbers, what is reported of a broken promise, bounds.
 
 A kernel finds the ids of a bag without its offsets where the lengths of all keys in front are promised and the caller's
-keys are in the model's order. Each test runs those ways too.
+keys are in the model's order. Each test runs those ways too. What is promised of all keys is compiled as such.
 """
 
 import dataclasses
@@ -56,6 +56,12 @@ def make_promised(model, rng, length, way, ids_type=np.int64, offsets_type=np.in
     return Promised(call, expected, first)
 
 
+def compile_ways(model, folder):
+    text = compile_ptx(model, folder)
+    behind = compile_ptx(dataclasses.replace(model, has_other_key=True), folder)
+    return {way: behind if way == "behind others" else text for way in WAYS}
+
+
 def written(model, outcome):
     return outcome.output[:, 2:2 + model.dim]
 
@@ -78,7 +84,7 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(str(v) for v in dataclasses.astuple(model) if v))
 def test_numbers(model, tmp_path):
     rng = np.random.default_rng(MODELS.index(model))
-    text = compile_ptx(model, tmp_path)
+    texts = compile_ways(model, tmp_path)
     lengths = [model.lengths[0]] if len(model.lengths) == 1 else model.lengths
     for length in lengths:
         for index, way in enumerate(WAYS):
@@ -86,7 +92,7 @@ def test_numbers(model, tmp_path):
             made = make_promised(model, rng, 4 if length is None else length, way, *types)
             made.call.length = -1 if length is None else length
             made.call.few, made.call.shared = index == 1, index == 2
-            outcome = gpu_launch.run(text, made.call)
+            outcome = gpu_launch.run(texts[way], made.call)
             assert same_bits(written(model, outcome), made.expected), way
             assert outcome.report["kind"] == gpu_launch.NOTHING and outcome.report["count"] == 0
 
@@ -95,9 +101,9 @@ INT8 = Model("int8", 24, lengths=(4,))
 
 
 @pytest.fixture(scope="module", params=[(4,), (4, 5), (4, None)], ids=["one", "several", "some"])
-def pooled(request, tmp_path_factory) -> str:
+def pooled(request, tmp_path_factory) -> dict[str, str]:
     model = dataclasses.replace(INT8, lengths=request.param)
-    return compile_ptx(model, tmp_path_factory.mktemp("promised"))
+    return compile_ways(model, tmp_path_factory.mktemp("promised"))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +127,7 @@ def test_a_bag_of_another_length_is_reported(pooled, way, changes):
     move_ends(made, changes)
     first = min(changes)
     begin = int(made.call.offsets[made.first + first])
-    assert place(gpu_launch.run(pooled, made.call)) == (
+    assert place(gpu_launch.run(pooled[way], made.call)) == (
         gpu_launch.OTHER_LENGTH, 0, first, begin, made.first + first, 4 + changes[first])
 
 
@@ -129,7 +135,7 @@ def test_a_bag_of_another_length_is_reported(pooled, way, changes):
 def test_a_batch_of_no_ids_is_reported_and_none_is_read(pooled, way):
     made = make_promised(INT8, np.random.default_rng(9), 4, way)
     made.call.ids, made.call.offsets = made.call.ids[:0], np.zeros_like(made.call.offsets)
-    outcome = gpu_launch.run(pooled, made.call)
+    outcome = gpu_launch.run(pooled[way], made.call)
     assert place(outcome) == (gpu_launch.OTHER_LENGTH, 0, 0, 0, made.first, 0)
     assert not outcome.output.any()
 
@@ -142,7 +148,7 @@ def test_bad_offsets_are_reported(pooled, way, sample, value):
         return  # where the key in front ends: its lookup tells
     made = make_promised(INT8, np.random.default_rng(10), 4, way, np.int32, np.int64)
     made.call.offsets[made.first + sample] = value
-    outcome = gpu_launch.run(pooled, made.call)
+    outcome = gpu_launch.run(pooled[way], made.call)
     assert outcome.report["kind"] == gpu_launch.BAD_OFFSET
     assert outcome.report["sample"] in (sample - 1, sample)
 
@@ -161,7 +167,7 @@ def test_bad_ids_are_counted_as_ever(pooled, way):
     made = make_promised(INT8, np.random.default_rng(12), 4, way)
     begin = int(made.call.offsets[made.first])
     made.call.ids[[begin + 9, begin + 30]] = NUM_ROWS, -2
-    outcome = gpu_launch.run(pooled, made.call)
+    outcome = gpu_launch.run(pooled[way], made.call)
     assert outcome.report["count"] == 2
     assert place(outcome) == (gpu_launch.BAD_ID, 0, 2, begin + 8, begin + 9, NUM_ROWS)
 

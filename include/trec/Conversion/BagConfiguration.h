@@ -19,6 +19,11 @@ struct PromisedLengths {
 
   Extent extent = none;
   std::optional<int64_t> common; // that all bags have
+
+  /// Whether that is so of every bag.
+  bool areAtMost(int64_t length) const {
+    return extent == all && common && *common <= length;
+  }
 };
 
 /// Everything that is constant in a kernel but the integer type of its ids.

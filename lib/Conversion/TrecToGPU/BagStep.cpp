@@ -24,10 +24,8 @@ static constexpr int64_t kShortChunk = 4;
 static bool hasAllInFlight(const BagConfiguration &c) {
   GPULoweringConfigAttr lowering = c.gpuLowering;
   int64_t perPass = lowering.getLanes() * lowering.getUnitsPerLane();
-  return c.lengths.extent == PromisedLengths::all && c.lengths.common &&
-         *c.lengths.common > 0 &&
-         *c.lengths.common <= lowering.getRowsInFlight() &&
-         RowUnits::of(c.row).count <= perPass;
+  return c.lengths.areAtMost(lowering.getRowsInFlight()) &&
+         *c.lengths.common > 0 && RowUnits::of(c.row).count <= perPass;
 }
 
 namespace {
@@ -65,6 +63,7 @@ private:
   PooledBag bag;
   RowFetch fetch;
   int64_t numLanes, rowsInFlight;
+  Value longest; // where rows are added in a loop
 };
 
 } // namespace
@@ -127,14 +126,14 @@ SmallVector<Value> BagStepBuilder::addRows(Value firstUnit) {
   llvm::append_range(carried, first.getValues());
   Value zero = b.i32(0);
   int64_t size = fetch.getWindowSize();
-  SmallVector<Value> results = b.loop(
-      zero, bag.longest, size, carried, [&](Value done, ValueRange state) {
+  SmallVector<Value> results =
+      b.loop(zero, longest, size, carried, [&](Value done, ValueRange state) {
         bag.isWrong = state[numSums];
         IdWindow window = first.withValues(state.drop_front(numSums + 1));
         Value next = b.add(b.add(bag.span.begin, done), size);
         SmallVector<Value> nextIds = fetch.loadIds(next, bag.span);
         SmallVector<Value> added =
-            addWindow(window, b.subtract(bag.longest, done),
+            addWindow(window, b.subtract(longest, done),
                       state.take_front(numSums), firstUnit);
         window = fetch.resolve(nextIds, next, bag.span, bag.isWrong);
         added.push_back(bag.isWrong);
@@ -154,6 +153,8 @@ void BagStepBuilder::poolColumns(Value firstUnit) {
 
 Value BagStepBuilder::build() {
   bag.find();
+  if (!hasAllInFlight(c))
+    longest = bag.findLongest();
   int64_t numUnits = fetch.getSums().getUnits().count;
   if (numUnits <= getUnitsPerPass()) {
     poolColumns(fetch.getLane());

@@ -48,13 +48,14 @@ Bag Bags::findByOffsets() {
   IdSpan stored = IdSpan::between(b, offset, behind);
   Value isWrong = b.either(b.negate(stored.isGood), isLong(stored));
   IdSpan span = getSpan(offset, behind);
-  Value longest = b.maxOfWarp(b.subtract(span.end, span.begin));
-  return {span, longest, b.both(isWrong, exists())};
+  return {span, b.both(isWrong, exists())};
 }
 
 /// Where the ids of the feature begin, or without a promise those of the bag. A
 /// product that is too great is no place that offsets agree with.
 Value Bags::findFirst() {
+  if (promise.isOfAll && lookup.firstId)
+    return lookup.firstId;
   Value idsBefore = lookup.loadIdsBefore(b);
   Value known = b.multiply(b.truncate(idsBefore), lookup.batchSize);
   Value isKnown =
@@ -88,7 +89,7 @@ Bag Bags::findByPromise() {
   Value stored = lookup.loadShortOffset(b, next);
   Value isEnd = b.compare(Predicate::eq, behind, stored);
   Value isWrong = b.both(exists(), b.negate(b.both(isThere, isEnd)));
-  return {span, b.maxOfWarp(b.subtract(span.end, span.begin)), isWrong};
+  return {span, isWrong};
 }
 
 Bag Bags::find() { return promise ? findByPromise() : findByOffsets(); }

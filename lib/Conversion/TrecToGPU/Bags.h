@@ -17,11 +17,10 @@
 
 namespace mlir::trec {
 
-/// Where the ids of a bag are, how many the longest of the warp's has (an i32),
-/// and whether the bag is wrong (an i1).
+/// Where the ids of a bag are, and whether the bag is wrong (an i1).
 struct Bag {
   IdSpan span;
-  Value longest, isWrong;
+  Value isWrong;
 };
 
 /// All values are i32 unless noted.

@@ -77,6 +77,45 @@ static LogicalResult checkLowering(LookupGroupInterface group,
   return diagnostic;
 }
 
+/// The only batch that the model of a group takes, or null.
+static KJTType getOnlyBatch(LookupGroupInterface group) {
+  auto model = group->getParentOfType<FunctionOpInterface>();
+  KJTType found;
+  for (Type type : model.getArgumentTypes())
+    if (auto batch = dyn_cast<KJTType>(type)) {
+      if (found)
+        return {};
+      found = batch;
+    }
+  return found;
+}
+
+/// Whether all lookups write to the one tensor that the model makes.
+static bool hasOneOutput(LookupGroupInterface group) {
+  return group.getPoolingMode() &&
+         isa<KeyedTensorType>(group.getDest().getType());
+}
+
+/// Whether each key has lookups, and all of them promise how many ids its bags
+/// have.
+static bool promisesAll(ArrayRef<LookupGroupInterface> groups, KJTType batch) {
+  llvm::DenseSet<Attribute> promised;
+  for (LookupGroupInterface group : groups)
+    for (BagAttr bag : group.getBags().getAsRange<BagAttr>()) {
+      if (!bag.getLength())
+        return false;
+      promised.insert(bag.getFeature());
+    }
+  return llvm::all_of(batch.getKeys(),
+                      [&](Attribute key) { return promised.contains(key); });
+}
+
+static ModelShape getShape(ArrayRef<LookupGroupInterface> groups) {
+  KJTType batch = getOnlyBatch(groups.front());
+  return {bool(batch), llvm::all_of(groups, hasOneOutput),
+          batch && promisesAll(groups, batch)};
+}
+
 namespace {
 
 struct ConvertTrecToGPUPass
@@ -99,6 +138,7 @@ void ConvertTrecToGPUPass::runOnOperation() {
     configurations.push_back(BagConfiguration::of(group));
     ++numConfigurations;
   }
+  ModelShape shape = getShape(groups);
   Location loc = module.getLoc();
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   auto kernels = gpu::GPUModuleOp::create(builder, loc, kGPUModuleName);
@@ -107,13 +147,13 @@ void ConvertTrecToGPUPass::runOnOperation() {
   builder.setInsertionPointToStart(kernels.getBody());
   for (unsigned bits : {32, 64}) {
     IntegerType idType = builder.getIntegerType(bits);
-    buildForwardKernel(builder, loc, configurations, idType,
+    buildForwardKernel(builder, loc, configurations, shape, idType,
                        ForwardLaunch::ManyBags);
     if (hasFewKernels(configurations))
-      buildForwardKernel(builder, loc, configurations, idType,
+      buildForwardKernel(builder, loc, configurations, shape, idType,
                          ForwardLaunch::FewBags);
     if (hasSharedKernels(configurations))
-      buildForwardKernel(builder, loc, configurations, idType,
+      buildForwardKernel(builder, loc, configurations, shape, idType,
                          ForwardLaunch::SharedBags);
   }
   buildScanKernel(builder, loc);

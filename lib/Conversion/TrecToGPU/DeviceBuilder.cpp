@@ -56,6 +56,13 @@ Value DeviceBuilder::pin(Value value) {
       .getResult(0);
 }
 
+/// One instruction, where a shift and a mask are two. Bytes 4 to 7 are zeros.
+Value DeviceBuilder::takeOddBytes(Value word) {
+  Value zeros = i32(0), selector = i32(0x4341);
+  return NVVM::PermuteOp::create(*this, getI32Type(), word, zeros, selector,
+                                 NVVM::PermuteMode::DEFAULT);
+}
+
 Value DeviceBuilder::pointer(Value address) {
   auto type = LLVM::LLVMPointerType::get(getContext(), kGlobalMemory);
   return LLVM::IntToPtrOp::create(*this, type, address);
@@ -67,8 +74,12 @@ Value DeviceBuilder::load(Value address, Type type, int64_t alignment) {
                               /*isNonTemporal=*/false, /*isInvariant=*/true);
 }
 
+/// The read-only path has no order: a load of it passes any barrier, and the
+/// assembler sends one first whose value is needed first.
 SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
-                                         Value otherwise, int64_t count) {
+                                         Value otherwise, int64_t count,
+                                         LoadOrder order) {
+  bool isInOrder = order == LoadOrder::inOrder;
   bool isAlways = matchPattern(condition, m_One());
   Type type = otherwise.getType();
   int64_t bits = type.getIntOrFloatBitWidth();
@@ -80,8 +91,8 @@ SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
   }
   std::string from = std::to_string(count), guard = std::to_string(count + 1);
   std::string text = isAlways ? "" : "@$" + guard + " ";
-  text += "ld.global.nc" + (count == 1 ? "" : ".v" + from) + ".b" +
-          std::to_string(bits) + " ";
+  text += isInOrder ? "ld.global" : "ld.global.nc";
+  text += (count == 1 ? "" : ".v" + from) + ".b" + std::to_string(bits) + " ";
   text += (count == 1 ? list : "{" + list + "}") + ", [$" + from + "];";
   constraints += isAlways ? "l" : "l,b" + ties;
   SmallVector<Value> operands = {address};
@@ -95,7 +106,7 @@ SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
                                               SmallVector<Type>(count, type));
   auto load = LLVM::InlineAsmOp::create(
       *this, TypeRange{result}, operands, text, constraints,
-      /*has_side_effects=*/false, /*is_align_stack=*/false,
+      /*has_side_effects=*/isInOrder, /*is_align_stack=*/false,
       LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
   if (count == 1)
     return {load.getResult(0)};
@@ -179,14 +190,19 @@ Value DeviceBuilder::blockId() {
   return toI32(*this, gpu::BlockIdOp::create(*this, gpu::Dimension::x));
 }
 
-Value DeviceBuilder::blockIdAgain() {
+/// With a side effect, so that it is read where it stands.
+static Value readAgain(DeviceBuilder &b, StringRef number) {
   return LLVM::InlineAsmOp::create(
-             *this, TypeRange{getI32Type()}, ValueRange(),
-             "mov.u32 $0, %ctaid.x;", "=r", /*has_side_effects=*/true,
-             /*is_align_stack=*/false, LLVM::TailCallKind::None,
-             LLVM::AsmDialectAttr(), ArrayAttr())
+             b, TypeRange{b.getI32Type()}, ValueRange(),
+             ("mov.u32 $0, " + number + ";").str(), "=r",
+             /*has_side_effects=*/true, /*is_align_stack=*/false,
+             LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
       .getResult(0);
 }
+
+Value DeviceBuilder::blockIdAgain() { return readAgain(*this, "%ctaid.x"); }
+
+Value DeviceBuilder::zeroAgain() { return readAgain(*this, "%ctaid.y"); }
 
 /// All lanes of a warp take part in a shuffle. The low bits of the clamp end
 /// the range of lanes, the bits from 8 on are those that a lane's group shares.

@@ -23,6 +23,10 @@ namespace mlir::trec {
 
 using Predicate = arith::CmpIPredicate;
 
+/// Which other loads a load may pass on its way through LLVM and the assembler.
+/// One in order does not pass `orderLoads`.
+enum class LoadOrder { any, inOrder };
+
 class DeviceBuilder : public ImplicitLocOpBuilder {
 public:
   static constexpr int64_t kWarpLanes = 32;
@@ -87,6 +91,8 @@ public:
   /// The i64, computed here and not where it is used: what it is computed from
   /// then needs no registers in between.
   Value pin(Value value);
+  /// Bytes 1 and 3 of an i32, each in the low byte of a half.
+  Value takeOddBytes(Value word);
   /// The same bits as another type of this size.
   Value bits(Type type, Value value) {
     return LLVM::BitcastOp::create(*this, type, value);
@@ -103,7 +109,12 @@ public:
   /// A predicated instruction: a branch for each row in flight would have the
   /// lanes of a warp meet again behind each.
   SmallVector<Value> loadIf(Value condition, Value address, Value otherwise,
-                            int64_t count = 1);
+                            int64_t count = 1,
+                            LoadOrder order = LoadOrder::any);
+  /// Loads in order that are written behind this are sent behind those that are
+  /// written in front of it. All lanes of the warp must come here; none waits
+  /// for what has been loaded.
+  void orderLoads() { syncWarp(); }
   /// From memory that others may write at any time.
   Value loadVolatile(Value address, Type type);
   void storeVolatile(Value address, Value value);
@@ -129,6 +140,8 @@ public:
   /// The block's number, read again: what is computed of it is not shared with
   /// what has been computed of `blockId`, and so needs no registers until here.
   Value blockIdAgain();
+  /// Zero, which no compiler knows: grids have one dimension.
+  Value zeroAgain();
   /// What `lane` (of the group of `width` lanes that a lane is in) has.
   Value shuffle(Value value, Value lane, int64_t width);
   Value shuffle(Value value, int64_t lane, int64_t width);

@@ -19,12 +19,13 @@ SmallVector<Value> DeviceSums::makeZeros() {
 }
 
 SmallVector<Value> DeviceSums::load(Value address, int64_t stepBytes,
-                                    ArrayRef<Value> isThere) {
+                                    ArrayRef<Value> isThere, LoadOrder order) {
   Value nothing = b.i32(0);
   SmallVector<Value> words;
   for (auto [unit, exists] : llvm::enumerate(isThere)) {
     Value at = b.add(address, int64_t(unit) * stepBytes);
-    llvm::append_range(words, b.loadIf(exists, at, nothing, units.getWords()));
+    llvm::append_range(words,
+                       b.loadIf(exists, at, nothing, units.getWords(), order));
   }
   return words;
 }
@@ -50,29 +51,67 @@ static std::pair<Value, Value> widenPair(DeviceBuilder &b, Value pair) {
   return {low, high};
 }
 
+/// Where a field of codes begins in the halves of a word, moved by whole bytes.
+static int64_t getShift(int64_t bits, int64_t field) {
+  return field * bits % 8;
+}
+
+/// The one that begins last.
+static int64_t getLastShift(int64_t bits) { return 8 - bits; }
+
+Value DeviceSums::prepareHeader(Value loaded) {
+  if (!row.isQuantized() || numerics == GPUNumerics::cpu)
+    return loaded;
+  VectorType type = getHalf2(b);
+  SmallVector<Attribute> both = {
+      b.getF16FloatAttr(float(512 >> getLastShift(row.getBits()))),
+      b.getF16FloatAttr(1.0f)};
+  auto factors = DenseElementsAttr::get(type, both);
+  Value factor = arith::ConstantOp::create(b, factors);
+  Value header = arith::MulFOp::create(b, b.bits(type, loaded), factor);
+  return b.bits(b.getI32Type(), header);
+}
+
+/// The codes of a field of both halves of a word, each at the low end of a half
+/// but for the shift.
+Value DeviceSums::takeField(Value word, int64_t field) {
+  int64_t bits = row.getBits(), bytes = field * bits / 8;
+  int64_t mask = ((int64_t(1) << bits) - 1) << getShift(bits, field);
+  if (bits == 8 && bytes == 1)
+    return b.takeOddBytes(word);
+  return b.both(b.shiftRight(word, 8 * bytes), mask << 16 | mask);
+}
+
 /// Half a word's codes at a time would be 16 bits: the same field of both
 /// halves of a word is unpacked together. As the bits of a half float a code q
 /// at bit s is the subnormal q * 2^(s - 24). Times 2^15 it is normal, and the
 /// scale carries the missing 2^(9 - s): as in FBGEMM, where that product
-/// overflows from a scale of 128 on.
-SmallVector<Value> DeviceSums::widenCodes(Value word, Value scaleAndBias) {
+/// overflows from a scale of 128 on. A prepared header has that of the last
+/// shift; what is greater is a product with a power of two of it, which rounds
+/// nothing and overflows where that of the scale itself does.
+///
+/// Scales come first: with a product of codes in front of them the assembler
+/// adds half of the columns of many rows before the others, and holds these.
+SmallVector<Value> DeviceSums::widenCodes(Value word, Value prepared) {
   int64_t bits = row.getBits(), numFields = 16 / bits;
-  Value header = b.bits(getHalf2(b), scaleAndBias);
-  Value scale = vector::ExtractOp::create(b, header, 0);
+  Value header = b.bits(getHalf2(b), prepared);
+  Value last = vector::ExtractOp::create(b, header, 0);
   Value bias = splat(b, vector::ExtractOp::create(b, header, 1));
   Value normalizer = splat(b, makeHalf(b, 32768.0));
+  SmallVector<Value> scales;
+  for (int64_t field = 0; field < numFields; ++field) {
+    int64_t power = 1 << (getLastShift(bits) - getShift(bits, field));
+    Value scale = last;
+    if (power != 1)
+      scale = arith::MulFOp::create(b, last, makeHalf(b, double(power)));
+    scales.push_back(splat(b, scale));
+  }
   SmallVector<Value> columns(2 * numFields);
   for (int64_t field = 0; field < numFields; ++field) {
-    int64_t shift = field * bits % 8;
-    Value shifted = b.shiftRight(word, field * bits / 8 * 8);
-    int64_t mask = ((int64_t(1) << bits) - 1) << shift;
-    Value codes = b.both(shifted, mask << 16 | mask);
-    Value subnormal = b.bits(getHalf2(b), codes);
+    Value subnormal = b.bits(getHalf2(b), takeField(word, field));
     Value normal = arith::MulFOp::create(b, subnormal, normalizer);
-    Value power = makeHalf(b, double(512 >> shift));
-    Value scaled = splat(b, arith::MulFOp::create(b, scale, power));
     std::tie(columns[field], columns[field + numFields]) =
-        widenPair(b, fma(normal, scaled, bias));
+        widenPair(b, fma(normal, scales[field], bias));
   }
   return columns;
 }

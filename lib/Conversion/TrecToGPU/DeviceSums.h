@@ -5,7 +5,7 @@
 //
 //   DeviceSums sums(b, configuration);
 //   SmallVector<Value> accumulators = sums.makeZeros();
-//   SmallVector<Value> words = sums.load(address, {isRow, isRow});
+//   SmallVector<Value> words = sums.load(address, stepBytes, {isRow}, order);
 //   accumulators = sums.add(accumulators, words, {header, weight});
 //
 // A row that is not there is words, header and bias of zeros; its weight is
@@ -23,7 +23,7 @@ namespace mlir::trec {
 
 /// What a row contributes besides its elements; null where there is none.
 struct RowHeader {
-  Value scaleAndBias; // an i32: two half floats, the scale in the low one
+  Value scaleAndBias; // an i32: two half floats, as `prepareHeader` gave them
   Value weight;       // an f32
 };
 
@@ -44,7 +44,11 @@ public:
   /// Loads the units of a lane, `address` the first, `stepBytes` apart; zeros
   /// where a unit is not there.
   SmallVector<Value> load(Value address, int64_t stepBytes,
-                          ArrayRef<Value> isThere);
+                          ArrayRef<Value> isThere, LoadOrder order);
+  /// Scale and bias as they lie in a row, an i32, the scale in its low half,
+  /// for `add`: what is the same for all words of the row is done here, where
+  /// one lane does it for all.
+  Value prepareHeader(Value loaded);
   /// Adds a row to the sums.
   SmallVector<Value> add(ValueRange sums, ValueRange words,
                          const RowHeader &header);
@@ -53,7 +57,8 @@ public:
   SmallVector<Value> widen(Value word, Value scaleAndBias);
 
 private:
-  SmallVector<Value> widenCodes(Value word, Value scaleAndBias);
+  Value takeField(Value word, int64_t field);
+  SmallVector<Value> widenCodes(Value word, Value prepared);
   SmallVector<Value> convertCodes(Value word);
   SmallVector<Value> widenHalves(Value word);
   SmallVector<Value> widenBFloats(Value word);

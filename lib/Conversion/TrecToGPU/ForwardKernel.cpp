@@ -17,26 +17,29 @@ class ForwardKernelBuilder {
 public:
   ForwardKernelBuilder(OpBuilder &builder, Location loc,
                        ArrayRef<BagConfiguration> configurations,
-                       IntegerType idType, bool sharesBags)
-      : b(builder, loc), configurations(configurations), idType(idType),
-        sharesBags(sharesBags) {}
+                       const ModelShape &shape, IntegerType idType,
+                       bool sharesBags)
+      : b(builder, loc), configurations(configurations), shape(shape),
+        idType(idType), sharesBags(sharesBags) {}
 
   gpu::GPUFuncOp build(StringRef name);
 
 private:
   void checkBatches(LaunchArgument &launch);
   void checkBatch(LaunchArgument &launch, Value batch);
+  Value searchSpans(LaunchArgument &launch, Value block, Value last);
   Value findSpan(LaunchArgument &launch, Value block);
   Step findStep(LaunchArgument &launch, Value block, Value &bag);
   SmallVector<Value> switchToConfiguration(
       LaunchArgument &launch, Value block, TypeRange types,
       function_ref<SmallVector<Value>(const StepInput &)> build);
   Value runStep(LaunchArgument &launch);
-  void reportStep(LaunchArgument &launch);
+  void reportStep(const LaunchArgument &read);
   void addSharedMemory(gpu::GPUFuncOp kernel);
 
   DeviceBuilder b;
   ArrayRef<BagConfiguration> configurations;
+  ModelShape shape;
   IntegerType idType;
   bool sharesBags; // where rows come to stages
   Lookup lookup;   // that of the last switch
@@ -93,25 +96,22 @@ void ForwardKernelBuilder::checkBatch(LaunchArgument &launch, Value batch) {
 /// One thread of the first block for each batch.
 void ForwardKernelBuilder::checkBatches(LaunchArgument &launch) {
   Value batch = b.threadId();
-  Value numBatches =
-      b.truncate(launch.load(offsetof(trec_gpu_launch, num_batches)));
+  Value numBatches = launch.loadLow(offsetof(trec_gpu_launch, num_batches));
   Value isFirstBlock = b.compare(Predicate::eq, b.blockId(), 0);
   Value isBatch = b.compare(Predicate::slt, batch, numBatches);
   b.doIf(b.both(isFirstBlock, isBatch), [&] { checkBatch(launch, batch); });
 }
 
-/// The last span that begins at the block or before it; i32. Most launches have
-/// one.
-Value ForwardKernelBuilder::findSpan(LaunchArgument &launch, Value block) {
-  Value last = b.subtract(
-      b.truncate(launch.load(offsetof(trec_gpu_launch, num_spans))), 1);
+/// The last span that begins at the block or before it; i32.
+Value ForwardKernelBuilder::searchSpans(LaunchArgument &launch, Value block,
+                                        Value last) {
   Value none = b.i32(0);
   auto loop = scf::WhileOp::create(
       b, TypeRange{b.getI32Type()}, none,
       [&](OpBuilder &, Location, ValueRange span) {
-        Value first = b.truncate(launch.load(
+        Value first = launch.loadLow(
             offsetof(trec_gpu_launch, spans) + sizeof(trec_gpu_span), span[0],
-            sizeof(trec_gpu_span), offsetof(trec_gpu_span, first_block)));
+            sizeof(trec_gpu_span), offsetof(trec_gpu_span, first_block));
         Value hasNext = b.compare(Predicate::slt, span[0], last);
         Value hasBegun = b.compare(Predicate::sge, block, first);
         scf::ConditionOp::create(b, b.both(hasNext, hasBegun), span);
@@ -122,36 +122,58 @@ Value ForwardKernelBuilder::findSpan(LaunchArgument &launch, Value block) {
   return loop.getResult(0);
 }
 
+/// Most launches have one span, in which there is nothing to search.
+Value ForwardKernelBuilder::findSpan(LaunchArgument &launch, Value block) {
+  Value last =
+      b.subtract(launch.loadLow(offsetof(trec_gpu_launch, num_spans)), 1);
+  Value isOne = b.compare(Predicate::eq, last, 0);
+  return b
+      .branch(
+          isOne, b.getI32Type(), [&] { return SmallVector<Value>{b.i32(0)}; },
+          [&] { return SmallVector<Value>{searchSpans(launch, block, last)}; })
+      .front();
+}
+
 Step ForwardKernelBuilder::findStep(LaunchArgument &launch, Value block,
                                     Value &bag) {
+  constexpr int64_t spans = offsetof(trec_gpu_launch, spans),
+                    bytes = sizeof(trec_gpu_span);
   Value span = findSpan(launch, block);
-  auto load = [&](int64_t offset) {
-    return launch.load(offsetof(trec_gpu_launch, spans), span,
-                       sizeof(trec_gpu_span), offset);
+  auto loadLow = [&](int64_t offset) {
+    return launch.loadLow(spans, span, bytes, offset);
   };
   Step step;
-  Value firstBlock = b.truncate(load(offsetof(trec_gpu_span, first_block)));
-  step.stride = b.truncate(load(offsetof(trec_gpu_span, blocks_per_bag)));
-  Value firstBag = b.truncate(load(offsetof(trec_gpu_span, first_bag)));
+  Value firstBlock = loadLow(offsetof(trec_gpu_span, first_block));
+  step.stride = loadLow(offsetof(trec_gpu_span, blocks_per_bag));
+  Value firstBag = loadLow(offsetof(trec_gpu_span, first_bag));
   Value inSpan = b.subtract(block, firstBlock);
-  Value product = b.multiply(b.zeroExtend(inSpan),
-                             load(offsetof(trec_gpu_span, multiplier)));
-  Value shift = load(offsetof(trec_gpu_span, shift));
+  Value multiplier =
+      launch.load(spans, span, bytes, offsetof(trec_gpu_span, multiplier));
+  Value product = b.multiply(b.zeroExtend(inSpan), multiplier);
+  Value shift = launch.load(spans, span, bytes, offsetof(trec_gpu_span, shift));
   Value bagInSpan = b.truncate(b.shiftRight(product, shift));
   step.index = b.subtract(inSpan, b.multiply(bagInSpan, step.stride));
   bag = b.add(firstBag, bagInSpan);
   return step;
 }
 
-/// What a block of this number makes of its configuration. A kernel that the
-/// compiler did not make cannot be asked for; it would do nothing.
+/// What a block of this number makes of its configuration. Where there are
+/// several, a kernel that the compiler did not make cannot be asked for; it
+/// would do nothing.
 SmallVector<Value> ForwardKernelBuilder::switchToConfiguration(
     LaunchArgument &launch, Value block, TypeRange types,
     function_ref<SmallVector<Value>(const StepInput &)> build) {
   Value bag;
   Step step = findStep(launch, block, bag);
   Type element = configurations.front().outputElement;
-  lookup = Lookup::load(b, launch, bag, element.getIntOrFloatBitWidth() / 8);
+  lookup =
+      Lookup::load(b, launch, bag, shape, element.getIntOrFloatBitWidth() / 8);
+  auto buildCase = [&](const BagConfiguration &configuration) {
+    bool isShared = sharesBags && configuration.gpuLowering.getStages();
+    return build({configuration, idType, lookup, step, shared, isShared});
+  };
+  if (configurations.size() == 1)
+    return buildCase(configurations.front());
   Value kernel =
       arith::IndexCastOp::create(b, b.getIndexType(), lookup.loadKernel(b));
   auto cases =
@@ -167,9 +189,7 @@ SmallVector<Value> ForwardKernelBuilder::switchToConfiguration(
   for (auto [configuration, region] :
        llvm::zip(configurations, choice.getCaseRegions())) {
     b.setInsertionPointToStart(&region.emplaceBlock());
-    bool isShared = sharesBags && configuration.gpuLowering.getStages();
-    scf::YieldOp::create(
-        b, build({configuration, idType, lookup, step, shared, isShared}));
+    scf::YieldOp::create(b, buildCase(configuration));
   }
   return llvm::to_vector_of<Value>(choice.getResults());
 }
@@ -190,7 +210,8 @@ Value ForwardKernelBuilder::runStep(LaunchArgument &launch) {
       .front();
 }
 
-void ForwardKernelBuilder::reportStep(LaunchArgument &launch) {
+void ForwardKernelBuilder::reportStep(const LaunchArgument &read) {
+  LaunchArgument launch = read.readAgain();
   SmallVector<Type> types(3, b.getI32Type());
   SmallVector<Value> found = switchToConfiguration(
       launch, b.blockIdAgain(), types, [&](const StepInput &input) {
@@ -249,17 +270,16 @@ static StringRef getNamePrefix(ForwardLaunch launch) {
   llvm_unreachable("unknown launch");
 }
 
-gpu::GPUFuncOp
-mlir::trec::buildForwardKernel(OpBuilder &builder, Location loc,
-                               ArrayRef<BagConfiguration> configurations,
-                               IntegerType idType, ForwardLaunch launch) {
+gpu::GPUFuncOp mlir::trec::buildForwardKernel(
+    OpBuilder &builder, Location loc, ArrayRef<BagConfiguration> configurations,
+    const ModelShape &shape, IntegerType idType, ForwardLaunch launch) {
   OpBuilder::InsertionGuard guard(builder);
   SmallVector<BagConfiguration> scheduled(configurations);
   if (launch != ForwardLaunch::ManyBags)
     for (BagConfiguration &configuration : scheduled)
       configuration = configuration.getForFewBags();
   std::string name = (getNamePrefix(launch) + Twine(idType.getWidth())).str();
-  return ForwardKernelBuilder(builder, loc, scheduled, idType,
+  return ForwardKernelBuilder(builder, loc, scheduled, shape, idType,
                               launch == ForwardLaunch::SharedBags)
       .build(name);
 }

@@ -4,8 +4,8 @@
 //
 //   gpu.func @trec_forward_i32(%launch: !llvm.ptr) kernel {
 //     %lookup = …                      // the block's, found by its number
-//     %isWrong = scf.index_switch …    // one case per configuration
-//     scf.if %isWrong { … }            // a report, with another switch
+//     %isWrong = scf.index_switch …    // one case per configuration, if
+//     several scf.if %isWrong { … }            // a report, with another switch
 //   }
 //
 // The argument is struct trec_gpu_launch (DeviceABI.h).
@@ -15,6 +15,7 @@
 #ifndef TREC_LIB_CONVERSION_TRECTOGPU_FORWARDKERNEL_H
 #define TREC_LIB_CONVERSION_TRECTOGPU_FORWARDKERNEL_H
 
+#include "Lookup.h"
 #include "trec/Conversion/BagConfiguration.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -43,7 +44,8 @@ enum class ForwardLaunch {
 /// output.
 gpu::GPUFuncOp buildForwardKernel(OpBuilder &builder, Location loc,
                                   ArrayRef<BagConfiguration> configurations,
-                                  IntegerType idType, ForwardLaunch launch);
+                                  const ModelShape &shape, IntegerType idType,
+                                  ForwardLaunch launch);
 
 } // namespace mlir::trec
 

@@ -150,7 +150,7 @@ Findings InspectionBuilder::inspectRows() {
   IdSpan span = IdSpan::between(b, first, last);
   note(b.negate(span.isGood), lastPlace, seen.badBag);
   Value count = b.zeroExtend(b.subtract(span.end, span.begin));
-  Value isSmall = b.compare(Predicate::sgt, count, lookup.outputExtent);
+  Value isSmall = b.compare(Predicate::sgt, count, lookup.outputRows);
   Value end = b.select(isSmall, span.begin, span.end);
   GPULoweringConfigAttr lowering = c.gpuLowering;
   int64_t lanes = lowering.getLanes(), perGroup = lowering.getRowsInFlight();

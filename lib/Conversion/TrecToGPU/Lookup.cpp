@@ -6,19 +6,29 @@
 using namespace mlir;
 using namespace mlir::trec;
 
-Value LaunchArgument::load(int64_t offset) {
+LaunchArgument LaunchArgument::readAgain() const {
+  LaunchArgument again = *this;
+  again.zero = b.zeroExtend(b.zeroAgain());
+  return again;
+}
+
+Value LaunchArgument::load(Type type, int64_t offset) {
+  if (zero)
+    return load(type, offset, zero, /*elementBytes=*/1, /*offset=*/0);
   Value address =
       LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(), pointer,
                           ArrayRef<LLVM::GEPArg>{int32_t(offset)});
-  return LLVM::LoadOp::create(b, b.getI64Type(), address, /*alignment=*/8);
+  return LLVM::LoadOp::create(b, type, address, /*alignment=*/8);
 }
 
-Value LaunchArgument::load(int64_t arrayOffset, Value index,
+Value LaunchArgument::load(Type type, int64_t arrayOffset, Value index,
                            int64_t elementBytes, int64_t offset) {
   Value place = b.addressOf(b.i64(arrayOffset + offset), index, elementBytes);
+  if (zero)
+    place = b.add(place, zero);
   Value address = LLVM::GEPOp::create(b, pointer.getType(), b.getI8Type(),
                                       pointer, ArrayRef<LLVM::GEPArg>{place});
-  return LLVM::LoadOp::create(b, b.getI64Type(), address, /*alignment=*/8);
+  return LLVM::LoadOp::create(b, type, address, /*alignment=*/8);
 }
 
 Value Lookup::loadField(DeviceBuilder &b, int64_t offset) const {
@@ -56,68 +66,97 @@ Value Lookup::loadCountsBadIds(DeviceBuilder &b) const {
   return loadField(b, offsetof(trec_gpu_bag, counts_bad_ids));
 }
 
-/// The caller's key of a feature.
-static Value findKey(DeviceBuilder &b, Value slots, Value key) {
+/// The caller's key of a feature, where keys are not in the model's order.
+static Value loadSlot(DeviceBuilder &b, Value slots, Value key) {
+  return b.load(b.addressOf(slots, key, 4), b.getI32Type());
+}
+
+/// Where all is promised, nothing but the order of the keys decides where the
+/// ids of a feature begin: one branch, and not one that lanes could differ in.
+void Lookup::findFeature(DeviceBuilder &b, Value key) {
   Value hasSlots = b.compare(Predicate::ne, slots, 0);
-  return b
-      .branch(
-          hasSlots, b.getI32Type(),
-          [&] {
-            Value slot = b.load(b.addressOf(slots, key, 4), b.getI32Type());
-            return SmallVector<Value>{slot};
-          },
-          [&] { return SmallVector<Value>{b.truncate(key)}; })
-      .front();
+  Type i32 = b.getI32Type();
+  if (!shape.promisesAll) {
+    SmallVector<Value> number = b.branch(
+        hasSlots, i32, [&] { return SmallVector{loadSlot(b, slots, key)}; },
+        [&] { return SmallVector{b.truncate(key)}; });
+    firstOffset = b.multiply(number.front(), batchSize);
+    return;
+  }
+  SmallVector<Value> found = b.branch(
+      hasSlots, {i32, i32},
+      [&] {
+        Value at = b.multiply(loadSlot(b, slots, key), batchSize);
+        return SmallVector{at, loadShortOffset(b, at)};
+      },
+      [&] {
+        Value at = b.multiply(b.truncate(key), batchSize);
+        Value before = b.truncate(loadIdsBefore(b));
+        return SmallVector{at, b.multiply(before, batchSize)};
+      });
+  firstOffset = found[0];
+  firstId = found[1];
 }
 
 void Lookup::loadBatch(DeviceBuilder &b, LaunchArgument &launch, Value key) {
+  constexpr int64_t batches = offsetof(trec_gpu_launch, batches),
+                    bytes = sizeof(trec_gpu_batch);
   auto load = [&](int64_t offset) {
-    return launch.load(offsetof(trec_gpu_launch, batches), batch,
-                       sizeof(trec_gpu_batch), offset);
+    return launch.load(batches, batch, bytes, offset);
   };
-  batchSize = b.truncate(launch.load(offsetof(trec_gpu_launch, batch_size)));
+  batchSize = launch.loadLow(offsetof(trec_gpu_launch, batch_size));
   values = load(offsetof(trec_gpu_batch, values));
-  numValues = b.truncate(load(offsetof(trec_gpu_batch, num_values)));
+  numValues = launch.loadLow(batches, batch, bytes,
+                             offsetof(trec_gpu_batch, num_values));
   offsets = load(offsetof(trec_gpu_batch, offsets));
-  Value bytes = load(offsetof(trec_gpu_batch, offsets_bytes));
-  hasWideOffsets = b.compare(Predicate::eq, bytes, 8);
+  offsetBytes = launch.loadLow(batches, batch, bytes,
+                               offsetof(trec_gpu_batch, offsets_bytes));
+  hasWideOffsets = b.compare(Predicate::eq, offsetBytes, 8);
   sampleWeights = load(offsetof(trec_gpu_batch, weights));
   slots = load(offsetof(trec_gpu_batch, slots));
-  firstOffset = b.multiply(findKey(b, slots, key), batchSize);
+  findFeature(b, key);
 }
 
-void Lookup::loadOutput(DeviceBuilder &b, LaunchArgument &launch,
-                        int64_t elementBytes) {
+/// The output's place among those of the launch, an i32.
+Value Lookup::findOutput(DeviceBuilder &b, LaunchArgument &launch) const {
   Value number = loadField(b, offsetof(trec_gpu_bag, output));
   Value first = launch.load(offsetof(trec_gpu_launch, first_output));
-  Value place = b.truncate(b.subtract(number, first));
+  return b.truncate(b.subtract(number, first));
+}
+
+void Lookup::loadOutput(DeviceBuilder &b, LaunchArgument &launch, Value place,
+                        int64_t elementBytes) {
   Value base =
       launch.load(offsetof(trec_gpu_launch, outputs), place, sizeof(void *), 0);
-  outputExtent = launch.load(offsetof(trec_gpu_launch, output_extents), place,
-                             sizeof(int64_t), 0);
+  constexpr int64_t extents = offsetof(trec_gpu_launch, output_extents);
+  outputElements = launch.loadLow(extents, place, sizeof(int64_t), 0);
+  outputRows = launch.load(extents, place, sizeof(int64_t), 0);
   Value column = loadField(b, offsetof(trec_gpu_bag, column));
   output = b.add(base, b.multiply(column, elementBytes));
 }
 
 Lookup Lookup::load(DeviceBuilder &b, LaunchArgument &launch, Value index,
-                    int64_t elementBytes) {
+                    const ModelShape &shape, int64_t elementBytes) {
   Lookup lookup;
+  lookup.shape = shape;
   lookup.index = index;
   Value bags = launch.load(offsetof(trec_gpu_launch, bags));
   lookup.bag = b.addressOf(bags, index, sizeof(trec_gpu_bag));
-  lookup.batch = lookup.loadField(b, offsetof(trec_gpu_bag, batch));
+  lookup.batch = shape.hasOneBatch
+                     ? b.i64(0)
+                     : lookup.loadField(b, offsetof(trec_gpu_bag, batch));
   Value key = lookup.loadField(b, offsetof(trec_gpu_bag, key));
   lookup.rows = lookup.loadField(b, offsetof(trec_gpu_bag, rows));
   lookup.numRows = lookup.loadField(b, offsetof(trec_gpu_bag, num_rows));
   lookup.loadBatch(b, launch, key);
-  lookup.loadOutput(b, launch, elementBytes);
+  Value place = shape.hasOneOutput ? b.i32(0) : lookup.findOutput(b, launch);
+  lookup.loadOutput(b, launch, place, elementBytes);
   return lookup;
 }
 
 Value Lookup::getOffsetAddress(DeviceBuilder &b, Value index) const {
-  Value wide = b.i64(3), narrow = b.i64(2);
-  Value shift = b.select(hasWideOffsets, wide, narrow);
-  return b.add(offsets, b.shiftLeft(b.zeroExtend(index), shift));
+  Value wideIndex = b.zeroExtend(index), wideBytes = b.zeroExtend(offsetBytes);
+  return b.add(offsets, b.multiply(wideIndex, wideBytes));
 }
 
 /// The offset of these halves, or kNoOffset.

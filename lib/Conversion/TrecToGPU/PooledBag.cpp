@@ -8,11 +8,13 @@ using namespace mlir::trec;
 void PooledBag::find() {
   Bag found = bags.find();
   span = found.span;
-  longest = found.longest;
   isWrong = found.isWrong;
-  Value rowBytes = b.multiply(lookup.outputExtent, output.getElementBytes());
-  Value place = b.multiply(b.zeroExtend(bags.getSample()), rowBytes);
-  outputRow = b.pin(b.add(lookup.output, place));
+  // A row has fewer than 2 to the power 32 elements: one product of 32 bits.
+  Value sample = b.zeroExtend(bags.getSample());
+  Value extent = b.zeroExtend(lookup.outputElements);
+  Value place = b.multiply(sample, extent);
+  outputRow =
+      b.pin(b.add(lookup.output, b.multiply(place, output.getElementBytes())));
 }
 
 /// By the length of the bag, ids of -1 included.

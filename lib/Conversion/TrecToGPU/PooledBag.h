@@ -4,7 +4,7 @@
 //
 //   PooledBag bag(b, input, ColumnSplit::ofGroup(configuration));
 //   bag.find();
-//   … // add the rows of `bag.span`, as many as `bag.longest` says
+//   … // add the rows of `bag.span`
 //   bag.store(firstUnit, sums);
 //
 //===----------------------------------------------------------------------===//
@@ -27,8 +27,10 @@ public:
   /// Finds the bag; before it there is nothing in what follows.
   void find();
   IdSpan span;
-  Value longest; // of the warp's bags, i32
   Value isWrong; // i1: the bag, or an id so far
+
+  /// How many ids the longest of the warp's bags has, an i32.
+  Value findLongest() { return b.maxOfWarp(b.subtract(span.end, span.begin)); }
 
   /// Divides the sums by the length where it is a mean that is asked for, and
   /// stores them if there is such a bag.

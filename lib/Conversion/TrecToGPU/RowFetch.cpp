@@ -5,6 +5,9 @@
 using namespace mlir;
 using namespace mlir::trec;
 
+/// Of rows in flight that each lane keeps the number of until all are known.
+static constexpr int64_t kMostHandedOut = 8;
+
 SmallVector<Value> IdWindow::getValues() const {
   SmallVector<Value> values = rows;
   llvm::append_range(values, exist);
@@ -53,11 +56,13 @@ Value RowFetch::getPosition(Value position, int64_t slot) {
   return b.add(b.add(position, lane), slot * numLanes);
 }
 
-/// Lanes beyond the window hold nothing: their ids are the next one's.
+/// Lanes beyond the window hold nothing: their ids are the next one's. There is
+/// no next one where a window is promised to hold every bag.
 Value RowFetch::isThere(Value position, const IdSpan &bag, int64_t slot) {
   Value inRange = b.compare(Predicate::slt, position, bag.end);
   int64_t numLeft = windowSize - slot * numLanes;
-  if (numLeft >= numLanes)
+  bool holdsBags = c.pooling && c.lengths.areAtMost(windowSize);
+  if (numLeft >= numLanes || holdsBags)
     return inRange;
   return b.both(inRange, b.compare(Predicate::slt, lane, numLeft));
 }
@@ -133,26 +138,38 @@ SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdWindow &window,
     hasUnit.push_back(b.compare(
         Predicate::slt, b.add(firstUnit, unit * numLanes), units.count));
   bool isWhole = units.count % (numLanes * unitsPerLane) == 0;
-  SmallVector<Value> handedOut;
-  for (int64_t i = 0; i < chunk.rows; ++i)
-    handedOut.push_back(handOut(window.rows, chunk, i));
   SmallVector<SmallVector<Value>> rows;
-  for (Value row : handedOut) {
+  auto load = [&](Value row) {
     Value exists = c.row.isQuantized() ? b.boolean(true) : isRow(row);
     SmallVector<Value> isThere(unitsPerLane, exists);
     if (!isWhole)
       for (auto [here, unit] : llvm::zip(isThere, hasUnit))
         here = b.both(exists, unit);
     Value address = b.addressOf(base, row, deviceRowBytes);
-    rows.push_back(sums.load(address, numLanes * units.bytes, isThere));
+    rows.push_back(
+        sums.load(address, numLanes * units.bytes, isThere, getOrder()));
+  };
+  SmallVector<Value> handedOut;
+  for (int64_t i = 0; i < chunk.rows; ++i) {
+    handedOut.push_back(handOut(window.rows, chunk, i));
+    // So many that none can wait for all others.
+    if (chunk.rows > kMostHandedOut)
+      load(handedOut.pop_back_val());
   }
+  for (Value row : handedOut)
+    load(row);
   return rows;
 }
 
+/// Behind the rows: a header is in the sector of its row's first units. In
+/// front of them it would be a request of its own to the second level of the
+/// cache, which is what bounds short rows.
 SmallVector<Value> RowFetch::loadHeaders(const IdWindow &window,
                                          const Chunk &chunk) {
   SmallVector<Value> headers;
   Value zero = b.i32(0);
+  if (!window.exist.empty() && getOrder() == LoadOrder::inOrder)
+    b.orderLoads();
   for (auto [row, exists] : llvm::zip(window.rows, window.exist)) {
     Value isLoaded = exists;
     if (chunk.first) {
@@ -160,7 +177,9 @@ SmallVector<Value> RowFetch::loadHeaders(const IdWindow &window,
       isLoaded = b.both(exists, b.compare(Predicate::ult, inChunk, chunk.rows));
     }
     Value address = b.addressOf(lookup.rows, row, deviceRowBytes);
-    llvm::append_range(headers, b.loadIf(isLoaded, address, zero));
+    Value loaded =
+        b.loadIf(isLoaded, address, zero, /*count=*/1, getOrder()).front();
+    headers.push_back(sums.prepareHeader(loaded));
   }
   return headers;
 }

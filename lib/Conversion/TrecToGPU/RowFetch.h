@@ -65,7 +65,7 @@ public:
   SmallVector<SmallVector<Value>> loadRows(const IdWindow &window,
                                            const Chunk &chunk, Value firstUnit);
   /// What belongs to these rows besides; empty where they have no headers. To
-  /// be loaded behind them: memory then has their lines open.
+  /// be loaded behind them.
   SmallVector<Value> loadHeaders(const IdWindow &window, const Chunk &chunk);
   RowHeader getHeader(const IdWindow &window, ValueRange headers,
                       const Chunk &chunk, int64_t row);
@@ -76,6 +76,14 @@ private:
   Value loadWeight(Value position, const IdSpan &bag, Value row);
   Value isRow(Value row) { return b.compare(Predicate::ne, row, kNoRow); }
   Value handOut(ValueRange held, const Chunk &chunk, int64_t row);
+  /// Rows without headers have nothing to be in order with, and rows of one
+  /// sector are one request in any order.
+  LoadOrder getOrder() const {
+    constexpr int64_t sectorBytes = 32;
+    return c.row.isQuantized() && deviceRowBytes > sectorBytes
+               ? LoadOrder::inOrder
+               : LoadOrder::any;
+  }
 
   DeviceBuilder &b;
   const BagConfiguration &c;

@@ -58,7 +58,7 @@ void RowStepBuilder::findIds() {
   Value last = lookup.loadShortOffset(b, lastPlace);
   ids = IdSpan::between(b, first, last);
   Value count = b.zeroExtend(b.subtract(ids.end, ids.begin));
-  Value isSmall = b.compare(Predicate::sgt, count, lookup.outputExtent);
+  Value isSmall = b.compare(Predicate::sgt, count, lookup.outputRows);
   ids.end = b.select(isSmall, ids.begin, ids.end);
   isWrong = b.either(isSmall, b.negate(ids.isGood));
 }

@@ -68,6 +68,7 @@ private:
   DeviceSums sums;
   int64_t numStages, rowsPerStage;
   int64_t numWarps; // that share a bag
+  Value longest;
 };
 
 } // namespace
@@ -86,7 +87,7 @@ IdWindow StagedBagStepBuilder::startCopies(Value stage, Value first,
                                            ValueRange ids) {
   IdWindow window =
       fetch.resolve(ids, getPosition(first), bag.span, bag.isWrong);
-  stages.copy(stage, window, b.subtract(bag.longest, first));
+  stages.copy(stage, window, b.subtract(longest, first));
   stages.commit();
   return window;
 }
@@ -129,8 +130,11 @@ SmallVector<Value> StagedBagStepBuilder::addStage(RowStages &from, Value stage,
                     SmallVector<StagedRow> rows;
                     for (int64_t i = 0; i < chunk; ++i)
                       rows.push_back(from.load(stage, place, i));
-                    for (const StagedRow &row : rows)
+                    for (StagedRow &row : rows) {
+                      if (Value &header = row.header.scaleAndBias)
+                        header = sums.prepareHeader(header);
                       added = sums.add(added, row.words, row.header);
+                    }
                     return added;
                   });
   };
@@ -177,8 +181,8 @@ SmallVector<Value> StagedBagStepBuilder::runStep(Value first,
   stages.wait(numStages - 1);
   stages.storeWeights(free, window);
   sync();
-  SmallVector<Value> after = addStages(stage, b.subtract(bag.longest, first),
-                                       state.take_front(numSums));
+  SmallVector<Value> after =
+      addStages(stage, b.subtract(longest, first), state.take_front(numSums));
   sync();
   Value behind = b.add(stage, 1), zero = b.i32(0);
   Value isLast = b.compare(Predicate::eq, behind, numStages);
@@ -190,6 +194,7 @@ SmallVector<Value> StagedBagStepBuilder::runStep(Value first,
 
 Value StagedBagStepBuilder::build() {
   bag.find();
+  longest = bag.findLongest();
   SmallVector<Value> ids = startFirst();
   SmallVector<Value> state = sums.makeZeros();
   size_t numSums = state.size();
@@ -198,7 +203,7 @@ Value StagedBagStepBuilder::build() {
   llvm::append_range(state, ids);
   Value zero = b.i32(0);
   SmallVector<Value> results = b.loop(
-      zero, bag.longest, getRowsPerStep(), state,
+      zero, longest, getRowsPerStep(), state,
       [&](Value first, ValueRange state) { return runStep(first, state); });
   bag.isWrong = results[numSums];
   results.truncate(numSums);

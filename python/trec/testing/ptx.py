@@ -87,6 +87,7 @@ class Block:
         self.registers: dict[str, np.ndarray] = {}
         self.special = {"%tid.x": np.arange(self.count, dtype=np.uint64),
                         "%ctaid.x": np.full(self.count, block, np.uint64),
+                        "%ctaid.y": np.zeros(self.count, np.uint64),
                         "%ntid.x": np.full(self.count, self.count, np.uint64),
                         "%laneid": self.lanes.astype(np.uint64)}
         self.pc = np.zeros(self.count, np.int64)
@@ -111,7 +112,7 @@ class Block:
             return int(operand[2:], 16)
         if operand in ("true", "false"):
             return int(operand == "true")
-        return int(operand, 0) & 0xFFFFFFFFFFFFFFFF
+        return int(operand.removesuffix("U"), 0) & 0xFFFFFFFFFFFFFFFF
 
     def write(self, operand: str, active: np.ndarray, values: np.ndarray) -> None:
         if operand == "_":
