@@ -4,8 +4,8 @@
 //
 //   gpu.func @trec_forward_i32(%launch: !llvm.ptr) kernel {
 //     %lookup = …                      // the block's, found by its number
-//     %isWrong = scf.index_switch …    // one case per configuration, if
-//     several scf.if %isWrong { … }            // a report, with another switch
+//     %isWrong = scf.index_switch …    // a case for each configuration
+//     scf.if %isWrong { … }            // a report, with another switch
 //   }
 //
 // The argument is struct trec_gpu_launch (DeviceABI.h).
