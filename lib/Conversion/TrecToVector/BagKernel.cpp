@@ -175,8 +175,6 @@ void BagKernelBuilder::buildBags() {
   Value one = index(1);
   Value idsEnd = loadIndex(offsets, end);
   setLastPosition(arith::SubIOp::create(b, idsEnd, one));
-  if (resolver->isOrdered())
-    resolver->begin(loadIndex(offsets, begin), lastPosition);
   outputRows->setLast(arith::SubIOp::create(b, end, one));
   Value haveOthers =
       arith::CmpIOp::create(b, arith::CmpIPredicate::eq, haveOneId, index(0));
@@ -199,6 +197,8 @@ void BagKernelBuilder::buildBagsOfAnyLength(Value idsEnd) {
 /// certified it has the same bits in any arithmetic.
 void BagKernelBuilder::buildBagsOfOneId() {
   Value first = loadIndex(offsets, begin);
+  if (resolver->isOrdered())
+    resolver->begin(first, lastPosition);
   Value bagOfFirst = arith::SubIOp::create(b, begin, first);
   Value last = arith::SubIOp::create(b, end, bagOfFirst);
   auto positions = scf::ForOp::create(b, first, last, index(1));
@@ -230,6 +230,8 @@ void BagKernelBuilder::buildLongOrShortBags(Value idsEnd) {
 }
 
 void BagKernelBuilder::buildLoopOfBags() {
+  if (resolver->isOrdered())
+    resolver->begin(loadIndex(offsets, begin), lastPosition);
   auto bags = scf::ForOp::create(b, begin, end, index(1));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(bags.getBody());
