@@ -237,6 +237,14 @@ def test_the_check_of_modules_on_a_cpu(tmp_path):
     assert off_by_one.wrong
 
 
+def test_modules_are_checked_with_the_numbers_of_the_contract():
+    from trec.testing.cuda.modules import _torch_cases
+
+    names = [case.name for case in _torch_cases([make_case(seed) for seed in range(2 * len(KINDS), 6 * len(KINDS))])]
+    assert [name.split("-")[1] for name in names] == ["bags", "weighted", "sequence", "positions"]
+    assert all(name.endswith("-fbgemm") for name in names)
+
+
 def test_the_check_of_the_extension(tmp_path, monkeypatch, capsys):
     from trec.testing.cuda.prepare import _compile
 
