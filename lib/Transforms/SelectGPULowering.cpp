@@ -49,6 +49,11 @@ static constexpr int64_t kMinPromisedLanes = 8, kMinLeanLanes = 16;
 /// 48 for two ids and headers of each lane besides, 72 for twice as many words.
 static constexpr int64_t kLeanBlocksPerSm = 12, kHalfWarpBlocksPerSm = 10,
                          kWideBlocksPerSm = 7;
+/// Rows that gain by a schedule of their own: of so many words of INT8 codes,
+/// which half a warp sums with the fewest registers that there can be, and of
+/// so many units of FP16, of which this many rows are in flight.
+static constexpr int64_t kThinWords = 16, kThinRows = 8, kThinBlocksPerSm = 16;
+static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 8;
 /// Where a model has more groups, of kernels for few bags.
 static constexpr int64_t kMaxBoundGroups = 3, kFewBlocksPerSm = 5;
 /// Stages of a block: with more, fewer than eight blocks would find room on a
@@ -157,11 +162,26 @@ static FewSchedule selectForFewBags(LookupGroupInterface group,
   return few;
 }
 
+/// Pooling of rows as they are: what schedules of their own were measured with.
+static bool isPlain(const BagConfiguration &c) {
+  return c.pooling && !c.isWeighted() && !c.remap;
+}
+
+static bool isThin(const BagConfiguration &c) {
+  return isPlain(c) && c.row.getWeights() == WeightsType::int8 &&
+         RowUnits::of(c.row).count == kThinWords;
+}
+
+static bool isNarrow(const BagConfiguration &c) {
+  return isPlain(c) && c.row.getWeights() == WeightsType::fp16 &&
+         RowUnits::of(c.row).count == kNarrowUnits;
+}
+
 /// Whether all rows of every bag could be in flight, with registers for more
 /// blocks than otherwise.
 static bool hasPromisedRows(const BagConfiguration &c) {
   RowUnits units = RowUnits::of(c.row);
-  return c.pooling && c.row.isQuantized() && !c.isWeighted() && !c.remap &&
+  return isPlain(c) && c.row.isQuantized() &&
          c.lengths.areAtMost(kMaxPromisedRows) &&
          *c.lengths.common >= kMinPromisedRows &&
          2 * units.columns <= kMaxColumns && llvm::isPowerOf2_64(units.count) &&
@@ -185,6 +205,9 @@ static int64_t getBlocksPerSm(const BagConfiguration &c) {
                 lanes * units >= RowUnits::of(c.row).count;
   if (hasAll && units == 1 && lanes >= kMinLeanLanes)
     return lanes == kWarpLanes ? kLeanBlocksPerSm : kHalfWarpBlocksPerSm;
+  if (!hasAll && isThin(c) && lanes == kThinWords && units == 1 &&
+      lowering.getRowsInFlight() == kThinRows && lowering.getStages() == 0)
+    return kThinBlocksPerSm;
   return hasAll && units == 2 ? kWideBlocksPerSm : kBlocksPerSm;
 }
 
@@ -218,6 +241,12 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
     perLane = getPromisedUnits(units);
     lanes = llvm::PowerOf2Ceil(units.count) / perLane;
     rows = *configuration.lengths.common;
+  } else if (numGroups == 1 && isThin(configuration)) {
+    perLane = 1;
+    lanes = kThinWords;
+    rows = kThinRows;
+  } else if (numGroups == 1 && isNarrow(configuration)) {
+    rows = kNarrowRows;
   }
   FewSchedule few = selectForFewBags(group, numGroups);
   if (few.stages == 0 && std::tie(lanes, perLane, rows) ==
