@@ -234,3 +234,33 @@ func.func @promised_long(%kjt: !kjt, %dest: !keyed) -> !keyed {
     rows !trec.row<128, int8, #quantized> bounds warning : !kjt, !keyed
   return %0 : !keyed
 }
+
+// -----
+
+// The only group of a module: half a warp sums a row of 16 words, with the fewest registers.
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [64], f32>
+trec.table @t : !trec.table<1000x64, int8, #quantized>
+// CHECK-LABEL: func.func @alone_int8x64(
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 1, rows_in_flight = 8, blocks_per_sm = 16,
+func.func @alone_int8x64(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<64, int8, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+// The only group of a module: eight rows of four units are in flight.
+#float = #trec.row_layout<header = none, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [32], f32>
+trec.table @t : !trec.table<1000x32, fp16, #float>
+// CHECK-LABEL: func.func @alone_fp16x32(
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 8, few_lanes
+func.func @alone_fp16x32(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<32, fp16, #float> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
