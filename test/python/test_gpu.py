@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from trec.testing.cuda import contract, fbgemm
-from trec.testing.cuda.models import KINDS, make_batches, make_case, make_tensors
+from trec.testing.cuda.models import KINDS, Case, make_batches, make_case, make_tensors
 from trec.testing.cuda.modules import check_modules
 from trec.testing.cuda.prepare import prepare, prepared
 from trec.testing.cuda.run import Tally, arguments, load
@@ -283,6 +283,18 @@ def test_a_quarter_of_the_cases_is_compared_with_fbgemm():
     assert len(taken) >= 9 and {kind: taken.count(kind) >= 3 for kind in taken} == dict.fromkeys(
         ("bags", "weighted", "sequence"), True
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "dtypes, output, taken",
+    [
+        (["int8", "int2"], "float32", False), (["int8", "int2"], "float16", True), (["int2"], "bfloat16", True),
+        (["int8", "int4"], "float32", True),
+    ],
+)  # fmt: skip
+def test_fbgemm_is_no_peer_where_it_stores_other_columns(dtypes, output, taken):
+    tables = [TableSpec(dtype, 4, 16, dtype, [f"f_{dtype}"]) for dtype in dtypes]
+    assert fbgemm.takes(Case("case", 0, ModelSpec(tables, output_dtype=output))) == taken
 
 
 def test_prepared_cases_are_made_again(tmp_path, monkeypatch):
