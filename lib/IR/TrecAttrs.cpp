@@ -166,7 +166,8 @@ LogicalResult GPULoweringConfigAttr::verify(
     int64_t unitsPerLane, int64_t rowsInFlight, int64_t warps,
     int64_t blocksPerSm, GPUNumerics numerics, int64_t fewLanes,
     int64_t fewUnitsPerLane, int64_t fewRowsInFlight, int64_t stages,
-    int64_t fewStages, int64_t fewBlocksPerSm) {
+    int64_t fewStages, int64_t fewBlocksPerSm, bool evictFirst,
+    int64_t bagParts) {
   if (failed(checkGPUSchedule(emitError, lanes, unitsPerLane, rowsInFlight,
                               stages, /*where=*/"")))
     return failure();
@@ -178,6 +179,14 @@ LogicalResult GPULoweringConfigAttr::verify(
     if (blocks < 0 || blocks > 32) // C5
       return emitError() << "expected 0 to 32 blocks per multiprocessor, got "
                          << blocks;
+  if (!isPowerOfTwoTo32(bagParts) || lanes * bagParts > 32) // C8
+    return emitError() << "expected parts of a bag that are a power of two, at "
+                          "most one for each "
+                       << lanes << " of 32 lanes, got " << bagParts;
+  if (bagParts > 1 && (numerics != GPUNumerics::relaxed || stages)) // C8
+    return emitError() << "expected one part of a bag but for relaxed numerics "
+                          "without stages, got "
+                       << bagParts;
   if (fewLanes == 0 && fewUnitsPerLane == 0 && fewRowsInFlight == 0 &&
       fewStages == 0)
     return success();
@@ -193,5 +202,14 @@ GPULoweringConfigAttr GPULoweringConfigAttr::getForFewBags() const {
              isOther ? getFewRowsInFlight() : getRowsInFlight(), getWarps(),
              blocks, getNumerics(), /*few_lanes=*/0, /*few_units_per_lane=*/0,
              /*few_rows_in_flight=*/0, isOther ? getFewStages() : getStages(),
-             /*few_stages=*/0, /*few_blocks_per_sm=*/0);
+             /*few_stages=*/0, /*few_blocks_per_sm=*/0, getEvictFirst(),
+             isOther ? 1 : getBagParts());
+}
+
+GPULoweringConfigAttr
+GPULoweringConfigAttr::withEvictFirst(bool evictFirst) const {
+  return get(getContext(), getLanes(), getUnitsPerLane(), getRowsInFlight(),
+             getWarps(), getBlocksPerSm(), getNumerics(), getFewLanes(),
+             getFewUnitsPerLane(), getFewRowsInFlight(), getStages(),
+             getFewStages(), getFewBlocksPerSm(), evictFirst, getBagParts());
 }

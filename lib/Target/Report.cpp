@@ -196,6 +196,8 @@ static void writeConfiguration(llvm::json::OStream &json,
       json.attribute("stages", lowering.getStages());
       json.attribute("few_stages", few.getStages());
       json.attribute("few_blocks_per_sm", few.getBlocksPerSm());
+      json.attribute("evict_first", lowering.getEvictFirst());
+      json.attribute("bag_parts", lowering.getBagParts());
     });
     writeMeasured(json, measured);
     json.attribute("bags_per_block", getBagsPerBlock(configuration));

@@ -23,8 +23,9 @@ static constexpr int64_t kFewestLanesOfStages = 4;
 
 ArrayRef<GPULoweringField> mlir::trec::getGPULoweringFields() {
   static constexpr GPULoweringField fields[] = {
-      GPULoweringField::lanes,           GPULoweringField::rowsInFlight,
-      GPULoweringField::unitsPerLane,    GPULoweringField::stages,
+      GPULoweringField::lanes,           GPULoweringField::bagParts,
+      GPULoweringField::rowsInFlight,    GPULoweringField::unitsPerLane,
+      GPULoweringField::stages,          GPULoweringField::evictFirst,
       GPULoweringField::fewLanes,        GPULoweringField::fewRowsInFlight,
       GPULoweringField::fewUnitsPerLane, GPULoweringField::fewStages};
   return fields;
@@ -48,6 +49,10 @@ StringRef mlir::trec::stringifyLoweringField(GPULoweringField field) {
     return "few_units_per_lane";
   case GPULoweringField::fewStages:
     return "few_stages";
+  case GPULoweringField::evictFirst:
+    return "evict_first";
+  case GPULoweringField::bagParts:
+    return "bag_parts";
   }
   llvm_unreachable("all fields are listed");
 }
@@ -67,7 +72,8 @@ struct Schedule {
 } // namespace
 
 static bool isOfFewBags(GPULoweringField field) {
-  return field >= GPULoweringField::fewLanes;
+  return field >= GPULoweringField::fewLanes &&
+         field <= GPULoweringField::fewStages;
 }
 
 static GPULoweringField getForManyBags(GPULoweringField field) {
@@ -80,16 +86,28 @@ static Schedule getSchedule(GPULoweringConfigAttr lowering) {
           lowering.getRowsInFlight(), lowering.getStages()};
 }
 
+/// As many parts of a bag as there are lanes for, one where sums are in order
+/// or rows come to stages.
+static int64_t limitParts(int64_t parts, const Schedule &many,
+                          GPUNumerics numerics) {
+  if (numerics != GPUNumerics::relaxed || many.stages)
+    return 1;
+  return std::min(parts, kMostLanes / many.lanes);
+}
+
 static GPULoweringConfigAttr combine(GPULoweringConfigAttr lowering,
                                      const Schedule &many,
-                                     std::optional<Schedule> few) {
-  if (!few || *few == many)
+                                     std::optional<Schedule> few,
+                                     int64_t bagParts) {
+  bagParts = limitParts(bagParts, many, lowering.getNumerics());
+  // What is few bags' own has one part.
+  if (!few || (*few == many && bagParts == 1))
     few = Schedule{0, 0, 0, 0};
   return GPULoweringConfigAttr::get(
       lowering.getContext(), many.lanes, many.units, many.rows,
       lowering.getWarps(), lowering.getBlocksPerSm(), lowering.getNumerics(),
       few->lanes, few->units, few->rows, many.stages, few->stages,
-      lowering.getFewBlocksPerSm());
+      lowering.getFewBlocksPerSm(), lowering.getEvictFirst(), bagParts);
 }
 
 /// A schedule for few bags of its own, or nothing.
@@ -119,8 +137,9 @@ static Schedule adapt(const BagConfiguration &configuration,
   }
   for (; schedule.stages; schedule.stages -= schedule.stages == 2 ? 2 : 1) {
     candidate.gpuLowering =
-        combine(configuration.gpuLowering, schedule, std::nullopt);
-    if (!findStageMisfit(candidate))
+        combine(configuration.gpuLowering, schedule, std::nullopt,
+                /*bagParts=*/1);
+    if (!findScheduleMisfit(candidate))
       break;
   }
   return schedule;
@@ -162,7 +181,7 @@ static SmallVector<int64_t> listRows(const BagConfiguration &configuration,
   if (std::optional<int64_t> all = getAllRows(configuration, wordsOfRow);
       all && !schedule.stages)
     numbers.push_back(*all);
-  for (int64_t rows : {1, 2, 3, 4, 6, 8, 12, 16, 24})
+  for (int64_t rows : {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24})
     if (schedule.stages ? rows % 2 == 0 && rows <= schedule.lanes
                         : rows * wordsOfRow <= kMostWords)
       numbers.push_back(rows);
@@ -197,10 +216,35 @@ listSchedules(const BagConfiguration &configuration, GPULoweringField field,
   }
 }
 
+/// Lowerings whose bags have so many parts, with fewer rows in flight for each.
+static SmallVector<GPULoweringConfigAttr>
+listParts(const BagConfiguration &configuration) {
+  GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  SmallVector<GPULoweringConfigAttr> found;
+  if (!configuration.pooling)
+    return found;
+  Schedule schedule = getSchedule(lowering);
+  for (int64_t parts : {2, 4, 8}) {
+    if (limitParts(parts, schedule, lowering.getNumerics()) != parts)
+      break;
+    for (int64_t rows : {3, 5, 8}) {
+      schedule.rows = rows;
+      found.push_back(combine(lowering, schedule, getFew(lowering), parts));
+    }
+  }
+  return found;
+}
+
 SmallVector<GPULoweringConfigAttr>
 mlir::trec::listAlternatives(const BagConfiguration &configuration,
                              GPULoweringField field) {
   GPULoweringConfigAttr lowering = configuration.gpuLowering;
+  if (field == GPULoweringField::bagParts)
+    return listParts(configuration);
+  if (field == GPULoweringField::evictFirst && lowering.getStages())
+    return {};
+  if (field == GPULoweringField::evictFirst)
+    return {lowering.withEvictFirst(!lowering.getEvictFirst())};
   bool isFew = isOfFewBags(field);
   // Without pooling no id waits for another.
   if (isFew && !configuration.pooling)
@@ -212,8 +256,9 @@ mlir::trec::listAlternatives(const BagConfiguration &configuration,
        listSchedules(configuration, getForManyBags(field),
                      isFew ? few.value_or(many) : many)) {
     Schedule fitting = adapt(configuration, other);
-    GPULoweringConfigAttr found = isFew ? combine(lowering, many, fitting)
-                                        : combine(lowering, fitting, few);
+    GPULoweringConfigAttr found =
+        combine(lowering, isFew ? many : fitting, isFew ? fitting : few,
+                lowering.getBagParts());
     if (found != lowering)
       alternatives.insert(found);
   }
@@ -222,12 +267,14 @@ mlir::trec::listAlternatives(const BagConfiguration &configuration,
 
 GPULoweringConfigAttr mlir::trec::takeSchedule(GPULoweringConfigAttr measured,
                                                GPULoweringConfigAttr model) {
-  return combine(model, getSchedule(measured), getFew(measured));
+  return combine(model.withEvictFirst(measured.getEvictFirst()),
+                 getSchedule(measured), getFew(measured),
+                 measured.getBagParts());
 }
 
 std::optional<std::string>
 mlir::trec::findMisfit(const BagConfiguration &configuration) {
-  if (std::optional<std::string> misfit = findStageMisfit(configuration))
+  if (std::optional<std::string> misfit = findScheduleMisfit(configuration))
     return misfit;
-  return findStageMisfit(configuration.getForFewBags());
+  return findScheduleMisfit(configuration.getForFewBags());
 }

@@ -50,10 +50,16 @@ static constexpr int64_t kMinPromisedLanes = 8, kMinLeanLanes = 16;
 static constexpr int64_t kLeanBlocksPerSm = 12, kHalfWarpBlocksPerSm = 10,
                          kWideBlocksPerSm = 7;
 /// Rows that gain by a schedule of their own: of so many words of INT8 codes,
-/// which half a warp sums with the fewest registers that there can be, and of
+/// which a lane each sums with the fewest registers that there can be, and of
 /// so many units of FP16, of which this many rows are in flight.
-static constexpr int64_t kThinWords = 16, kThinRows = 8, kThinBlocksPerSm = 16;
+static constexpr int64_t kMinThinWords = 8, kMaxThinWords = 16, kThinRows = 8,
+                         kThinBlocksPerSm = 16;
 static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 8;
+/// The same of other rows of codes that are pooled in one pass, in few words.
+static constexpr int64_t kCodesBlocksPerSm = 10, kMinCodesLanes = 4;
+/// Bytes of rows that are the first to leave the cache: wider ones gain
+/// nothing.
+static constexpr int64_t kMaxEvictedFirst = 256;
 /// Where a model has more groups, of kernels for few bags.
 static constexpr int64_t kMaxBoundGroups = 3, kFewBlocksPerSm = 5;
 /// Stages of a block: with more, fewer than eight blocks would find room on a
@@ -92,16 +98,23 @@ static int64_t selectLanes(const RowUnits &units, int64_t most) {
 }
 
 /// Two units for each lane of a wide row: what is done once for a row and a
-/// lane (an id, an address, a header) is then done for more bags at a time. So
-/// are more units of a word where half a warp holds the row.
-static int64_t getMostLanes(const RowUnits &units) {
-  int64_t half = llvm::PowerOf2Ceil(units.count) / 2;
-  int64_t least = units.getWords() == 1 ? 8 : 4;
-  bool fitsTwo = 2 * units.columns <= kMaxColumns;
-  bool fitsHalfWarp = units.getWords() == 1 && units.count * units.columns <=
-                                                   kWarpLanes / 2 * kMaxColumns;
-  int64_t most = fitsHalfWarp ? kWarpLanes / 2 : kWarpLanes;
-  return fitsTwo ? std::clamp(half, least, most) : kWarpLanes;
+/// lane (an id, an address, a header) is then done for more bags at a time. Of
+/// rows of codes that are pooled and wider still, as many as a lane can sum:
+/// not in a kernel of several groups, whose registers do not suffice. Rows that
+/// are only written gain by lanes, up to half a warp where it can hold them.
+static int64_t getMostLanes(const RowUnits &units, bool isPooled,
+                            int64_t numGroups) {
+  int64_t count = llvm::PowerOf2Ceil(units.count);
+  bool isOfCodes = units.getWords() == 1;
+  if (2 * units.columns > kMaxColumns)
+    return kWarpLanes;
+  int64_t allColumns = count * units.columns / kMaxColumns;
+  if (isOfCodes && isPooled && numGroups == 1 && count >= kWarpLanes)
+    return std::min(allColumns, kWarpLanes);
+  int64_t least = isOfCodes && !isPooled ? 8 : 4;
+  int64_t most =
+      isOfCodes && allColumns <= kWarpLanes / 2 ? kWarpLanes / 2 : kWarpLanes;
+  return std::clamp(count / 2, least, most);
 }
 
 static int64_t selectRows(const RowUnits &units, int64_t unitsPerLane,
@@ -168,8 +181,10 @@ static bool isPlain(const BagConfiguration &c) {
 }
 
 static bool isThin(const BagConfiguration &c) {
+  int64_t words = RowUnits::of(c.row).count;
   return isPlain(c) && c.row.getWeights() == WeightsType::int8 &&
-         RowUnits::of(c.row).count == kThinWords;
+         llvm::isPowerOf2_64(words) && words >= kMinThinWords &&
+         words <= kMaxThinWords;
 }
 
 static bool isNarrow(const BagConfiguration &c) {
@@ -195,20 +210,37 @@ static int64_t getPromisedUnits(const RowUnits &units) {
                                                                           : 1;
 }
 
+/// Where all rows of every bag are in flight.
+static int64_t getPromisedBlocksPerSm(GPULoweringConfigAttr lowering) {
+  int64_t lanes = lowering.getLanes(), units = lowering.getUnitsPerLane();
+  if (units == 1 && lanes >= kMinLeanLanes)
+    return lanes == kWarpLanes ? kLeanBlocksPerSm : kHalfWarpBlocksPerSm;
+  return units == 2 ? kWideBlocksPerSm : kBlocksPerSm;
+}
+
 /// Blocks that registers are left for on a multiprocessor where all bags are of
 /// the configuration, as it is scheduled.
 static int64_t getBlocksPerSm(const BagConfiguration &c) {
   GPULoweringConfigAttr lowering = c.gpuLowering;
-  int64_t lanes = lowering.getLanes(), units = lowering.getUnitsPerLane();
-  bool hasAll = hasPromisedRows(c) && lowering.getStages() == 0 &&
-                c.lengths.areAtMost(lowering.getRowsInFlight()) &&
-                lanes * units >= RowUnits::of(c.row).count;
-  if (hasAll && units == 1 && lanes >= kMinLeanLanes)
-    return lanes == kWarpLanes ? kLeanBlocksPerSm : kHalfWarpBlocksPerSm;
-  if (!hasAll && isThin(c) && lanes == kThinWords && units == 1 &&
-      lowering.getRowsInFlight() == kThinRows && lowering.getStages() == 0)
+  int64_t units = lowering.getUnitsPerLane(), rows = lowering.getRowsInFlight();
+  bool isOnePass = lowering.getStages() == 0 &&
+                   lowering.getLanes() * units >= RowUnits::of(c.row).count;
+  if (!isOnePass || !isPlain(c) || !c.row.isQuantized())
+    return kBlocksPerSm;
+  if (hasPromisedRows(c) && c.lengths.areAtMost(rows))
+    return getPromisedBlocksPerSm(lowering);
+  if (isThin(c) && units == 1 && rows == kThinRows)
     return kThinBlocksPerSm;
-  return hasAll && units == 2 ? kWideBlocksPerSm : kBlocksPerSm;
+  bool isSmall =
+      units * rows <= kMaxWordsOfCodes && lowering.getLanes() >= kMinCodesLanes;
+  return isSmall ? kCodesBlocksPerSm : kBlocksPerSm;
+}
+
+/// Headers would be gone where all rows of a bag are loaded in front of them,
+/// and without pooling nothing else is read again.
+static bool selectEvictFirst(const BagConfiguration &c, int64_t rowsInFlight) {
+  return c.pooling && !c.lengths.areAtMost(rowsInFlight) &&
+         getDeviceRowBytes(c.row) <= kMaxEvictedFirst;
 }
 
 static GPULoweringConfigAttr withBlocksPerSm(GPULoweringConfigAttr lowering,
@@ -221,7 +253,8 @@ static GPULoweringConfigAttr withBlocksPerSm(GPULoweringConfigAttr lowering,
       lowering.getRowsInFlight(), lowering.getWarps(), blocks,
       lowering.getNumerics(), lowering.getFewLanes(),
       lowering.getFewUnitsPerLane(), lowering.getFewRowsInFlight(),
-      lowering.getStages(), lowering.getFewStages(), few);
+      lowering.getStages(), lowering.getFewStages(), few,
+      lowering.getEvictFirst(), lowering.getBagParts());
 }
 
 static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
@@ -229,11 +262,13 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
                                             GPUNumerics numerics) {
   RowType row = group.getRowType();
   RowUnits units = RowUnits::of(row);
-  int64_t lanes = selectLanes(units, getMostLanes(units));
+  bool isPooled = group.getPoolingMode().has_value();
+  int64_t lanes = selectLanes(units, getMostLanes(units, isPooled, numGroups));
   int64_t perLane = getUnitsPerLane(units, lanes);
-  bool isOfCodes = units.getWords() == 1 && group.getPoolingMode();
-  bool fillsHalfWarp = lanes == kWarpLanes / 2 && perLane > 2;
-  int64_t words = isOfCodes && !fillsHalfWarp ? kMaxWordsOfCodes : kMaxWords;
+  bool isOfCodes = units.getWords() == 1 && isPooled;
+  bool isWide = perLane > 2 && lanes < kWarpLanes &&
+                perLane * units.columns == kMaxColumns;
+  int64_t words = isOfCodes && !isWide ? kMaxWordsOfCodes : kMaxWords;
   int64_t rows = selectRows(units, perLane, words, kMaxRows);
   BagConfiguration configuration = BagConfiguration::of(group);
   // A kernel of several configurations has the registers of the hungriest.
@@ -243,11 +278,12 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
     rows = *configuration.lengths.common;
   } else if (numGroups == 1 && isThin(configuration)) {
     perLane = 1;
-    lanes = kThinWords;
+    lanes = units.count;
     rows = kThinRows;
   } else if (numGroups == 1 && isNarrow(configuration)) {
     rows = kNarrowRows;
   }
+  bool evictFirst = selectEvictFirst(configuration, rows);
   FewSchedule few = selectForFewBags(group, numGroups);
   if (few.stages == 0 && std::tie(lanes, perLane, rows) ==
                              std::tie(few.lanes, few.unitsPerLane, few.rows))
@@ -255,7 +291,8 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
   return GPULoweringConfigAttr::get(row.getContext(), lanes, perLane, rows,
                                     kWarps, kBlocksPerSm, numerics, few.lanes,
                                     few.unitsPerLane, few.rows, /*stages=*/0,
-                                    few.stages, few.blocksPerSm);
+                                    few.stages, few.blocksPerSm, evictFirst,
+                                    /*bag_parts=*/1);
 }
 
 namespace {
@@ -346,7 +383,8 @@ void SelectGPULoweringPass::runOnOperation() {
   std::optional<GPUNumerics> whose = symbolizeGPUNumerics(numerics);
   if (!whose) {
     getOperation().emitError()
-        << "expected numerics of fbgemm or cpu, got '" << numerics << "'";
+        << "expected numerics of fbgemm, cpu or relaxed, got '" << numerics
+        << "'";
     return signalPassFailure();
   }
   if (failed(readCache()))

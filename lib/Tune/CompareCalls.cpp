@@ -65,19 +65,20 @@ static bool isSame(const OutputBuffers &a, const OutputBuffers &b) {
   return true;
 }
 
-Expected<std::optional<size_t>>
-CallComparer::findOtherBits(ArrayRef<Model> models) {
+Expected<std::optional<CallComparer::ModelPair>>
+CallComparer::findOtherBits(ArrayRef<Model> models, ArrayRef<int64_t> orders) {
   trec_error error;
   for (const Load &load : loads) {
-    Call expected(ir, load.batches, load.form);
-    if (expected.run(models.front(), error) != TREC_OK)
-      return llvm::createStringError(error.message);
-    for (size_t i = 1; i < models.size(); ++i) {
-      Call call(ir, load.batches, load.form);
-      if (call.run(models[i], error) != TREC_OK)
+    std::vector<std::unique_ptr<Call>> calls;
+    for (size_t i = 0; i < models.size(); ++i) {
+      calls.push_back(std::make_unique<Call>(ir, load.batches, load.form));
+      if (calls[i]->run(models[i], error) != TREC_OK)
         return llvm::createStringError(error.message);
-      if (!isSame(call.getOutputs(), expected.getOutputs()))
-        return i;
+      size_t first = llvm::find(orders, orders[i]) - orders.begin();
+      if (!isSame(calls[i]->getOutputs(), calls[first]->getOutputs()))
+        return ModelPair(first, i);
+      if (first != i)
+        calls[i].reset();
     }
   }
   return std::nullopt;

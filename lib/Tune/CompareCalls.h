@@ -28,9 +28,12 @@ public:
   /// Makes the batches of each load of the workload, on the model's device.
   llvm::Error addLoads(const TuneWorkload &workload, const Model &model);
 
-  /// The index of a model whose outputs are not those of the first; nothing
-  /// where all are alike.
-  llvm::Expected<std::optional<size_t>> findOtherBits(ArrayRef<Model> models);
+  /// Two models that add in the same order but whose outputs are not the same,
+  /// the first of that order first; nothing where there are none. `orders` has
+  /// a number for each model, equal where the orders are.
+  using ModelPair = std::pair<size_t, size_t>;
+  llvm::Expected<std::optional<ModelPair>>
+  findOtherBits(ArrayRef<Model> models, ArrayRef<int64_t> orders);
 
   /// Of each model under each load.
   llvm::Expected<std::vector<CandidateTimes>> compare(ArrayRef<Model> models,

@@ -185,14 +185,16 @@ GPUTuner::compare(const TuningKey &key,
   FailureOr<std::vector<Model>> models = candidates->compile(choices);
   if (failed(models))
     return failure();
-  llvm::Expected<std::optional<size_t>> other =
-      comparer->findOtherBits(*models);
+  auto parts = llvm::map_to_vector(
+      lowerings, [](auto lowering) { return lowering.getBagParts(); });
+  auto other = comparer->findOtherBits(*models, parts);
   if (!other)
     return check(other.takeError());
   if (*other)
-    return imported.emitError() << "expected the outputs of " << lowerings[0]
-                                << " from " << lowerings[**other] << " too for "
-                                << key.describe() << ", got other bits";
+    return imported.emitError()
+           << "expected the outputs of " << lowerings[(*other)->first]
+           << " from " << lowerings[(*other)->second] << " too for "
+           << key.describe() << ", got other bits";
   auto times = comparer->compare(*models, workload->getSeconds());
   if (!times)
     return check(times.takeError());

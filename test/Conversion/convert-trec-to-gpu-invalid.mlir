@@ -103,3 +103,17 @@ func.func @large_stages(%kjt: !kjt, %dest: !keyed) -> !keyed {
     bounds warning gpu_lowering <lanes = 32, units_per_lane = 1, rows_in_flight = 32, stages = 3> : !kjt, !keyed
   return %0 : !keyed
 }
+
+// -----
+
+// convert-trec-to-gpu C6: no bags that could have parts.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!dict = !trec.jagged_dict<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, int8, #layout>
+func.func @parts_of_ids(%kjt: !kjt, %dest: !dict) -> !dict {
+  // expected-error @below {{expected no parts but of bags that are pooled, got 2}}
+  %0 = trec.embedding_group %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<8, int8, #layout>
+    bounds warning gpu_lowering <lanes = 2, units_per_lane = 1, rows_in_flight = 8, numerics = relaxed, bag_parts = 2> : !kjt, !dict
+  return %0 : !dict
+}

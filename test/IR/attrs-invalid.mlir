@@ -293,6 +293,30 @@ module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_la
 
 // -----
 
-// expected-error @below {{expected one of [fbgemm, cpu] for whose numbers a GPU computes, got: fast}}
+// #trec.gpu_lowering_config C8: not a power of two.
+// expected-error @below {{expected parts of a bag that are a power of two, at most one for each 8 of 32 lanes, got 3}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 8, units_per_lane = 1, rows_in_flight = 4, numerics = relaxed, bag_parts = 3>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C8: more lanes than a warp has.
+// expected-error @below {{expected parts of a bag that are a power of two, at most one for each 16 of 32 lanes, got 4}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 16, units_per_lane = 1, rows_in_flight = 4, numerics = relaxed, bag_parts = 4>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C8: parts, but sums in order.
+// expected-error @below {{expected one part of a bag but for relaxed numerics without stages, got 2}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 8, units_per_lane = 1, rows_in_flight = 4, bag_parts = 2>} {}
+
+// -----
+
+// #trec.gpu_lowering_config C8: parts of what comes to stages.
+// expected-error @below {{expected one part of a bag but for relaxed numerics without stages, got 2}}
+module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 8, units_per_lane = 1, rows_in_flight = 4, numerics = relaxed, stages = 2, bag_parts = 2>} {}
+
+// -----
+
+// expected-error @below {{expected one of [fbgemm, cpu, relaxed] for whose numbers a GPU computes, got: fast}}
 // expected-error @below {{failed to parse}}
 module attributes {trec.bad = #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 1, numerics = fast>} {}

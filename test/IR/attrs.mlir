@@ -68,8 +68,10 @@ module @bag_places attributes {trec.all = [
 // CHECK-SAME: #trec.gpu_lowering_config<lanes = 32, units_per_lane = 1, rows_in_flight = 8>
 // CHECK-SAME: #trec.gpu_lowering_config<lanes = 1, units_per_lane = 8, rows_in_flight = 32, warps = 32, blocks_per_sm = 0, numerics = cpu>
 // CHECK-SAME: #trec.gpu_lowering_config<lanes = 8, units_per_lane = 1, rows_in_flight = 2, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 16, stages = 2, few_stages = 16, few_blocks_per_sm = 5>
+// CHECK-SAME: #trec.gpu_lowering_config<lanes = 4, units_per_lane = 1, rows_in_flight = 5, numerics = relaxed, evict_first = true, bag_parts = 8>
 module @gpu_lowering_config attributes {trec.all = [
   #trec.gpu_lowering_config<warps = 4, lanes = 32, units_per_lane = 1, rows_in_flight = 8, blocks_per_sm = 8, numerics = fbgemm>,
   #trec.gpu_lowering_config<lanes = 1, units_per_lane = 8, rows_in_flight = 32, warps = 32, blocks_per_sm = 0, numerics = cpu>,
   #trec.gpu_lowering_config<lanes = 8, units_per_lane = 1, rows_in_flight = 2, stages = 2, few_lanes = 16, few_units_per_lane = 1,
-                            few_rows_in_flight = 16, few_blocks_per_sm = 5, few_stages = 16>]} {}
+                            few_rows_in_flight = 16, few_blocks_per_sm = 5, few_stages = 16>,
+  #trec.gpu_lowering_config<lanes = 4, units_per_lane = 1, rows_in_flight = 5, bag_parts = 8, numerics = relaxed, evict_first = true>]} {}

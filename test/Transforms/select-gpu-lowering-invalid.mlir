@@ -1,4 +1,4 @@
-// RUN: trec-opt %s --trec-select-gpu-lowering=numerics=relaxed --verify-diagnostics
+// RUN: trec-opt %s --trec-select-gpu-lowering=numerics=fast --verify-diagnostics
 
-// expected-error @below {{expected numerics of fbgemm or cpu, got 'relaxed'}}
+// expected-error @below {{expected numerics of fbgemm, cpu or relaxed, got 'fast'}}
 module {}

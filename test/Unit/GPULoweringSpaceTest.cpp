@@ -35,7 +35,7 @@ protected:
                                     int64_t stages) {
     return GPULoweringConfigAttr::get(&context, lanes, units, rows, 4, 8,
                                       GPUNumerics::fbgemm, 0, 0, 0, stages, 0,
-                                      0);
+                                      0, false, 1);
   }
   static std::vector<int64_t>
   getRows(ArrayRef<GPULoweringConfigAttr> lowerings) {
@@ -62,7 +62,7 @@ TEST_F(GPULoweringSpaceTest, lanesBringAsManyUnitsAsMakeOnePass) {
 TEST_F(GPULoweringSpaceTest, rowsAreThoseThatRegistersHold) {
   EXPECT_THAT(getRows(listAlternatives(make(128, 16, 2, 4),
                                        GPULoweringField::rowsInFlight)),
-              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+              ElementsAre(1, 2, 3, 5, 6, 8, 10, 12, 16));
   EXPECT_THAT(getRows(listAlternatives(make(256, 8, 8, 4),
                                        GPULoweringField::rowsInFlight)),
               ElementsAre(1, 2, 3));
@@ -75,13 +75,13 @@ TEST_F(GPULoweringSpaceTest, allRowsOfBagsOfOneLengthMayBeInFlight) {
     return getRows(listAlternatives(promised, GPULoweringField::rowsInFlight));
   };
   EXPECT_THAT(list(20, PromisedLengths::all),
-              ElementsAre(20, 1, 2, 3, 6, 8, 12, 16));
+              ElementsAre(20, 1, 2, 3, 5, 6, 8, 10, 12, 16));
   EXPECT_THAT(list(20, PromisedLengths::some),
-              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+              ElementsAre(1, 2, 3, 5, 6, 8, 10, 12, 16));
   EXPECT_THAT(list(25, PromisedLengths::all),
-              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+              ElementsAre(1, 2, 3, 5, 6, 8, 10, 12, 16));
   EXPECT_THAT(list(0, PromisedLengths::all),
-              ElementsAre(1, 2, 3, 6, 8, 12, 16));
+              ElementsAre(1, 2, 3, 5, 6, 8, 10, 12, 16));
 }
 
 TEST_F(GPULoweringSpaceTest, rowsOfStagesAreEvenAndNoMoreThanLanes) {
@@ -116,7 +116,8 @@ TEST_F(GPULoweringSpaceTest, whatDoesNotFitIsNeverListed) {
             lowering.getBlocksPerSm(), lowering.getNumerics(),
             lowering.getFewLanes(), lowering.getFewUnitsPerLane(),
             lowering.getFewRowsInFlight(), lowering.getStages(),
-            lowering.getFewStages(), lowering.getFewBlocksPerSm()));
+            lowering.getFewStages(), lowering.getFewBlocksPerSm(),
+            lowering.getEvictFirst(), lowering.getBagParts()));
       }
     }
 }
@@ -130,8 +131,9 @@ TEST_F(GPULoweringSpaceTest, aScheduleForFewBagsIsOneOfItsOwn) {
     EXPECT_NE(lowering.getFewRowsInFlight(), 4);
   }
   // The schedule of many bags is none of few bags' own.
-  plain.gpuLowering = GPULoweringConfigAttr::get(
-      &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 16, 2, 8, 0, 0, 0);
+  plain.gpuLowering =
+      GPULoweringConfigAttr::get(&context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm,
+                                 16, 2, 8, 0, 0, 0, false, 1);
   EXPECT_THAT(listAlternatives(plain, GPULoweringField::fewRowsInFlight),
               ::testing::Contains(getLowering(16, 2, 4, 0)));
 }
@@ -146,9 +148,65 @@ TEST_F(GPULoweringSpaceTest, withoutPoolingThereAreNoFewBagsAndNoStages) {
 
 TEST_F(GPULoweringSpaceTest, whatIsComputedStaysTheModels) {
   GPULoweringConfigAttr measured = GPULoweringConfigAttr::get(
-      &context, 8, 4, 3, 2, 4, GPUNumerics::cpu, 32, 1, 16, 0, 2, 3);
+      &context, 8, 4, 3, 2, 4, GPUNumerics::cpu, 32, 1, 16, 0, 2, 3, true, 1);
   EXPECT_EQ(takeSchedule(measured, getLowering(16, 2, 4, 0)),
             GPULoweringConfigAttr::get(&context, 8, 4, 3, 4, 8,
-                                       GPUNumerics::fbgemm, 32, 1, 16, 0, 2,
-                                       0));
+                                       GPUNumerics::fbgemm, 32, 1, 16, 0, 2, 0,
+                                       true, 1));
+}
+
+TEST_F(GPULoweringSpaceTest, rowsMayBeTheFirstToLeaveTheCache) {
+  BagConfiguration plain = make(128, 16, 2, 4);
+  EXPECT_THAT(listAlternatives(plain, GPULoweringField::evictFirst),
+              ElementsAre(plain.gpuLowering.withEvictFirst(true)));
+  plain.gpuLowering = plain.gpuLowering.withEvictFirst(true);
+  EXPECT_THAT(listAlternatives(plain, GPULoweringField::evictFirst),
+              ElementsAre(plain.gpuLowering.withEvictFirst(false)));
+  // Rows of stages do not come by that way.
+  plain.gpuLowering = getLowering(32, 1, 4, 2);
+  EXPECT_THAT(listAlternatives(plain, GPULoweringField::evictFirst), IsEmpty());
+}
+
+TEST_F(GPULoweringSpaceTest, bagsHavePartsWhereSumsMayBeInAnyOrder) {
+  BagConfiguration narrow = make(32, 8, 1, 8);
+  EXPECT_THAT(listAlternatives(narrow, GPULoweringField::bagParts), IsEmpty());
+  auto relaxed = [&](int64_t lanes, int64_t rows, int64_t parts,
+                     int64_t fewLanes = 0, int64_t fewRows = 0) {
+    return GPULoweringConfigAttr::get(
+        &context, lanes, lanes == 8 ? 1 : 32 / lanes / 4, rows, 4, 8,
+        GPUNumerics::relaxed, fewLanes, fewLanes ? 1 : 0, fewRows, 0, 0, 0,
+        false, parts);
+  };
+  narrow.gpuLowering = relaxed(8, 8, 1, 8, 4);
+  EXPECT_THAT(listAlternatives(narrow, GPULoweringField::bagParts),
+              ElementsAre(relaxed(8, 3, 2, 8, 4), relaxed(8, 5, 2, 8, 4),
+                          relaxed(8, 8, 2, 8, 4), relaxed(8, 3, 4, 8, 4),
+                          relaxed(8, 5, 4, 8, 4), relaxed(8, 8, 4, 8, 4)));
+  // More lanes leave fewer parts, and stages one.
+  BagConfiguration wide = make(128, 8, 4, 3);
+  wide.gpuLowering = relaxed(8, 3, 4);
+  for (GPULoweringConfigAttr other :
+       listAlternatives(wide, GPULoweringField::lanes))
+    EXPECT_LE(other.getLanesPerBag(), 32);
+  for (GPULoweringConfigAttr other :
+       listAlternatives(wide, GPULoweringField::stages))
+    EXPECT_EQ(other.getBagParts(), other.getStages() ? 1 : 4);
+  // Few bags have one part, though nothing else differs.
+  narrow.gpuLowering = relaxed(8, 4, 2, 8, 6);
+  EXPECT_THAT(listAlternatives(narrow, GPULoweringField::fewRowsInFlight),
+              ::testing::Contains(relaxed(8, 4, 2, 8, 4)));
+  // Without pooling there is nothing to split.
+  narrow.pooling = std::nullopt;
+  EXPECT_THAT(listAlternatives(narrow, GPULoweringField::bagParts), IsEmpty());
+}
+
+TEST_F(GPULoweringSpaceTest, partsThatWereMeasuredAreTakenWhereNumbersAllow) {
+  GPULoweringConfigAttr measured = GPULoweringConfigAttr::get(
+      &context, 8, 1, 5, 4, 8, GPUNumerics::relaxed, 0, 0, 0, 0, 0, 0, true, 4);
+  EXPECT_EQ(takeSchedule(measured, getLowering(8, 1, 8, 0)),
+            getLowering(8, 1, 5, 0).withEvictFirst(true));
+  GPULoweringConfigAttr relaxed =
+      GPULoweringConfigAttr::get(&context, 8, 1, 8, 4, 8, GPUNumerics::relaxed,
+                                 0, 0, 0, 0, 0, 0, false, 1);
+  EXPECT_EQ(takeSchedule(measured, relaxed), measured);
 }

@@ -89,7 +89,7 @@ protected:
           &context, /*lanes=*/16, /*units_per_lane=*/1, /*rows_in_flight=*/3,
           /*warps=*/2, /*blocks_per_sm=*/1, GPUNumerics::cpu, /*few_lanes=*/32,
           /*few_units_per_lane=*/1, fewRows, /*stages=*/0, fewStages,
-          /*few_blocks_per_sm=*/0);
+          /*few_blocks_per_sm=*/0, /*evict_first=*/false, /*bag_parts=*/1);
     };
     for (int64_t dim : {140, 16}) {
       BagConfiguration &kernel = gpu.configurations.emplace_back();

@@ -26,7 +26,8 @@ protected:
     configuration.pooling = Pooling::sum;
     configuration.outputElement = Float32Type::get(&context);
     configuration.gpuLowering = GPULoweringConfigAttr::get(
-        &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 0, 0, 0, 0, 0, 0);
+        &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 0, 0, 0, 0, 0, 0, false,
+        1);
   }
 
   /// Microseconds of a call under each load.

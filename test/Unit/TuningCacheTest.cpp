@@ -50,10 +50,12 @@ protected:
   }
   GPUTuningEntry makeGPUEntry(int64_t rows) {
     GPUTuningEntry entry;
-    entry.lowering = GPULoweringConfigAttr::get(
-        &context, 16, 2, rows, 4, 8, GPUNumerics::fbgemm, 0, 0, 0, 0, 0, 0);
-    entry.model = GPULoweringConfigAttr::get(
-        &context, 16, 2, 4, 4, 8, GPUNumerics::fbgemm, 32, 1, 16, 0, 2, 0);
+    entry.lowering = GPULoweringConfigAttr::get(&context, 16, 2, rows, 4, 8,
+                                                GPUNumerics::fbgemm, 0, 0, 0, 0,
+                                                0, 0, false, 1);
+    entry.model = GPULoweringConfigAttr::get(&context, 16, 2, 4, 4, 8,
+                                             GPUNumerics::fbgemm, 32, 1, 16, 0,
+                                             2, 0, true, 1);
     entry.times = {{"b256 l20 uniform int64", 20.5, 18.25, 0.01},
                    {"b8192 l20 uniform int64", 400, 400, 0.02}};
     entry.device = "NVIDIA H200";

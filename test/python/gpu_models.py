@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +96,26 @@ def write_model(model: Model) -> str:
     return "\n".join([*lines, "    return %out : !out", "  }", "}"])
 
 
-def compile_ptx(model: Model, folder: Path) -> str:
+def compile_ptx(model: Model, folder: Path, lowering: str = "") -> str:
+    """With the cost model's lowering, or with fields of `#trec.gpu_lowering_config` as one that was measured."""
     source, target = folder / "model.mlir", folder / "model.ptx"
     source.write_text(write_model(model))
-    run_tool("trec-compile", source, "--gpu=sm_90", "--emit=ptx", f"--numerics={model.numerics}", "-o", target)
+    options = ["--gpu=sm_90", "--emit=ptx", f"--numerics={model.numerics}", "-o", target]
+    if lowering:
+        options.append(f"--tune-cache={write_tune_cache(model, folder, lowering)}")
+    run_tool("trec-compile", source, *options)
     return target.read_text()
+
+
+def write_tune_cache(model: Model, folder: Path, lowering: str) -> Path:
+    path, attribute = folder / "model.tune.json", f"#trec.gpu_lowering_config<{lowering}>"
+    remapped = f"remapped_by_{model.remap}_" if model.remap else ""
+    weighted = {"sample": "weighted_", "position": "position_weighted_"}.get(model.weighting, "")
+    name = f"bag_{remapped}{weighted}{model.pooling}_{model.dtype}x{model.dim}_align1_{model.output}"
+    entry = {"chip": "sm_90", "device": "a test", "configuration": name, "tables": "memory", "lowering": attribute,
+             "cost_model": attribute, "times": [], "date": "2026-11-26"}
+    path.write_text(json.dumps({"trec_tune": 1, "machine": "none", "entries": [], "gpu_entries": [entry]}))
+    return path
 
 
 def make_rows(model: Model, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -167,19 +183,30 @@ def cast_output(model: Model, totals: np.ndarray) -> np.ndarray:
     return ((bits + half) >> np.uint64(16)).astype(np.uint16)
 
 
+def add_parts(sums: np.ndarray) -> np.ndarray:
+    """Those of neighbours first, then those of what came of it."""
+    while len(sums) > 1:
+        with np.errstate(all="ignore"):
+            sums = sums[::2] + sums[1::2]
+    return sums[0]
+
+
 def pool(model: Model, rows: np.ndarray, found: np.ndarray, offsets: np.ndarray,
-         weights: np.ndarray | None) -> np.ndarray:
-    """What the kernel has to write, for rows that ids were resolved to (-1: none)."""
+         weights: np.ndarray | None, parts: int = 1) -> np.ndarray:
+    """What the kernel has to write, for rows that ids were resolved to (-1: none), of bags in so many parts."""
     if model.pooling == "none":
         offsets = np.arange(len(found) + 1)
     totals = np.zeros((len(offsets) - 1, model.dim), np.float32)
     for bag, (begin, end) in enumerate(zip(offsets, offsets[1:])):
+        sums = np.zeros((parts, model.dim), np.float32)
         for position in range(begin, end):
             if found[position] < 0:
                 continue
             row = rows[found[position]:found[position] + 1]
             at = position - begin if model.weighting == "position" else position
-            totals[bag] = add_row(model, totals[bag], row, None if weights is None else weights[at])
+            part = (position - begin) % parts
+            sums[part] = add_row(model, sums[part], row, None if weights is None else weights[at])
+        totals[bag] = add_parts(sums)
         if model.pooling == "mean" and end > begin:
             totals[bag] = totals[bag] * (np.float32(1) / np.float32(end - begin))
     return cast_output(model, totals)

@@ -4,10 +4,11 @@ The interpreter fails where a kernel touches a byte that is not of an array, so 
 """
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
-from gpu_models import NUM_WEIGHTS, Model, compile_ptx, make_rows, pool
+from gpu_models import NUM_WEIGHTS, Model, compile_ptx, dequantize, make_rows, pool
 
 from trec.testing import gpu_launch
 
@@ -23,6 +24,10 @@ MODELS = [
     Model("int8", 32, output="bf16", numerics="cpu"), Model("int8", 16, "none", numerics="cpu"),
 ]
 NUM_ROWS = 50
+
+
+def name_of(value: object) -> str:
+    return "-".join(str(v) for v in dataclasses.astuple(value) if v) if isinstance(value, Model) else str(value)
 
 
 def hash_of(value: int) -> int:
@@ -50,7 +55,7 @@ def make_map(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, dict[int,
 
 
 def make_call(model: Model, rng: np.random.Generator, id_type: type, offset_type: type,
-              lengths: np.ndarray | None = None) -> tuple[gpu_launch.Call, np.ndarray]:
+              lengths: np.ndarray | None = None, parts: int = 1) -> tuple[gpu_launch.Call, np.ndarray]:
     is_long = lengths is not None
     lengths = lengths if is_long else np.array([0, 1, 3, 9, 0, 40, 2, *rng.integers(0, 12, 30)])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(offset_type)
@@ -72,7 +77,7 @@ def make_call(model: Model, rng: np.random.Generator, id_type: type, offset_type
     num_ids = {"array": 100, "hash_table": 1000}.get(model.remap, 0)
     call = gpu_launch.Call(rows, ids, offsets, output, column, weights, model.weighting == "position", remap, num_ids,
                            unpooled=model.pooling == "none")
-    return call, pool(model, rows, found, offsets, weights)
+    return call, pool(model, rows, found, offsets, weights, parts)
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -81,7 +86,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return bool((is_nan | (np.ascontiguousarray(a).view(kind) == np.ascontiguousarray(b).view(kind))).all())
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: "-".join(str(v) for v in dataclasses.astuple(model) if v))
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
 def test_numbers(model, tmp_path):
     rng = np.random.default_rng(MODELS.index(model))
     text = compile_ptx(model, tmp_path)
@@ -97,6 +102,61 @@ def test_numbers(model, tmp_path):
         assert not outside.any()
 
 
+PARTED = [
+    (Model("int4", 32), "lanes = 4, units_per_lane = 1, rows_in_flight = 4", 8),
+    (Model("int8", 32), "lanes = 8, units_per_lane = 1, rows_in_flight = 5", 4),
+    (Model("int2", 64, "mean", output="f16"), "lanes = 4, units_per_lane = 1, rows_in_flight = 3", 2),
+    (Model("int8", 128), "lanes = 8, units_per_lane = 2, rows_in_flight = 4, evict_first = true", 4),
+    (Model("fp16", 32), "lanes = 4, units_per_lane = 1, rows_in_flight = 2", 8),
+    (Model("fp32", 16), "lanes = 4, units_per_lane = 1, rows_in_flight = 5", 4),
+    (Model("fp8", 8), "lanes = 1, units_per_lane = 1, rows_in_flight = 1", 32),
+    (Model("int8", 16, weighting="sample"), "lanes = 4, units_per_lane = 1, rows_in_flight = 8", 2),
+    (Model("int8", 16, "mean", "position"), "lanes = 2, units_per_lane = 2, rows_in_flight = 4", 16),
+    (Model("int8", 24, remap="hash_table"), "lanes = 2, units_per_lane = 3, rows_in_flight = 3", 8),
+]
+
+
+@pytest.mark.parametrize(("model", "lowering", "parts"), PARTED, ids=name_of)
+def test_sums_of_parts(model, lowering, parts, tmp_path):
+    """Row after row to the parts in turn; their sums are added at the end."""
+    model = dataclasses.replace(model, numerics="relaxed")
+    rng = np.random.default_rng(parts)
+    text = compile_ptx(model, tmp_path, f"{lowering}, numerics = relaxed, bag_parts = {parts}")
+    for id_type in (np.int32, np.int64):
+        call, expected = make_call(model, rng, id_type, np.int64, parts=parts)
+        outcome = gpu_launch.run(text, call)
+        assert same_bits(outcome.output[:, call.column:call.column + model.dim], expected)
+        assert outcome.report["kind"] == gpu_launch.NOTHING
+
+
+@pytest.mark.parametrize(("dtype", "dim", "lanes", "parts"), [("fp32", 16, 4, 8), ("fp32", 16, 4, 1), ("int4", 32, 4, 4)])
+def test_sums_of_parts_are_within_their_bound(dtype, dim, lanes, parts, tmp_path):
+    """Of the exact sum, which float64 holds."""
+    model = Model(dtype, dim, numerics="relaxed")
+    fields = f"lanes = {lanes}, units_per_lane = 1, rows_in_flight = 4, numerics = relaxed, bag_parts = {parts}"
+    lengths = np.array([200, 7, 64, 1])
+    call, _ = make_call(model, np.random.default_rng(dim), np.int64, np.int64, lengths)
+    outcome = gpu_launch.run(compile_ptx(model, tmp_path, fields), call)
+    sums = outcome.output[:, call.column:call.column + dim].astype(np.float64)
+    elements = dequantize(model, call.rows).astype(np.float64)
+    for bag, (begin, end) in enumerate(zip(call.offsets, call.offsets[1:])):
+        terms = elements[[i for i in call.ids[begin:end] if i >= 0]]
+        bound = (lengths[bag] / parts + math.log2(parts) + 1) * 2.0**-24 * np.abs(terms).sum(0)
+        assert (np.abs(sums[bag] - terms.sum(0)) <= bound).all()
+
+
+@pytest.mark.parametrize("deep", [0, 1, 6, 17])
+def test_a_bad_id_of_any_part_is_reported(deep, tmp_path):
+    model, lowering, parts = PARTED[0]
+    model = dataclasses.replace(model, numerics="relaxed")
+    text = compile_ptx(model, tmp_path, f"{lowering}, numerics = relaxed, bag_parts = {parts}")
+    call, _ = make_call(model, np.random.default_rng(deep), np.int64, np.int64)
+    at = int(call.offsets[5]) + deep  # the bag of 40 ids
+    call.ids[at] = NUM_ROWS
+    report = gpu_launch.run(text, call).report
+    assert (report["kind"], report["count"], report["position"]) == (gpu_launch.BAD_ID, 1, at)
+
+
 LONG = [
     Model("int8", 128), Model("int4", 128, "mean"), Model("int2", 256, output="f16"), Model("fp16", 64),
     Model("fp32", 128), Model("fp8", 100), Model("int8", 64, weighting="sample"), Model("bf16", 40, weighting="sample"),
@@ -105,7 +165,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("model", LONG, ids=lambda model: "-".join(str(v) for v in dataclasses.astuple(model) if v))
+@pytest.mark.parametrize("model", LONG, ids=name_of)
 def test_long_bags(model, shared, tmp_path):
     """As many rows as fill all stages of a kernel more than once, beside short bags in the same warp."""
     rng = np.random.default_rng(LONG.index(model))

@@ -119,8 +119,9 @@ static cl::opt<NumericsOption> numerics(
                clEnumValN(NumericsOption::cpu, "cpu",
                           "FBGEMM's on a CPU; for CPU code the same"),
                clEnumValN(NumericsOption::relaxed, "relaxed",
-                          "sums of INT8, INT4 and INT2 rows in whatever order "
-                          "is fastest, within a rounding error per row")));
+                          "sums in whatever order is fastest, within a "
+                          "rounding error per row: on CPUs of INT8, INT4 and "
+                          "INT2 rows, on GPUs of all")));
 static cl::opt<std::string>
     symbol("symbol", cl::value_desc("name"), cl::init("trec_model_query"),
            cl::cat(category), cl::desc("Name of the one exported function"));
@@ -208,8 +209,10 @@ static CompileOptions getOptions(StringRef modelFile, const char *program) {
   options.emit = emit;
   options.gpus.assign(gpus.begin(), gpus.end());
   options.ptxasFolders = listCudaFolders(program);
-  if (numerics == NumericsOption::relaxed)
+  if (numerics == NumericsOption::relaxed) {
     options.numerics = Numerics::relaxed;
+    options.gpuNumerics = GPUNumerics::relaxed;
+  }
   if (numerics == NumericsOption::cpu)
     options.gpuNumerics = GPUNumerics::cpu;
   setStopAfter(options);

@@ -45,10 +45,10 @@ BagConfiguration getPartOfWarp(const BagConfiguration &configuration);
 int64_t getSharedBytes(const BagConfiguration &configuration);
 constexpr int64_t kMaxSharedBytes = 48 * 1024;
 
-/// What a kernel cannot have of the stages that rows come to, as a message;
-/// nothing where it can.
+/// What a kernel cannot have of its schedule, as a message; nothing where it
+/// can.
 std::optional<std::string>
-findStageMisfit(const BagConfiguration &configuration);
+findScheduleMisfit(const BagConfiguration &configuration);
 
 /// Threads of a block of the forward kernels.
 int64_t getThreadsPerBlock(const BagConfiguration &configuration);

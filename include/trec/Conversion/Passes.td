@@ -65,6 +65,7 @@ def ConvertTrecToGPUPass : Pass<"convert-trec-to-gpu", "::mlir::ModuleOp"> {
       than stored rows, and neither is made.
     * C4: rows that come to stages are pooled, each in one pass.
     * C5: the stages of a block fit into 48 KiB.
+    * C6: rows are pooled where a bag has parts.
   }];
   let statistics = [
     Statistic<"numConfigurations", "num-configurations", "Number of groups that became a case of the kernel">

@@ -311,7 +311,7 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     `convert-trec-to-gpu`. A row is cut into units, one load each: a word of 4
     bytes of rows of codes, whose headers leave no more aligned, 16 bytes of
     others. Rows are added in the order of their ids whatever stands here: no
-    value but `numerics` changes a bit of the output.
+    value but `numerics` and `bag_parts` changes a bit of the output.
 
     * `lanes`: lanes of a warp that share a row. A warp works on `32 / lanes` bags
       at a time;
@@ -323,7 +323,8 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * `blocks_per_sm`: blocks that registers are left for on a multiprocessor; 0:
       no bound;
     * `numerics`: whose bits: `fbgemm` FBGEMM's on GPUs, `cpu` those of its CPU
-      kernels;
+      kernels; `relaxed`: the elements are FBGEMM's on GPUs, the order in which they
+      are added is any;
     * `few_lanes`, `few_units_per_lane`, `few_rows_in_flight`: the first three
       where a launch has fewer bags than keep the device busy; 0: as those;
     * `stages`: how many times `rows_in_flight` rows of a bag shared memory holds.
@@ -331,7 +332,13 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
       0: rows come into registers;
     * `few_stages`: the same where a launch has few bags. Where there are so few that
       each has a block, the stages of all its warps hold rows of that bag;
-    * `few_blocks_per_sm`: `blocks_per_sm` of kernels for few bags; 0: the same.
+    * `few_blocks_per_sm`: `blocks_per_sm` of kernels for few bags; 0: the same;
+    * `evict_first`: whether rows are the first to leave the first level of the
+      cache, so that ids, offsets and weights, which are read in several pieces,
+      stay. Of rows in registers;
+    * `bag_parts`: groups of `lanes` lanes that share a bag. Each adds every so
+      many-th row, and their sums are added at the end. A schedule of their own for
+      few bags has one.
 
     ```mlir
     module attributes {trec.example = #trec.gpu_lowering_config<
@@ -348,6 +355,8 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * C6: what is given for few bags is given whole, and as C1 to C3 and C7 say.
     * C7: `stages` is 0 or from 2 to 16; unless it is 0, `rows_in_flight` is even
       and at most `lanes`.
+    * C8: `bag_parts` is a power of two, `lanes` times it at most 32; more than 1
+      only where `numerics` is `relaxed` and `stages` 0.
   }];
   let parameters = (ins "int64_t":$lanes, "int64_t":$units_per_lane, "int64_t":$rows_in_flight,
                         DefaultValuedParameter<"int64_t", "4">:$warps,
@@ -358,8 +367,13 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
                         DefaultValuedParameter<"int64_t", "0">:$few_rows_in_flight,
                         DefaultValuedParameter<"int64_t", "0">:$stages,
                         DefaultValuedParameter<"int64_t", "0">:$few_stages,
-                        DefaultValuedParameter<"int64_t", "0">:$few_blocks_per_sm);
+                        DefaultValuedParameter<"int64_t", "0">:$few_blocks_per_sm,
+                        DefaultValuedParameter<"bool", "false">:$evict_first,
+                        DefaultValuedParameter<"int64_t", "1">:$bag_parts);
   let extraClassDeclaration = [{
+    /// Lanes of a warp that share a bag.
+    int64_t getLanesPerBag() const { return getLanes() * getBagParts(); }
+    GPULoweringConfigAttr withEvictFirst(bool evictFirst) const;
     /// The schedule where a launch has few bags, as one of its own.
     GPULoweringConfigAttr getForFewBags() const;
   }];
@@ -369,6 +383,7 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
 
 // The codes are those of trec_gpu_image in include/trec/Runtime/DeviceABI.h.
 def Trec_GPUNumerics : Trec_Enum<"GPUNumerics", "whose numbers a GPU computes", [
-  I32EnumAttrCase<"fbgemm", 0>, I32EnumAttrCase<"cpu", 1>]>;
+  I32EnumAttrCase<"fbgemm", 0>, I32EnumAttrCase<"cpu", 1>,
+  I32EnumAttrCase<"relaxed", 2>]>;
 
 #endif // TREC_IR_TRECATTRS_TD

@@ -28,8 +28,9 @@ struct GPUPipelineOptions : public PassPipelineOptions<GPUPipelineOptions> {
       llvm::cl::init("+ptx78")};
   Option<std::string> numerics{
       *this, "numerics",
-      llvm::cl::desc("whose bits to compute: fbgemm, FBGEMM's on GPUs, or cpu, "
-                     "those of its CPU kernels"),
+      llvm::cl::desc("whose bits to compute: fbgemm, FBGEMM's on GPUs, cpu, "
+                     "those of its CPU kernels, or relaxed, FBGEMM's elements "
+                     "on GPUs, summed in any order"),
       llvm::cl::init("fbgemm")};
   ListOption<std::string> chips{
       *this, "chips",

@@ -143,7 +143,7 @@ struct trec_gpu_image {
   int64_t num_binaries;
   const struct trec_gpu_kernel_desc *kernels; /* [trec_image.num_kernels] */
   int64_t threads_per_block;
-  int64_t numerics; /* 0: FBGEMM's on GPUs; 1: its CPU numbers */
+  int64_t numerics; /* 0: FBGEMM's on GPUs; 1: its CPU numbers; 2: as 0, sums in any order */
   int64_t scan_threads_per_block;
   int64_t scan_lengths_per_block;
   int64_t has_few_kernels;    /* 1: trec_forward_few_i32 and _i64 are there for launches of few bags */

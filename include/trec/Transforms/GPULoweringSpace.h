@@ -27,7 +27,9 @@ enum class GPULoweringField {
   fewLanes,
   fewRowsInFlight,
   fewUnitsPerLane,
-  fewStages
+  fewStages,
+  evictFirst,
+  bagParts
 };
 
 /// All of them in the order in which they are searched.
@@ -40,13 +42,17 @@ StringRef stringifyLoweringField(GPULoweringField field);
 ///
 /// * `lanes`: powers of two, as far as a row has units for them, with as many
 ///   units as then make the fewest passes over a bag;
-/// * `rows_in_flight`: 1, 2, 3, 4, 6, 8, 12, 16, 24, as far as a lane holds no
-///   more than 32 words of them; where every bag is promised to have one length
-///   that too, up to 48 words;
+/// * `bag_parts`: 2, 4, 8, as far as there are lanes, each with 3, 5 and 8 rows
+///   in flight; only where numerics are relaxed and rows are pooled;
+/// * `rows_in_flight`: 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, as far as a
+/// lane
+///   holds no more than 32 words of them; where every bag is promised to have
+///   one length that too, up to 48 words;
 /// * `units_per_lane`: those of one to four passes over a bag;
 /// * `stages`: 0, 2, 3, 4, 6, 8, where rows are pooled in one pass and shared
 ///   memory has room for them. Rows in flight are then even and no more than
 ///   lanes;
+/// * `evict_first`: the other one, where rows come into registers;
 /// * `few_*`: the same for launches of few bags, where rows are pooled.
 ///
 /// What another value of a field does not go with is adapted: as many stages as

@@ -131,7 +131,9 @@ def SelectGPULoweringPass : Pass<"trec-select-gpu-lowering", "::mlir::ModuleOp">
     loads are widest. A lane sums at most 16 columns, and rows are in flight such
     that a lane holds at most 16 words of them: what a model of many
     configurations can have in 64 registers, with which a multiprocessor holds
-    enough warps to wait for memory.
+    enough warps to wait for memory. Where a model has one group that pools codes
+    as they are, fewer words leave registers for more blocks. Rows of up to 256
+    bytes that are pooled leave the first level of the cache first.
 
     With `tune-cache` a schedule that was measured takes the place of the cost
     model's. The chips of a library are launched alike, so that they have one
@@ -142,11 +144,13 @@ def SelectGPULoweringPass : Pass<"trec-select-gpu-lowering", "::mlir::ModuleOp">
     * C1: the file of `tune-cache` is one that `trec-compile --tune` writes, of
       the version that this compiler reads.
     * C2: a measured schedule has stages only of rows that are pooled in one
-      pass, and no more than shared memory holds.
+      pass, and no more than shared memory holds. Where numerics are not relaxed,
+      parts of a bag that it has are not taken over.
   }];
   let options = [
     Option<"numerics", "numerics", "std::string", "\"fbgemm\"",
-           "whose bits to compute: fbgemm, FBGEMM's on GPUs, or cpu, those of its CPU kernels">,
+           "whose bits to compute: fbgemm, FBGEMM's on GPUs, cpu, those of its CPU kernels, or relaxed, "
+           "FBGEMM's elements on GPUs, summed in any order">,
     ListOption<"chips", "chips", "std::string",
            "chips of the library, the latest last, whose measured schedules are looked for">,
     Option<"tuneCache", "tune-cache", "std::string", "\"\"",

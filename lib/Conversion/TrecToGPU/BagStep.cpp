@@ -24,7 +24,8 @@ static constexpr int64_t kShortChunk = 4;
 static bool hasAllInFlight(const BagConfiguration &c) {
   GPULoweringConfigAttr lowering = c.gpuLowering;
   int64_t perPass = lowering.getLanes() * lowering.getUnitsPerLane();
-  return c.lengths.areAtMost(lowering.getRowsInFlight()) &&
+  return lowering.getBagParts() == 1 &&
+         c.lengths.areAtMost(lowering.getRowsInFlight()) &&
          *c.lengths.common > 0 && RowUnits::of(c.row).count <= perPass;
 }
 
@@ -37,7 +38,8 @@ public:
         bag(builder, input, ColumnSplit::ofGroup(c)),
         fetch(builder, c, input.idType, lookup, selectWindowSize(c)),
         numLanes(c.gpuLowering.getLanes()),
-        rowsInFlight(c.gpuLowering.getRowsInFlight()) {}
+        rowsInFlight(c.gpuLowering.getRowsInFlight()),
+        bagParts(c.gpuLowering.getBagParts()) {}
 
   Value build();
 
@@ -62,7 +64,7 @@ private:
   const Lookup &lookup;
   PooledBag bag;
   RowFetch fetch;
-  int64_t numLanes, rowsInFlight;
+  int64_t numLanes, rowsInFlight, bagParts;
   Value longest; // where rows are added in a loop
 };
 
@@ -93,11 +95,12 @@ SmallVector<Value> BagStepBuilder::addWindow(const IdWindow &window,
   Value all = b.i32(fetch.getWindowSize()), none = b.i32(0);
   Value count = arith::MinSIOp::create(b, numLeft, all);
   auto addChunks = [&](Value from, Value to, int64_t rows, ValueRange before) {
-    return b.loop(from, to, rows, before, [&](Value first, ValueRange sums) {
-      return addChunk(window, {rows, first}, sums, firstUnit);
-    });
+    return b.loop(from, to, rows * bagParts, before,
+                  [&](Value first, ValueRange sums) {
+                    return addChunk(window, {rows, first}, sums, firstUnit);
+                  });
   };
-  if (rowsInFlight <= kShortChunk)
+  if (rowsInFlight <= kShortChunk || bagParts > 1)
     return addChunks(none, count, rowsInFlight, before);
   Value perChunk = b.i32(rowsInFlight);
   Value inShort = arith::RemUIOp::create(b, count, perChunk);

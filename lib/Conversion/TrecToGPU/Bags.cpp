@@ -10,7 +10,7 @@ Bags::Bags(DeviceBuilder &b, const StepInput &input)
       promise(Promise::load(b, input.configuration, input.lookup)) {
   const BagConfiguration &c = input.configuration;
   Value group =
-      b.shiftRight(b.threadId(), llvm::Log2_64(c.gpuLowering.getLanes()));
+      b.shiftRight(b.threadId(), llvm::Log2_64(c.gpuLowering.getLanesPerBag()));
   sample = b.add(b.multiply(input.step.index, getBagsPerBlock(c)), group);
   if (input.isShared)
     sample = input.step.index;

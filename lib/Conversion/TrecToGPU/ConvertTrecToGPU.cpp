@@ -45,10 +45,10 @@ static auto getKernelWide(GPULoweringConfigAttr lowering) {
                     lowering.getFewBlocksPerSm(), lowering.getNumerics());
 }
 
-static LogicalResult checkStages(LookupGroupInterface group,
-                                 const BagConfiguration &configuration) {
-  if (std::optional<std::string> misfit = findStageMisfit(configuration))
-    return group->emitOpError(*misfit); // C4, C5
+static LogicalResult checkSchedule(LookupGroupInterface group,
+                                   const BagConfiguration &configuration) {
+  if (std::optional<std::string> misfit = findScheduleMisfit(configuration))
+    return group->emitOpError(*misfit); // C4, C5, C6
   return success();
 }
 
@@ -62,8 +62,8 @@ static LogicalResult checkLowering(LookupGroupInterface group,
   if (configuration.isCopy()) // C3
     return group->emitOpError("expected an output of floats: stored rows are "
                               "not handed out by GPUs");
-  if (failed(checkStages(group, configuration)) ||
-      failed(checkStages(group, configuration.getForFewBags())))
+  if (failed(checkSchedule(group, configuration)) ||
+      failed(checkSchedule(group, configuration.getForFewBags())))
     return failure();
   if (getKernelWide(lowering) == getKernelWide(first.getGpuLoweringAttr()))
     return success();

@@ -78,8 +78,8 @@ Value DeviceBuilder::load(Value address, Type type, int64_t alignment) {
 /// assembler sends one first whose value is needed first.
 SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
                                          Value otherwise, int64_t count,
-                                         LoadOrder order) {
-  bool isInOrder = order == LoadOrder::inOrder;
+                                         LoadWay way) {
+  bool isInOrder = way.order == LoadOrder::inOrder;
   bool isAlways = matchPattern(condition, m_One());
   Type type = otherwise.getType();
   int64_t bits = type.getIntOrFloatBitWidth();
@@ -92,6 +92,7 @@ SmallVector<Value> DeviceBuilder::loadIf(Value condition, Value address,
   std::string from = std::to_string(count), guard = std::to_string(count + 1);
   std::string text = isAlways ? "" : "@$" + guard + " ";
   text += isInOrder ? "ld.global" : "ld.global.nc";
+  text += way.eviction == Eviction::first ? ".L1::evict_first" : "";
   text += (count == 1 ? "" : ".v" + from) + ".b" + std::to_string(bits) + " ";
   text += (count == 1 ? list : "{" + list + "}") + ", [$" + from + "];";
   constraints += isAlways ? "l" : "l,b" + ties;

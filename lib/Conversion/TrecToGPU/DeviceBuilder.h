@@ -27,6 +27,15 @@ using Predicate = arith::CmpIPredicate;
 /// One in order does not pass `orderLoads`.
 enum class LoadOrder { any, inOrder };
 
+/// Whether the first level of the cache parts with what is loaded before it
+/// parts with other lines.
+enum class Eviction { normal, first };
+
+struct LoadWay {
+  LoadOrder order = LoadOrder::any;
+  Eviction eviction = Eviction::normal;
+};
+
 class DeviceBuilder : public ImplicitLocOpBuilder {
 public:
   static constexpr int64_t kWarpLanes = 32;
@@ -109,8 +118,7 @@ public:
   /// A predicated instruction: a branch for each row in flight would have the
   /// lanes of a warp meet again behind each.
   SmallVector<Value> loadIf(Value condition, Value address, Value otherwise,
-                            int64_t count = 1,
-                            LoadOrder order = LoadOrder::any);
+                            int64_t count = 1, LoadWay way = {});
   /// Loads in order that are written behind this are sent behind those that are
   /// written in front of it. All lanes of the warp must come here; none waits
   /// for what has been loaded.

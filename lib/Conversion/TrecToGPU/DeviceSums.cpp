@@ -19,13 +19,13 @@ SmallVector<Value> DeviceSums::makeZeros() {
 }
 
 SmallVector<Value> DeviceSums::load(Value address, int64_t stepBytes,
-                                    ArrayRef<Value> isThere, LoadOrder order) {
+                                    ArrayRef<Value> isThere, LoadWay way) {
   Value nothing = b.i32(0);
   SmallVector<Value> words;
   for (auto [unit, exists] : llvm::enumerate(isThere)) {
     Value at = b.add(address, int64_t(unit) * stepBytes);
     llvm::append_range(words,
-                       b.loadIf(exists, at, nothing, units.getWords(), order));
+                       b.loadIf(exists, at, nothing, units.getWords(), way));
   }
   return words;
 }

@@ -5,7 +5,7 @@
 //
 //   DeviceSums sums(b, configuration);
 //   SmallVector<Value> accumulators = sums.makeZeros();
-//   SmallVector<Value> words = sums.load(address, stepBytes, {isRow}, order);
+//   SmallVector<Value> words = sums.load(address, stepBytes, {isRow}, way);
 //   accumulators = sums.add(accumulators, words, {header, weight});
 //
 // A row that is not there is words, header and bias of zeros; its weight is
@@ -44,7 +44,7 @@ public:
   /// Loads the units of a lane, `address` the first, `stepBytes` apart; zeros
   /// where a unit is not there.
   SmallVector<Value> load(Value address, int64_t stepBytes,
-                          ArrayRef<Value> isThere, LoadOrder order);
+                          ArrayRef<Value> isThere, LoadWay way);
   /// Scale and bias as they lie in a row, an i32, the scale in its low half,
   /// for `add`: what is the same for all words of the row is done here, where
   /// one lane does it for all.

@@ -86,7 +86,7 @@ void InspectionBuilder::inspectIds(Value first, Value end, Value stride,
 /// Which ids of its bag a lane has met: the lanes of a group share those of its
 /// bag, those of a warp its part of a bag that all warps share.
 InspectionBuilder::Ids InspectionBuilder::findIds() {
-  int64_t lanes = c.gpuLowering.getLanes();
+  int64_t lanes = c.gpuLowering.getLanesPerBag();
   if (!input.isShared)
     return {b.both(b.threadId(), lanes - 1), b.i32(lanes)};
   constexpr int64_t warpLanes = DeviceBuilder::kWarpLanes;

@@ -38,7 +38,7 @@ mlir::trec::getPartOfWarp(const BagConfiguration &configuration) {
       std::min(rows, warpLanes), of.getWarps(), of.getBlocksPerSm(),
       of.getNumerics(), /*few_lanes=*/0, /*few_units_per_lane=*/0,
       /*few_rows_in_flight=*/0, of.getStages(), /*few_stages=*/0,
-      /*few_blocks_per_sm=*/0);
+      /*few_blocks_per_sm=*/0, /*evict_first=*/false, /*bag_parts=*/1);
   return part;
 }
 
@@ -60,9 +60,12 @@ int64_t mlir::trec::getSharedBytes(const BagConfiguration &configuration) {
 }
 
 std::optional<std::string>
-mlir::trec::findStageMisfit(const BagConfiguration &configuration) {
+mlir::trec::findScheduleMisfit(const BagConfiguration &configuration) {
   GPULoweringConfigAttr lowering = configuration.gpuLowering;
   int64_t units = lowering.getLanes() * lowering.getUnitsPerLane();
+  if (!configuration.pooling && lowering.getBagParts() > 1)
+    return "expected no parts but of bags that are pooled, got " +
+           std::to_string(lowering.getBagParts());
   if (lowering.getStages() == 0)
     return std::nullopt;
   if (!configuration.pooling || units < RowUnits::of(configuration.row).count)
@@ -77,6 +80,7 @@ mlir::trec::findStageMisfit(const BagConfiguration &configuration) {
 
 int64_t mlir::trec::getBagsPerBlock(const BagConfiguration &configuration) {
   GPULoweringConfigAttr lowering = configuration.gpuLowering;
-  int64_t groups = getThreadsPerBlock(configuration) / lowering.getLanes();
+  int64_t groups =
+      getThreadsPerBlock(configuration) / lowering.getLanesPerBag();
   return configuration.pooling ? groups : groups * lowering.getRowsInFlight();
 }

@@ -29,8 +29,28 @@ void PooledBag::divide(SmallVector<Value> &sums) {
     sum = arith::MulFOp::create(b, sum, factor);
 }
 
+/// In an order of their own: only relaxed numerics have parts.
+void PooledBag::addParts(SmallVector<Value> &sums) {
+  int64_t lanes = c.gpuLowering.getLanes();
+  int64_t ofBag = c.gpuLowering.getLanesPerBag();
+  for (int64_t mask = lanes; mask < ofBag; mask *= 2)
+    for (Value &sum : sums)
+      sum = arith::AddFOp::create(b, sum, b.shuffleXor(sum, mask));
+}
+
+/// One group of those that share the bag stores it.
+Value PooledBag::isStored() {
+  int64_t lanes = c.gpuLowering.getLanes();
+  int64_t ofBag = c.gpuLowering.getLanesPerBag();
+  if (lanes == ofBag)
+    return bags.exists();
+  Value lane = b.both(b.threadId(), ofBag - 1);
+  return b.both(bags.exists(), b.compare(Predicate::slt, lane, lanes));
+}
+
 void PooledBag::store(Value firstUnit, SmallVector<Value> sums) {
+  addParts(sums);
   if (c.pooling == Pooling::mean)
     divide(sums);
-  output.store(outputRow, firstUnit, sums, bags.exists());
+  output.store(outputRow, firstUnit, sums, isStored());
 }

@@ -37,7 +37,9 @@ public:
   void store(Value firstUnit, SmallVector<Value> sums);
 
 private:
+  void addParts(SmallVector<Value> &sums);
   void divide(SmallVector<Value> &sums);
+  Value isStored();
 
   DeviceBuilder &b;
   const BagConfiguration &c;

@@ -37,9 +37,16 @@ RowFetch::RowFetch(DeviceBuilder &builder,
       numLanes(configuration.gpuLowering.getLanes()),
       rowsInFlight(configuration.gpuLowering.getRowsInFlight()),
       windowSize(windowSize),
-      idsPerLane(llvm::divideCeil(windowSize, numLanes)),
+      bagLanes(configuration.gpuLowering.getLanesPerBag()),
+      bagParts(configuration.gpuLowering.getBagParts()),
+      idsPerLane(llvm::divideCeil(windowSize, bagLanes)),
       deviceRowBytes(getDeviceRowBytes(configuration.row)) {
   lane = b.both(b.threadId(), numLanes - 1);
+  laneOfBag = lane;
+  if (bagParts > 1) {
+    laneOfBag = b.both(b.threadId(), bagLanes - 1);
+    part = b.shiftRight(laneOfBag, llvm::Log2_64(numLanes));
+  }
   if (c.weighting == Weighting::sample)
     weights = lookup.sampleWeights;
   if (c.weighting == Weighting::position)
@@ -47,24 +54,25 @@ RowFetch::RowFetch(DeviceBuilder &builder,
 }
 
 int64_t RowFetch::selectWindowSize(GPULoweringConfigAttr lowering) {
-  int64_t lanes = lowering.getLanes(), rows = lowering.getRowsInFlight();
+  int64_t lanes = lowering.getLanesPerBag();
+  int64_t rows = lowering.getRowsInFlight() * lowering.getBagParts();
   return lanes % rows == 0 ? lanes : rows;
 }
 
 /// Slot i of all lanes holds the ids behind those of slot i - 1.
 Value RowFetch::getPosition(Value position, int64_t slot) {
-  return b.add(b.add(position, lane), slot * numLanes);
+  return b.add(b.add(position, laneOfBag), slot * bagLanes);
 }
 
 /// Lanes beyond the window hold nothing: their ids are the next one's. There is
 /// no next one where a window is promised to hold every bag.
 Value RowFetch::isThere(Value position, const IdSpan &bag, int64_t slot) {
   Value inRange = b.compare(Predicate::slt, position, bag.end);
-  int64_t numLeft = windowSize - slot * numLanes;
+  int64_t numLeft = windowSize - slot * bagLanes;
   bool holdsBags = c.pooling && c.lengths.areAtMost(windowSize);
-  if (numLeft >= numLanes || holdsBags)
+  if (numLeft >= bagLanes || holdsBags)
     return inRange;
-  return b.both(inRange, b.compare(Predicate::slt, lane, numLeft));
+  return b.both(inRange, b.compare(Predicate::slt, laneOfBag, numLeft));
 }
 
 SmallVector<Value> RowFetch::loadIds(Value position, const IdSpan &bag) {
@@ -88,7 +96,7 @@ Value RowFetch::loadWeight(Value position, const IdSpan &bag, Value row) {
   Value address = b.addressOf(weights, index, 4);
   constexpr int64_t minusZero = std::numeric_limits<int32_t>::min();
   Value nothing = b.i32(minusZero);
-  if (c.gpuLowering.getNumerics() == GPUNumerics::fbgemm) {
+  if (c.gpuLowering.getNumerics() != GPUNumerics::cpu) {
     Value isThere = b.compare(Predicate::slt, position, bag.end);
     nothing = b.select(isThere, b.i32(0), nothing);
   }
@@ -118,11 +126,15 @@ IdWindow RowFetch::resolve(ValueRange loaded, Value position, const IdSpan &bag,
   return window;
 }
 
-/// What the lane has that holds row `row` of the chunk.
+/// What the lane has that holds the group's row `row` of the chunk.
 Value RowFetch::handOut(ValueRange held, const Chunk &chunk, int64_t row) {
-  if (!chunk.first)
-    return b.shuffle(held[row / numLanes], row % numLanes, numLanes);
-  return b.shuffle(held.front(), b.add(chunk.first, row), numLanes);
+  int64_t first = row * bagParts;
+  Value from = held[chunk.first ? 0 : first / bagLanes];
+  if (!chunk.first && !part)
+    return b.shuffle(from, first % bagLanes, bagLanes);
+  Value place =
+      chunk.first ? b.add(chunk.first, first) : Value(b.i32(first % bagLanes));
+  return b.shuffle(from, part ? b.add(place, part) : place, bagLanes);
 }
 
 SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdWindow &window,
@@ -147,7 +159,7 @@ SmallVector<SmallVector<Value>> RowFetch::loadRows(const IdWindow &window,
         here = b.both(exists, unit);
     Value address = b.addressOf(base, row, deviceRowBytes);
     rows.push_back(
-        sums.load(address, numLanes * units.bytes, isThere, getOrder()));
+        sums.load(address, numLanes * units.bytes, isThere, getWay()));
   };
   SmallVector<Value> handedOut;
   for (int64_t i = 0; i < chunk.rows; ++i) {
@@ -173,12 +185,14 @@ SmallVector<Value> RowFetch::loadHeaders(const IdWindow &window,
   for (auto [row, exists] : llvm::zip(window.rows, window.exist)) {
     Value isLoaded = exists;
     if (chunk.first) {
-      Value inChunk = b.subtract(lane, chunk.first);
-      isLoaded = b.both(exists, b.compare(Predicate::ult, inChunk, chunk.rows));
+      Value inChunk = b.subtract(laneOfBag, chunk.first);
+      Value isInChunk =
+          b.compare(Predicate::ult, inChunk, chunk.rows * bagParts);
+      isLoaded = b.both(exists, isInChunk);
     }
     Value address = b.addressOf(lookup.rows, row, deviceRowBytes);
     Value loaded =
-        b.loadIf(isLoaded, address, zero, /*count=*/1, getOrder()).front();
+        b.loadIf(isLoaded, address, zero, /*count=*/1, getWay()).front();
     headers.push_back(sums.prepareHeader(loaded));
   }
   return headers;

@@ -35,7 +35,8 @@ struct IdWindow {
   IdWindow withValues(ValueRange values) const;
 };
 
-/// Rows that are in flight together.
+/// Rows that are in flight together, of each group that shares a bag: theirs
+/// are in turns.
 struct Chunk {
   int64_t rows;
   Value first; // its place in the window, an i32; null: 0
@@ -84,6 +85,10 @@ private:
                ? LoadOrder::inOrder
                : LoadOrder::any;
   }
+  LoadWay getWay() const {
+    bool isFirst = c.gpuLowering.getEvictFirst();
+    return {getOrder(), isFirst ? Eviction::first : Eviction::normal};
+  }
 
   DeviceBuilder &b;
   const BagConfiguration &c;
@@ -91,9 +96,13 @@ private:
   const Lookup &lookup;
   DeviceSums sums;
   DeviceIds ids;
-  int64_t numLanes, rowsInFlight, windowSize, idsPerLane, deviceRowBytes;
-  Value lane;
-  Value weights; // address of an array of f32
+  int64_t numLanes, rowsInFlight, windowSize;
+  int64_t bagLanes, bagParts; // lanes of all groups that share a bag
+  int64_t idsPerLane, deviceRowBytes;
+  Value lane;      // within the group
+  Value laneOfBag; // within those that share its bag
+  Value part;      // of the bag, that the group adds
+  Value weights;   // address of an array of f32
 };
 
 } // namespace mlir::trec
