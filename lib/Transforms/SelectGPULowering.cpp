@@ -58,8 +58,8 @@ static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 8;
 /// The same of other rows of codes that are pooled in one pass, in few words.
 static constexpr int64_t kCodesBlocksPerSm = 10, kMinCodesLanes = 4;
 /// Bytes of rows that are the first to leave the cache: wider ones gain
-/// nothing.
-static constexpr int64_t kMaxEvictedFirst = 256;
+/// nothing, and lose where ids come again.
+static constexpr int64_t kMaxEvictedFirst = 192;
 /// Where a model has more groups, of kernels for few bags.
 static constexpr int64_t kMaxBoundGroups = 3, kFewBlocksPerSm = 5;
 /// Stages of a block: with more, fewer than eight blocks would find room on a
@@ -236,10 +236,12 @@ static int64_t getBlocksPerSm(const BagConfiguration &c) {
   return isSmall ? kCodesBlocksPerSm : kBlocksPerSm;
 }
 
-/// Headers would be gone where all rows of a bag are loaded in front of them,
-/// and without pooling nothing else is read again.
+/// As measured: outputs of 32 bits lose by it, and so do rows that are not
+/// pooled. Headers would be gone where all rows of a bag are loaded in front of
+/// them.
 static bool selectEvictFirst(const BagConfiguration &c, int64_t rowsInFlight) {
-  return c.pooling && !c.lengths.areAtMost(rowsInFlight) &&
+  return c.pooling && c.outputElement.getIntOrFloatBitWidth() == 16 &&
+         !c.lengths.areAtMost(rowsInFlight) &&
          getDeviceRowBytes(c.row) <= kMaxEvictedFirst;
 }
 

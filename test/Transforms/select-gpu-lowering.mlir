@@ -11,12 +11,12 @@
 !dict = !trec.jagged_dict<["f"], [128], f32>
 trec.table @t : !trec.table<1000x128, int8, #quantized>
 // CHECK-LABEL: func.func @kept(
-// CHECK: lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: lowering <vector_width = 8, accumulators = 2, prefetch_distance = 0> gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 // CHECK: gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> :
 // CHECK: trec.embedding_group
 // CHECK-SAME: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 8, few_blocks_per_sm = 5> :
 // CPU-LABEL: func.func @kept(
-// CPU: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, numerics = cpu, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5, evict_first = true> :
+// CPU: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, numerics = cpu, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 // CPU: gpu_lowering <lanes = 4, units_per_lane = 8, rows_in_flight = 1, warps = 8> :
 // Sums are split where that was measured to be faster, not by the cost model.
 // RELAXED-LABEL: func.func @kept(
@@ -36,7 +36,7 @@ func.func @kept(%kjt: !kjt, %dest: !keyed, %dict: !dict) -> (!keyed, !dict) {
 !keyed0 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @int8x128 : !trec.table<1000x128, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x128(
-// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 16, units_per_lane = 2, rows_in_flight = 4, few_lanes = 32, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 func.func @of_int8x128(%kjt: !kjt, %dest: !keyed0) -> !keyed0 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x128, "f", 0>] rows !trec.row<128, int8, #quantized>
     bounds warning : !kjt, !keyed0
@@ -47,7 +47,7 @@ func.func @of_int8x128(%kjt: !kjt, %dest: !keyed0) -> !keyed0 {
 !keyed1 = !trec.keyed_tensor<["f"], [64], f32>
 trec.table @int8x64 : !trec.table<1000x64, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x64(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 4, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 4, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 16, few_stages = 2, few_blocks_per_sm = 5> :
 func.func @of_int8x64(%kjt: !kjt, %dest: !keyed1) -> !keyed1 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x64, "f", 0>] rows !trec.row<64, int8, #quantized>
     bounds warning : !kjt, !keyed1
@@ -69,7 +69,7 @@ func.func @of_int8x256(%kjt: !kjt, %dest: !keyed2) -> !keyed2 {
 !keyed3 = !trec.keyed_tensor<["f"], [96], f32>
 trec.table @int8x96 : !trec.table<1000x96, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x96(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 3, rows_in_flight = 2, few_lanes = 8, few_units_per_lane = 3, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 3, rows_in_flight = 2, few_lanes = 8, few_units_per_lane = 3, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_int8x96(%kjt: !kjt, %dest: !keyed3) -> !keyed3 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x96, "f", 0>] rows !trec.row<96, int8, #quantized>
     bounds warning : !kjt, !keyed3
@@ -80,7 +80,7 @@ func.func @of_int8x96(%kjt: !kjt, %dest: !keyed3) -> !keyed3 {
 !keyed4 = !trec.keyed_tensor<["f"], [1], f32>
 trec.table @int8x1 : !trec.table<1000x1, int8, #quantized>
 // CHECK-LABEL: func.func @of_int8x1(
-// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 8, few_lanes = 1, few_units_per_lane = 1, few_rows_in_flight = 16, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 8, few_lanes = 1, few_units_per_lane = 1, few_rows_in_flight = 16, few_blocks_per_sm = 5> :
 func.func @of_int8x1(%kjt: !kjt, %dest: !keyed4) -> !keyed4 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int8x1, "f", 0>] rows !trec.row<1, int8, #quantized>
     bounds warning : !kjt, !keyed4
@@ -102,7 +102,7 @@ func.func @of_int8x2048(%kjt: !kjt, %dest: !keyed5) -> !keyed5 {
 !keyed6 = !trec.keyed_tensor<["f"], [64], f32>
 trec.table @int4x64 : !trec.table<1000x64, int4, #quantized>
 // CHECK-LABEL: func.func @of_int4x64(
-// CHECK: gpu_lowering <lanes = 4, units_per_lane = 2, rows_in_flight = 4, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 2, rows_in_flight = 4, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4, few_blocks_per_sm = 5> :
 func.func @of_int4x64(%kjt: !kjt, %dest: !keyed6) -> !keyed6 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int4x64, "f", 0>] rows !trec.row<64, int4, #quantized>
     bounds warning : !kjt, !keyed6
@@ -124,7 +124,7 @@ func.func @of_int4x512(%kjt: !kjt, %dest: !keyed7) -> !keyed7 {
 !keyed8 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @int2x128 : !trec.table<1000x128, int2, #quantized>
 // CHECK-LABEL: func.func @of_int2x128(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 1, rows_in_flight = 8, few_lanes = 8, few_units_per_lane = 1, few_rows_in_flight = 8, few_stages = 4, few_blocks_per_sm = 5> :
 func.func @of_int2x128(%kjt: !kjt, %dest: !keyed8) -> !keyed8 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@int2x128, "f", 0>] rows !trec.row<128, int2, #quantized>
     bounds warning : !kjt, !keyed8
@@ -135,7 +135,7 @@ func.func @of_int2x128(%kjt: !kjt, %dest: !keyed8) -> !keyed8 {
 !keyed9 = !trec.keyed_tensor<["f"], [128], f32>
 trec.table @fp16x128 : !trec.table<1000x128, fp16, #float>
 // CHECK-LABEL: func.func @of_fp16x128(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 2, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 2, few_lanes = 16, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_fp16x128(%kjt: !kjt, %dest: !keyed9) -> !keyed9 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp16x128, "f", 0>] rows !trec.row<128, fp16, #float>
     bounds warning : !kjt, !keyed9
@@ -157,7 +157,7 @@ func.func @of_fp32x128(%kjt: !kjt, %dest: !keyed10) -> !keyed10 {
 !keyed11 = !trec.keyed_tensor<["f"], [64], f32>
 trec.table @fp8x64 : !trec.table<1000x64, fp8, #float>
 // CHECK-LABEL: func.func @of_fp8x64(
-// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 4, few_lanes = 4, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 4, few_lanes = 4, few_units_per_lane = 1, few_rows_in_flight = 4, few_stages = 3, few_blocks_per_sm = 5> :
 func.func @of_fp8x64(%kjt: !kjt, %dest: !keyed11) -> !keyed11 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@fp8x64, "f", 0>] rows !trec.row<64, fp8, #float>
     bounds warning : !kjt, !keyed11
@@ -168,7 +168,7 @@ func.func @of_fp8x64(%kjt: !kjt, %dest: !keyed11) -> !keyed11 {
 !keyed12 = !trec.keyed_tensor<["f"], [8], f32>
 trec.table @bf16x8 : !trec.table<1000x8, bf16, #float>
 // CHECK-LABEL: func.func @of_bf16x8(
-// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 4, few_blocks_per_sm = 5, evict_first = true> :
+// CHECK: gpu_lowering <lanes = 1, units_per_lane = 1, rows_in_flight = 4, few_blocks_per_sm = 5> :
 func.func @of_bf16x8(%kjt: !kjt, %dest: !keyed12) -> !keyed12 {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@bf16x8, "f", 0>] rows !trec.row<8, bf16, #float>
     bounds warning : !kjt, !keyed12
@@ -249,7 +249,7 @@ func.func @promised_long(%kjt: !kjt, %dest: !keyed) -> !keyed {
 trec.table @t : !trec.table<1000x128, int4, #quantized>
 // CHECK-LABEL: func.func @alone_int4x128(
 // CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 4, blocks_per_sm = 10,
-// CHECK-SAME: few_blocks_per_sm = 8, evict_first = true> :
+// CHECK-SAME: few_blocks_per_sm = 8> :
 func.func @alone_int4x128(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
     rows !trec.row<128, int4, #quantized> bounds warning : !kjt, !keyed
@@ -280,7 +280,6 @@ func.func @alone_int8x64(%kjt: !kjt, %dest: !keyed) -> !keyed {
 trec.table @t : !trec.table<1000x32, fp16, #float>
 // CHECK-LABEL: func.func @alone_fp16x32(
 // CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 8, few_lanes
-// CHECK-SAME: evict_first = true> :
 func.func @alone_fp16x32(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
     rows !trec.row<32, fp16, #float> bounds warning : !kjt, !keyed
@@ -313,5 +312,56 @@ trec.table @t : !trec.table<1000x32, int2, #quantized>
 func.func @alone_int2x32(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
     rows !trec.row<32, int2, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+// Where outputs have 16 bits rows leave the cache first, up to 192 bytes of them, if they are pooled and not all are in
+// flight at once.
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f16>
+!dict = !trec.jagged_dict<["f"], [128], f16>
+trec.table @t : !trec.table<1000x128, int8, #quantized>
+// CHECK-LABEL: func.func @evict_first(
+// CHECK: trec.embedding_bag_group
+// CHECK-SAME: evict_first = true> :
+// CHECK: trec.embedding_group
+// CHECK-NOT: evict_first
+func.func @evict_first(%kjt: !kjt, %dest: !keyed, %dict: !dict) -> (!keyed, !dict) {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<128, int8, #quantized> bounds warning : !kjt, !keyed
+  %1 = trec.embedding_group %kjt into %dict [#trec.bag<@t, "f", 0>]
+    rows !trec.row<128, int8, #quantized> bounds warning : !kjt, !dict
+  return %0, %1 : !keyed, !dict
+}
+
+// -----
+
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [256], bf16>
+trec.table @t : !trec.table<1000x256, int8, #quantized>
+// CHECK-LABEL: func.func @too_wide(
+// CHECK-NOT: evict_first
+func.func @too_wide(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<256, int8, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [128], f16>
+trec.table @t : !trec.table<1000x128, int4, #quantized>
+// CHECK-LABEL: func.func @all_in_flight(
+// CHECK: rows_in_flight = 20
+// CHECK-NOT: evict_first
+func.func @all_in_flight(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, length = 20>]
+    rows !trec.row<128, int4, #quantized> bounds warning : !kjt, !keyed
   return %0 : !keyed
 }

@@ -132,8 +132,8 @@ def SelectGPULoweringPass : Pass<"trec-select-gpu-lowering", "::mlir::ModuleOp">
     that a lane holds at most 16 words of them: what a model of many
     configurations can have in 64 registers, with which a multiprocessor holds
     enough warps to wait for memory. Where a model has one group that pools codes
-    as they are, fewer words leave registers for more blocks. Rows of up to 256
-    bytes that are pooled leave the first level of the cache first.
+    as they are, fewer words leave registers for more blocks. Rows of up to 192
+    bytes that are pooled to 16 bits leave the first level of the cache first.
 
     With `tune-cache` a schedule that was measured takes the place of the cost
     model's. The chips of a library are launched alike, so that they have one
