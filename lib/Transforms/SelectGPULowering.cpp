@@ -51,10 +51,10 @@ static constexpr int64_t kLeanBlocksPerSm = 12, kHalfWarpBlocksPerSm = 10,
                          kWideBlocksPerSm = 7;
 /// Rows that gain by a schedule of their own: of so many words of INT8 codes,
 /// which a lane each sums with the fewest registers that there can be, and of
-/// so many units of FP16, of which this many rows are in flight.
+/// so many units of FP16 or INT4, of which this many rows are in flight.
 static constexpr int64_t kMinThinWords = 8, kMaxThinWords = 16, kThinRows = 8,
                          kThinBlocksPerSm = 16;
-static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 8;
+static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 10;
 /// The same of other rows of codes that are pooled in one pass, in few words.
 static constexpr int64_t kCodesBlocksPerSm = 10, kMinCodesLanes = 4;
 /// Bytes of rows that are the first to leave the cache: wider ones gain
@@ -188,8 +188,9 @@ static bool isThin(const BagConfiguration &c) {
 }
 
 static bool isNarrow(const BagConfiguration &c) {
-  return isPlain(c) && c.row.getWeights() == WeightsType::fp16 &&
-         RowUnits::of(c.row).count == kNarrowUnits;
+  WeightsType weights = c.row.getWeights();
+  return isPlain(c) && RowUnits::of(c.row).count == kNarrowUnits &&
+         (weights == WeightsType::fp16 || weights == WeightsType::int4);
 }
 
 /// Whether all rows of every bag could be in flight, with registers for more

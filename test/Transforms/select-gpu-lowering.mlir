@@ -273,13 +273,13 @@ func.func @alone_int8x64(%kjt: !kjt, %dest: !keyed) -> !keyed {
 
 // -----
 
-// The only group of a module: eight rows of four units are in flight.
+// The only group of a module: ten rows of four units are in flight.
 #float = #trec.row_layout<header = none, align = 16>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [32], f32>
 trec.table @t : !trec.table<1000x32, fp16, #float>
 // CHECK-LABEL: func.func @alone_fp16x32(
-// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 8, few_lanes
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 10, few_lanes
 func.func @alone_fp16x32(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
     rows !trec.row<32, fp16, #float> bounds warning : !kjt, !keyed
@@ -363,5 +363,19 @@ trec.table @t : !trec.table<1000x128, int4, #quantized>
 func.func @all_in_flight(%kjt: !kjt, %dest: !keyed) -> !keyed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0, length = 20>]
     rows !trec.row<128, int4, #quantized> bounds warning : !kjt, !keyed
+  return %0 : !keyed
+}
+
+// -----
+
+#quantized = #trec.row_layout<header = f16, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [32], f32>
+trec.table @t : !trec.table<1000x32, int4, #quantized>
+// CHECK-LABEL: func.func @alone_int4x32(
+// CHECK: gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 10, few_lanes
+func.func @alone_int4x32(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<32, int4, #quantized> bounds warning : !kjt, !keyed
   return %0 : !keyed
 }

@@ -14,6 +14,7 @@ from trec.testing import gpu_launch
 
 MODELS = [
     *[Model(dtype, dim) for dtype in ("int8", "int4", "int2", "fp16", "bf16", "fp32", "fp8") for dim in (1, 20, 64)],
+    Model("int4", 32), Model("fp16", 32, "mean", output="f16"),  # ten rows in flight, or five
     Model("int8", 128), Model("int8", 100, "mean"), Model("int8", 600), Model("int4", 33, "mean"), Model("fp16", 7),
     Model("int8", 64, weighting="sample"), Model("int4", 64, "mean", "position"), Model("fp32", 12, weighting="sample"),
     Model("int8", 32, output="f16"), Model("int4", 30, "mean", output="bf16"), Model("fp16", 9, output="f16"),

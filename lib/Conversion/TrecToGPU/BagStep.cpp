@@ -55,6 +55,8 @@ private:
                                ValueRange before, Value firstUnit);
   SmallVector<Value> addChunk(const IdWindow &window, const Chunk &chunk,
                               ValueRange before, Value firstUnit);
+  SmallVector<Value> addOnlyChunk(const IdWindow &window, Value numLeft,
+                                  ValueRange before, Value firstUnit);
   int64_t getUnitsPerPass() {
     return numLanes * c.gpuLowering.getUnitsPerLane();
   }
@@ -85,13 +87,31 @@ SmallVector<Value> BagStepBuilder::addChunk(const IdWindow &window,
   return sums;
 }
 
+/// Adds the rows of a window that is one chunk, or half of them where no bag of
+/// the warp has more.
+SmallVector<Value> BagStepBuilder::addOnlyChunk(const IdWindow &window,
+                                                Value numLeft,
+                                                ValueRange before,
+                                                Value firstUnit) {
+  auto add = [&](int64_t rows) {
+    return addChunk(window, {rows, Value()}, before, firstUnit);
+  };
+  int64_t half = llvm::divideCeil(rowsInFlight, 2);
+  if (half < kShortChunk)
+    return add(rowsInFlight);
+  Value isLong = b.compare(Predicate::sgt, numLeft, half * bagParts);
+  return b.branch(
+      isLong, TypeRange(before), [&] { return add(rowsInFlight); },
+      [&] { return add(half); });
+}
+
 /// Adds the rows of a window, of which `numLeft` are there in some bag of the
 /// warp: in whole chunks first, then in short ones.
 SmallVector<Value> BagStepBuilder::addWindow(const IdWindow &window,
                                              Value numLeft, ValueRange before,
                                              Value firstUnit) {
   if (!fetch.hasOneIdPerLane())
-    return addChunk(window, {rowsInFlight, Value()}, before, firstUnit);
+    return addOnlyChunk(window, numLeft, before, firstUnit);
   Value all = b.i32(fetch.getWindowSize()), none = b.i32(0);
   Value count = arith::MinSIOp::create(b, numLeft, all);
   auto addChunks = [&](Value from, Value to, int64_t rows, ValueRange before) {

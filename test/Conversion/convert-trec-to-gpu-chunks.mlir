@@ -54,3 +54,29 @@ func.func @evict_first(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: "@$2 ld.global.L1::evict_first.b32 $0, [$1];"
 // CHECK-NOT: ld.global
 // CHECK: st.global
+
+// -----
+
+// Ten ids of a bag are on four lanes, and their rows are one chunk: in flight together, or five where no bag of the warp
+// has more.
+#layout = #trec.row_layout<header = none, align = 16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [32], f32>
+trec.table @t : !trec.table<1000x32, fp16, #layout>
+func.func @half_of_a_chunk(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>] rows !trec.row<32, fp16, #layout>
+    bounds warning gpu_lowering <lanes = 4, units_per_lane = 1, rows_in_flight = 10> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: gpu.func @trec_forward_i32(
+// CHECK: nvvm.redux.sync max
+// CHECK: scf.for
+// CHECK: %[[LEFT:.*]] = arith.subi
+// CHECK: %[[IS_LONG:.*]] = arith.cmpi sgt, %[[LEFT]], %c5_i32
+// CHECK: scf.if %[[IS_LONG]]
+// CHECK-COUNT-10: ld.global.nc.v4.b32
+// CHECK-NOT: ld.global
+// CHECK: } else {
+// CHECK-COUNT-5: ld.global.nc.v4.b32
+// CHECK-NOT: ld.global
+// CHECK: scf.yield
