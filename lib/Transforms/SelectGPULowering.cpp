@@ -51,12 +51,10 @@ static constexpr int64_t kLeanBlocksPerSm = 12, kHalfWarpBlocksPerSm = 10,
                          kWideBlocksPerSm = 7;
 /// Rows that gain by a schedule of their own: of so many words of INT8 codes,
 /// which a lane each sums with the fewest registers that there can be, and of
-/// so many units of FP16 or INT4, of which this many rows are in flight; and of
-/// FP16 of up to so many units, which are two for each lane.
+/// so many units of FP16 or INT4, of which this many rows are in flight.
 static constexpr int64_t kMinThinWords = 8, kMaxThinWords = 16, kThinRows = 8,
                          kThinBlocksPerSm = 16;
 static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 10;
-static constexpr int64_t kMaxPairedUnits = 16, kPairedRows = 3;
 /// The same of other rows of codes that are pooled in one pass, in few words.
 static constexpr int64_t kCodesBlocksPerSm = 10, kMinCodesLanes = 4;
 /// Bytes of rows that are the first to leave the cache: wider ones gain
@@ -195,11 +193,6 @@ static bool isNarrow(const BagConfiguration &c) {
          (weights == WeightsType::fp16 || weights == WeightsType::int4);
 }
 
-static bool isPaired(const BagConfiguration &c, int64_t unitsPerLane) {
-  return isPlain(c) && c.row.getWeights() == WeightsType::fp16 &&
-         unitsPerLane == 2 && RowUnits::of(c.row).count <= kMaxPairedUnits;
-}
-
 /// Whether all rows of every bag could be in flight, with registers for more
 /// blocks than otherwise.
 static bool hasPromisedRows(const BagConfiguration &c) {
@@ -292,8 +285,6 @@ static GPULoweringConfigAttr selectLowering(LookupGroupInterface group,
     rows = kThinRows;
   } else if (numGroups == 1 && isNarrow(configuration)) {
     rows = kNarrowRows;
-  } else if (numGroups == 1 && isPaired(configuration, perLane)) {
-    rows = kPairedRows;
   }
   bool evictFirst = selectEvictFirst(configuration, rows);
   FewSchedule few = selectForFewBags(group, numGroups);

@@ -379,18 +379,3 @@ func.func @alone_int4x32(%kjt: !kjt, %dest: !keyed) -> !keyed {
     rows !trec.row<32, int4, #quantized> bounds warning : !kjt, !keyed
   return %0 : !keyed
 }
-
-// -----
-
-// The only group of a module: three rows of two units a lane.
-#float = #trec.row_layout<header = none, align = 16>
-!kjt = !trec.kjt<["f"]>
-!keyed = !trec.keyed_tensor<["f"], [128], f32>
-trec.table @t : !trec.table<1000x128, fp16, #float>
-// CHECK-LABEL: func.func @alone_fp16x128(
-// CHECK: gpu_lowering <lanes = 8, units_per_lane = 2, rows_in_flight = 3, few_lanes
-func.func @alone_fp16x128(%kjt: !kjt, %dest: !keyed) -> !keyed {
-  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
-    rows !trec.row<128, fp16, #float> bounds warning : !kjt, !keyed
-  return %0 : !keyed
-}
