@@ -55,7 +55,8 @@ static constexpr int64_t kLeanBlocksPerSm = 12, kHalfWarpBlocksPerSm = 10,
 static constexpr int64_t kMinThinWords = 8, kMaxThinWords = 16, kThinRows = 8,
                          kThinBlocksPerSm = 16;
 static constexpr int64_t kNarrowUnits = 4, kNarrowRows = 10;
-/// The same of other rows of codes that are pooled in one pass, in few words.
+/// Blocks of other rows of codes that are pooled in one pass: few words leave
+/// registers for more, where as many lanes share the columns.
 static constexpr int64_t kCodesBlocksPerSm = 10, kMinCodesLanes = 4;
 /// Bytes of rows that are the first to leave the cache: wider ones gain
 /// nothing, and lose where ids come again.
