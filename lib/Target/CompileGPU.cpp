@@ -4,7 +4,7 @@
 
 #include "mlir/IR/Threading.h"
 #include "mlir/Pass/PassManager.h"
-#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Path.h"
@@ -15,17 +15,17 @@ using namespace mlir;
 using namespace mlir::trec;
 
 llvm::Error mlir::trec::checkGPUOptions(const CompileOptions &options) {
-  llvm::SmallSetVector<StringRef, 4> names;
+  llvm::StringSet<> chips;
   for (StringRef name : options.gpus) {
     llvm::Expected<GPUTarget> target = resolveGPU(name);
     if (!target)
       return target.takeError();
-    names.insert(name);
+    chips.insert(target->chip);
   }
   bool needsOne = options.stopAfterGPU || options.emit == EmitKind::ptx;
-  if (needsOne && names.size() != 1)
+  if (needsOne && chips.size() != 1)
     return llvm::createStringError(
-        "expected one GPU for this kind of output, got " + Twine(names.size()));
+        "expected one GPU for this kind of output, got " + Twine(chips.size()));
   return llvm::Error::success();
 }
 

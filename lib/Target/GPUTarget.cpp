@@ -29,8 +29,12 @@ static const llvm::Target &getTarget() {
   return *target;
 }
 
+/// Kernels use nothing that one chip has alone: `sm_90a` is code for `sm_90`,
+/// which later chips of the generation run too.
 llvm::Expected<GPUTarget> mlir::trec::resolveGPU(llvm::StringRef name) {
-  llvm::StringRef digits = name;
+  llvm::StringRef chip =
+      name.ends_with("a") || name.ends_with("f") ? name.drop_back() : name;
+  llvm::StringRef digits = chip;
   int64_t capability = 0;
   bool isName = digits.consume_front("sm_") &&
                 !digits.getAsInteger(10, capability) && digits[0] != '0';
@@ -38,8 +42,7 @@ llvm::Expected<GPUTarget> mlir::trec::resolveGPU(llvm::StringRef name) {
       getTarget().createMCSubtargetInfo(getTriple(), "sm_75", ""));
   if (!isName || !known->isCPUStringValid(name))
     return llvm::createStringError("unknown GPU '" + name +
-                                   "': expected a chip such as sm_80 or sm_90, "
-                                   "without a letter behind it");
+                                   "': expected a chip such as sm_80 or sm_90");
   if (capability < kMinCapability)
     return llvm::createStringError("expected a GPU of at least sm_80, got '" +
                                    name + "'");
@@ -47,7 +50,7 @@ llvm::Expected<GPUTarget> mlir::trec::resolveGPU(llvm::StringRef name) {
   // the lower it is, the more drivers compile it. Later chips need a later one,
   // which is LLVM's default for them.
   constexpr int64_t firstWithLaterPTX = 100;
-  return GPUTarget{name.str(), capability,
+  return GPUTarget{chip.str(), capability,
                    capability < firstWithLaterPTX ? "+ptx78" : ""};
 }
 

@@ -22,6 +22,12 @@ TEST(GPUTargetTest, chipsHaveTheirCapability) {
   EXPECT_EQ(resolve("sm_90").chip, "sm_90");
 }
 
+TEST(GPUTargetTest, aLetterBehindAChipIsIgnored) {
+  EXPECT_EQ(resolve("sm_90a").chip, "sm_90");
+  EXPECT_EQ(resolve("sm_100f").chip, "sm_100");
+  EXPECT_EQ(resolve("sm_120a").capability, 120);
+}
+
 TEST(GPUTargetTest, theVersionOfPTXIsTheLowestThatWillDo) {
   EXPECT_EQ(resolve("sm_80").features, "+ptx78");
   EXPECT_EQ(resolve("sm_90").features, "+ptx78");
@@ -29,12 +35,10 @@ TEST(GPUTargetTest, theVersionOfPTXIsTheLowestThatWillDo) {
 }
 
 TEST(GPUTargetTest, unknownNamesAreErrors) {
-  for (const char *name :
-       {"", "sm_", "sm_5000", "h100", "sm_90a", "sm_100f", "SM_90", "sm_090"})
-    EXPECT_EQ(getError(name),
-              std::string("unknown GPU '") + name +
-                  "': expected a chip such as sm_80 or sm_90, without a letter "
-                  "behind it");
+  for (const char *name : {"", "a", "sm_", "sm_a", "sm_5000", "h100", "sm_80a",
+                           "sm_90aa", "SM_90", "sm_090"})
+    EXPECT_EQ(getError(name), std::string("unknown GPU '") + name +
+                                  "': expected a chip such as sm_80 or sm_90");
 }
 
 TEST(GPUTargetTest, oldChipsAreErrors) {

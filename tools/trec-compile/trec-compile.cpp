@@ -49,11 +49,12 @@ static cl::opt<std::string>
     target("target", cl::value_desc("triple"), cl::cat(category),
            cl::desc("What to compile for: x86_64-linux-gnu or "
                     "aarch64-linux-gnu. Default: this machine"));
-static cl::list<std::string> gpus(
-    "gpu", cl::CommaSeparated, cl::value_desc("chip,…"), cl::cat(category),
-    cl::desc("GPUs to generate code for too: sm_80, sm_90, … Default: none. "
-             "One library has the code of all, and that of the last in a "
-             "form that later chips run"));
+static cl::list<std::string>
+    gpus("gpu", cl::CommaSeparated, cl::value_desc("chip,…"), cl::cat(category),
+         cl::desc("GPUs to generate code for too: sm_80, sm_90, … (sm_90a is "
+                  "taken as sm_90). Default: none. One library has the code of "
+                  "all, and that of the last in a "
+                  "form that later chips run"));
 static cl::opt<EmitKind> emit(
     "emit", cl::desc("Kind of file to write:"), cl::cat(category),
     cl::init(EmitKind::sharedLibrary),

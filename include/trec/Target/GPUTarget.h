@@ -20,8 +20,8 @@ struct GPUTarget {
   std::string features; // the version of PTX, as LLVM names it
 };
 
-/// Resolves the name of a chip. An error where LLVM does not know it, where it
-/// is older than `sm_75`, or where its code would run on no later chip.
+/// Resolves the name of a chip; a letter behind it (`sm_90a`) is ignored. An
+/// error where LLVM does not know the name, or where it is older than `sm_80`.
 llvm::Expected<GPUTarget> resolveGPU(llvm::StringRef name);
 
 /// A new machine for the target; one per thread.
