@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gpu_models import NUM_WEIGHTS, Model, compile_ptx, dequantize, make_rows, pool
 
+from trec.compiler import run_tool
 from trec.testing import gpu_launch
 
 MODELS = [
@@ -101,6 +102,14 @@ def test_numbers(model, tmp_path):
         assert outcome.report["kind"] == gpu_launch.NOTHING and outcome.report["count"] == 0
         outside = np.delete(outcome.output, np.s_[call.column:call.column + model.dim], axis=1)
         assert not outside.any()
+
+
+def test_every_chip_takes_loads_that_leave_the_cache_first(tmp_path):
+    text = compile_ptx(Model("int8", 128, output="f16"), tmp_path)
+    assert "ld.global.L1::evict_first.b32" in text
+    # ptxas assembles them, for the chip of each generation.
+    run_tool("trec-compile", tmp_path / "model.mlir", "--gpu=sm_80,sm_90a,sm_100,sm_120", "--cpu=x86-64-v3",
+             "-o", tmp_path / "model.so")  # fmt: skip
 
 
 PARTED = [
