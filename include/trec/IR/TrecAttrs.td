@@ -310,11 +310,11 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     Written by `trec-select-gpu-lowering`, by a test or by a tuner; obeyed by
     `convert-trec-to-gpu`. A row is cut into units, one load each: a word of 4
     bytes of rows of codes, whose headers leave no more aligned, 16 bytes of
-    others. Rows are added in the order of their ids whatever stands here: no
+    others. Rows are added in the order of their ids, but for parts of bags: no
     value but `numerics` and `bag_parts` changes a bit of the output.
 
     * `lanes`: lanes of a warp that share a row. A warp works on `32 / lanes` bags
-      at a time;
+      at a time, or with parts on as many parts;
     * `units_per_lane`: units of a row that a lane sums. A wider row is pooled in
       several passes over its bag;
     * `rows_in_flight`: rows of a bag that are loaded before the first is added.
@@ -333,9 +333,8 @@ def Trec_GPULoweringConfigAttr : Trec_Attr<"GPULoweringConfig", "gpu_lowering_co
     * `few_stages`: the same where a launch has few bags. Where there are so few that
       each has a block, the stages of all its warps hold rows of that bag;
     * `few_blocks_per_sm`: `blocks_per_sm` of kernels for few bags; 0: the same;
-    * `evict_first`: whether rows are the first to leave the first level of the
-      cache, so that ids, offsets and weights, which are read in several pieces,
-      stay. Of rows in registers;
+    * `evict_first`: whether rows that come into registers, and their headers, are
+      the first to leave the first level of the cache;
     * `bag_parts`: groups of `lanes` lanes that share a bag. Each adds every so
       many-th row, and their sums are added at the end. A schedule of their own for
       few bags has one.

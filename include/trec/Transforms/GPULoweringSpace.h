@@ -45,9 +45,8 @@ StringRef stringifyLoweringField(GPULoweringField field);
 /// * `bag_parts`: 2, 4, 8, as far as there are lanes, each with 3, 5 and 8 rows
 ///   in flight; only where numerics are relaxed and rows are pooled;
 /// * `rows_in_flight`: 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, as far as a
-/// lane
-///   holds no more than 32 words of them; where every bag is promised to have
-///   one length that too, up to 48 words;
+///   lane holds no more than 32 words of them; where every bag is promised to
+///   have one length that too, up to 48 words;
 /// * `units_per_lane`: those of one to four passes over a bag;
 /// * `stages`: 0, 2, 3, 4, 6, 8, where rows are pooled in one pass and shared
 ///   memory has room for them. Rows in flight are then even and no more than
