@@ -62,7 +62,8 @@ func.func @row_pairs(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[NEXT:.*]] = arith.addi %[[POSITION]]
 // CHECK: memref.load %{{.*}}[%[[NEXT]]] : memref<?xi32>
 // CHECK: %[[BOTH:.*]] = arith.andi %{{.*}}, %{{.*}} : i1
-// CHECK: scf.if %[[BOTH]]
+// CHECK: %[[LIKELY:.*]] = llvm.intr.expect %[[BOTH]], %{{.*}} : i1
+// CHECK: scf.if %[[LIKELY]]
 // CHECK: %[[FIRST_ROW:.*]] = arith.mulf %{{.*}} : vector<16xf32>
 // CHECK: %[[TABLE:.*]] = math.fma %{{.*}}, %{{.*}}, %[[FIRST_ROW]]
 // CHECK: arith.constant dense<858993459> : vector<4xi32>

@@ -20,7 +20,8 @@ func.func @prefetch(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[DISTANCE:.*]] = arith.constant 5 : index
 // CHECK: %[[AHEAD:.*]] = arith.addi %[[POSITION]], %[[DISTANCE]]
 // CHECK: %[[EXISTS:.*]] = arith.cmpi sle, %[[AHEAD]], %[[LAST]]
-// CHECK: scf.if %[[EXISTS]] {
+// CHECK: %[[LIKELY:.*]] = llvm.intr.expect %[[EXISTS]], %{{.*}} : i1
+// CHECK: scf.if %[[LIKELY]] {
 // CHECK: memref.load %{{.*}}[%[[AHEAD]]] : memref<?xi32>
 // CHECK: %[[ID:.*]] = arith.index_cast
 // CHECK-NEXT: arith.constant 0 : index

@@ -79,7 +79,8 @@ func.func @map(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK:   %[[STORED:.*]] = arith.index_cast %[[ENTRY]]
 // CHECK:   %[[IS_ROW:.*]] = arith.cmpi ult, %[[STORED]], %[[NUM_ROWS]]
 // CHECK:   scf.yield %[[STORED]], %[[IS_ROW]]
-// CHECK: scf.if %[[ROW]]#1 -> (vector<8xf32>)
+// CHECK: %[[LIKELY:.*]] = llvm.intr.expect %[[ROW]]#1, %{{.*}} : i1
+// CHECK: scf.if %[[LIKELY]] -> (vector<8xf32>)
 // CHECK: vector.load %[[ROWS]][%[[ROW]]#0,
 
 // -----
@@ -169,4 +170,5 @@ func.func @sorted(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: memref.prefetch
 // CHECK: memref.load %[[FOUND]]
 // CHECK: %[[IS_ROW:.*]] = arith.cmpi ult, %{{.*}}, %{{.*}} : index
-// CHECK: scf.if %[[IS_ROW]]
+// CHECK: %[[LIKELY:.*]] = llvm.intr.expect %[[IS_ROW]], %{{.*}} : i1
+// CHECK: scf.if %[[LIKELY]]

@@ -33,7 +33,8 @@ func.func @steps(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: }
 // CHECK-COUNT-4: arith.cmpi ult
 // CHECK: %[[ALL:.*]] = arith.andi {{.*}} : i1
-// CHECK-NEXT: scf.if %[[ALL]] -> (vector<8xf32>) {
+// CHECK: %[[LIKELY:.*]] = llvm.intr.expect %[[ALL]], %{{.*}} : i1
+// CHECK-NEXT: scf.if %[[LIKELY]] -> (vector<8xf32>) {
 // CHECK-COUNT-4: math.fma
 // CHECK-NEXT: scf.yield
 // CHECK: } else {

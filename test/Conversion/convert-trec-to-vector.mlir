@@ -57,7 +57,9 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK:   scf.yield %[[SAFE]], %[[BAD]]
 
 // acc + bias, then fma(q, scale, acc).
-// CHECK: scf.if %[[ROW]]#1 -> (vector<8xf32>, vector<8xf32>)
+// That it is a row is likely: its code is laid out in the line of the loop.
+// CHECK: %[[LIKELY:.*]] = llvm.intr.expect %[[ROW]]#1, %{{.*}} : i1
+// CHECK: scf.if %[[LIKELY]] -> (vector<8xf32>, vector<8xf32>)
 // CHECK: %[[HEADER:.*]] = vector.load %[[ROWS]][%[[ROW]]#0, %{{.*}}] : memref<?x32xi8>, vector<8xi8>
 // CHECK: %[[HALVES:.*]] = vector.bitcast %[[HEADER]] : vector<8xi8> to vector<4xf16>
 // CHECK: %[[FLOATS:.*]] = arith.extf %[[HALVES]] : vector<4xf16> to vector<4xf32>

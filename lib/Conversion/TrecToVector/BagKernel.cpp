@@ -9,6 +9,7 @@
 #include "BagKernel.h"
 #include "HalfFloat.h"
 #include "IdResolution.h"
+#include "Likely.h"
 #include "OutputRows.h"
 #include "RowCopy.h"
 #include "RowHeaders.h"
@@ -194,8 +195,10 @@ void BagKernelBuilder::buildBagsOfAnyLength(Value idsEnd) {
 }
 
 /// Offsets say nothing more, a row is its own mean, and where sums are
-/// certified it has the same bits in any arithmetic.
+/// certified it has the same bits in any arithmetic. Stores of headers would
+/// wait between those of outputs.
 void BagKernelBuilder::buildBagsOfOneId() {
+  headers->keepInRegisters();
   Value first = loadIndex(offsets, begin);
   if (resolver->isOrdered())
     resolver->begin(first, lastPosition);
@@ -379,7 +382,7 @@ SmallVector<Value> BagKernelBuilder::addStep(RowSums &sums, Value position,
   if (isFirstPass)
     prefetch->fetchAhead(position, rowsAtOnce);
   auto [found, areRows] = resolver->resolveTogether(position, rowsAtOnce);
-  auto either = scf::IfOp::create(b, values.getTypes(), areRows,
+  auto either = scf::IfOp::create(b, values.getTypes(), likely(b, areRows),
                                   /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(either.thenBlock());
@@ -439,7 +442,7 @@ Value BagKernelBuilder::loadWeight(Value position) {
 SmallVector<Value> BagKernelBuilder::addIfRow(RowSums &sums,
                                               const FoundRow &found,
                                               ValueRange values) {
-  auto live = scf::IfOp::create(b, values.getTypes(), found.isRow,
+  auto live = scf::IfOp::create(b, values.getTypes(), likely(b, found.isRow),
                                 /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(live.thenBlock());
@@ -456,7 +459,7 @@ SmallVector<Value> BagKernelBuilder::addPair(RowSums &sums,
                                              const FoundRow &second,
                                              ValueRange values) {
   Value areRows = arith::AndIOp::create(b, first.isRow, second.isRow);
-  auto live = scf::IfOp::create(b, values.getTypes(), areRows,
+  auto live = scf::IfOp::create(b, values.getTypes(), likely(b, areRows),
                                 /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(live.thenBlock());

@@ -43,6 +43,9 @@ public:
   RowHeaders(ImplicitLocOpBuilder &builder,
              const BagConfiguration &configuration, Value rows);
 
+  /// From now on nothing is stored, whatever the lowering says.
+  void keepInRegisters() { slots.clear(); }
+
   /// Scale and bias of a row, times its weight. What follows the bias in
   /// `values` is no number of the header.
   RowHeader load(const WeightedRow &row);

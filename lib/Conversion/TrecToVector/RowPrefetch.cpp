@@ -1,6 +1,7 @@
 //===- RowPrefetch.cpp - Fetching rows before they are added --------------===//
 
 #include "RowPrefetch.h"
+#include "Likely.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -62,7 +63,7 @@ void RowPrefetch::fetchIfAny(Value position, int64_t count, Value last,
   };
   Value exist =
       arith::CmpIOp::create(b, arith::CmpIPredicate::sle, at(count - 1), last);
-  auto any = scf::IfOp::create(b, exist, /*withElseRegion=*/false);
+  auto any = scf::IfOp::create(b, likely(b, exist), /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(any.thenBlock());
   for (int64_t i = 0; i < count; ++i)
