@@ -13,18 +13,21 @@ alignas(64) char memory[128];
 
 trec_traffic traffic() { return {memory, 256, 1000, 2000}; }
 
-int64_t told;
-void noteStores(const trec_bag_args *args, int64_t, int64_t) { told = args->stores; }
+int64_t told, toldFar;
+void noteStores(const trec_bag_args *args, int64_t, int64_t) {
+  told = args->stores;
+  toldFar = args->fetches_far;
+}
 
 constexpr int64_t DIM = 16;
 
 /// What the kernel of one feature, empty bags of so many samples, is told of an output that begins at this byte of a
-/// line and has so many unused columns.
-int64_t toldOf(int64_t samples, int64_t byte, int64_t unused) {
-  const OneTable one(noteStores, 1, DIM);
+/// line and has so many unused columns. Its table has one row of so many floats.
+int64_t toldOf(int64_t samples, int64_t byte, int64_t unused, int64_t dim = DIM) {
+  const OneTable one(noteStores, 1, dim);
   Model model(one.options(), one.image());
   const std::vector<int64_t> offsets(static_cast<size_t>(samples * trec_image.num_features) + 1);
-  const int64_t stride = DIM + unused;
+  const int64_t stride = dim + unused;
   std::vector<char> output(static_cast<size_t>(samples * stride * 4 + 128));
   const auto line = (reinterpret_cast<uintptr_t>(output.data()) + 63) / 64 * 64;
   trec_forward_args args = {};
@@ -37,7 +40,7 @@ int64_t toldOf(int64_t samples, int64_t byte, int64_t unused) {
   args.output_bytes = static_cast<uint64_t>(samples * stride * 4);
   args.output_row_stride = stride;
   Error error;
-  told = -1;
+  told = toldFar = -1;
   EXPECT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.text();
   return told;
 }
@@ -86,4 +89,16 @@ TEST(OutputStores, KernelsAreTold) {
   EXPECT_EQ(toldOf(kept + 1, 4, 0), TREC_STORES_FETCHED);
   EXPECT_EQ(toldOf(kept + 1, 0, 8), TREC_STORES_FETCHED);
   EXPECT_EQ(toldOf(kept + 1, 0, 16), TREC_STORES_STREAMING);
+}
+
+// However near they are: the first level has lines of the output on their way.
+TEST(OutputStores, WideRowsOfShortBagsAreFetchedFar) {
+  constexpr int64_t twoLines = 32, threeLines = 33;
+  const int64_t fetched = trec_find_output_limits().fetched;
+  EXPECT_EQ(toldOf(fetched / (threeLines * 4) + 1, 0, 0, threeLines), TREC_STORES_FETCHED);
+  EXPECT_EQ(toldFar, 1);
+  EXPECT_EQ(toldOf(fetched / (threeLines * 4), 0, 0, threeLines), TREC_STORES_CACHED);
+  EXPECT_EQ(toldFar, 0);
+  EXPECT_EQ(toldOf(fetched / (twoLines * 4) + 1, 0, 0, twoLines), TREC_STORES_FETCHED);
+  EXPECT_EQ(toldFar, 0);
 }
