@@ -35,6 +35,12 @@ func.func @steps(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: llvm.store %{{.*}}, %[[B]]
 // CHECK: llvm.store %{{.*}}, %[[C]]
 // CHECK: llvm.store %{{.*}}, %[[D]]
+// So has one of a step that goes row by row, and one behind the steps; the loops for short bags and for bags of one id store
+// none.
+// CHECK: llvm.store
+// CHECK: llvm.store
+// CHECK-NOT: llvm.store
+// CHECK-LABEL: func.func private @bag_sum_int8x8_align16_f32_i64(
 
 // -----
 

@@ -216,7 +216,9 @@ void BagKernelBuilder::buildBagsOfOneId() {
 }
 
 /// Bags that have fewer rows than a step, on the average, get a loop without
-/// steps: what these need in registers each such bag would load again.
+/// steps: what these need in registers each such bag would load again. Stores
+/// of headers would wait between those of outputs there too, but what spread
+/// codes shuffle costs more.
 void BagKernelBuilder::buildLongOrShortBags(Value idsEnd) {
   Value numIds = arith::SubIOp::create(b, idsEnd, loadIndex(offsets, begin));
   Value numBags = arith::SubIOp::create(b, end, begin);
@@ -229,6 +231,8 @@ void BagKernelBuilder::buildLongOrShortBags(Value idsEnd) {
   buildLoopOfBags();
   b.setInsertionPointToStart(either.elseBlock());
   rowsAtOnce = 1;
+  if (c.lowering.getUnpack() != UnpackMode::spread)
+    headers->keepInRegisters();
   buildLoopOfBags();
 }
 
