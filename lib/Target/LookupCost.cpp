@@ -42,8 +42,8 @@ static int64_t countVectorOps(RowType row, LoweringConfigAttr lowering) {
     return 2 + add;
   case WeightsType::int4:
   case WeightsType::int2: {
-    if (lowering.getUnpack() == UnpackMode::spread)
-      return 3 + add;
+    if (lowering.spreadsCodes())
+      return (lowering.looksUpCodes() ? 2 : 3) + add;
     int64_t codes = 8 / row.getBits();
     int64_t unpack = lowering.getUnpack() == UnpackMode::lookup ? 1 : 2;
     // The first code needs no shift.

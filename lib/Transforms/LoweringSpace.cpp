@@ -105,7 +105,7 @@ RowVectors mlir::trec::cutIntoVectors(RowType row,
   int64_t bits = row.getBits(), lanes = lowering.getVectorWidth();
   int64_t perPiece = row.isQuantized() ? 8 / bits : 1;
   int64_t total = row.isQuantized() ? row.getDataBytes() : row.getDim();
-  if (perPiece > 1 && lowering.getUnpack() == UnpackMode::spread) {
+  if (perPiece > 1 && lowering.spreadsCodes()) {
     total *= perPiece;
     perPiece = 1;
     lanes = std::min(lanes, kSpreadBits / bits);
@@ -150,6 +150,9 @@ static SmallVector<int64_t> listUnpackModes(const LoweringSubject &subject,
     modes.push_back(int64_t(UnpackMode::lookup));
   if (subject.level->shiftsLanes && lowering.getVectorWidth() <= widest)
     modes.push_back(int64_t(UnpackMode::spread));
+  if (subject.level->shiftsLanes &&
+      canLookUpSpread(subject.row, lowering.getVectorWidth(), *subject.level))
+    modes.push_back(int64_t(UnpackMode::spread_lookup));
   return modes;
 }
 
@@ -246,10 +249,9 @@ std::optional<std::string> mlir::trec::findMisfit(LoweringConfigAttr measured,
     return "its vectors are wider than the " + std::to_string(widest) +
            " lanes of " + level.name.str();
   // Narrower vectors fall back to converting.
-  if (measured.getUnpack() == UnpackMode::lookup &&
-      !canLookUpCodes(row, widest, level))
+  if (measured.looksUpCodes() && !canLookUpCodes(row, widest, level))
     return level.name.str() + " cannot look up codes of this type";
-  if (measured.getUnpack() == UnpackMode::spread && !level.shiftsLanes)
+  if (measured.spreadsCodes() && !level.shiftsLanes)
     return level.name.str() + " cannot spread codes";
   if (measured.getHeader() == HeaderMode::memory && !canStoreHeaders(level))
     return level.name.str() + " cannot load headers into all lanes";

@@ -18,6 +18,8 @@
 #include "trec/Transforms/Passes.h"
 #include "trec/Transforms/TuningCache.h"
 
+#include "llvm/Support/MathExtras.h"
+
 namespace mlir::trec {
 #define GEN_PASS_DEF_SELECTLOWERINGPASS
 #include "trec/Transforms/Passes.h.inc"
@@ -146,23 +148,50 @@ bool mlir::trec::canLookUpCodes(RowType row, int64_t lanes,
          (lanes == 8 && row.getBits() == 2);
 }
 
+bool mlir::trec::canLookUpSpread(RowType row, int64_t lanes,
+                                 const CPULevel &level) {
+  constexpr int64_t spreadBits = 64;
+  if (!row.isQuantized() || row.getBits() == 8)
+    return false;
+  int64_t codes = row.getDataBytes() * 8 / row.getBits();
+  lanes = std::min(
+      {lanes, spreadBits / row.getBits(), int64_t(1) << llvm::Log2_64(codes)});
+  return canLookUpCodes(row, lanes, level);
+}
+
 /// Whether a row is more than two vectors.
 static bool isWide(RowType row, const CPULevel &level) {
   return row.getDim() > 2 * (level.vectorBits / 32);
 }
 
+/// Whether vectors of codes are fewer than those of bytes, which overlap at the
+/// end of a row: of 100 INT4 codes 7 and not 8. What a vector then loads would
+/// be missed where rows come from far, and INT2 has pairs of rows by its bytes.
+static bool isSpreadShorter(RowType row, int64_t lanes, int64_t tableBytes) {
+  int64_t bytes = llvm::divideCeil(row.getDataBytes(), lanes);
+  return row.getBits() == 4 && tableBytes <= kMostNearBytes &&
+         llvm::divideCeil(row.getDim(), lanes) < uint64_t(2 * bytes);
+}
+
 /// Bytes that are fewer than the lanes leave lanes idle where each has a byte.
 static UnpackMode selectUnpack(RowType row, const CPULevel &level,
+                               int64_t tableBytes,
                                SmallVectorImpl<std::string> &reasons) {
   int64_t lanes = level.vectorBits / 32;
   bool isPacked = row.isQuantized() && row.getBits() < 8;
   if (isPacked && level.shiftsLanes && row.getDataBytes() < lanes) {
     reasons.push_back("codes are spread: the row has fewer bytes than a vector "
                       "has lanes");
-    return UnpackMode::spread;
+    return canLookUpSpread(row, lanes, level) ? UnpackMode::spread_lookup
+                                              : UnpackMode::spread;
   }
   if (!canLookUpCodes(row, lanes, level))
     return UnpackMode::convert;
+  if (isSpreadShorter(row, lanes, tableBytes)) {
+    reasons.push_back("codes are spread: the row has fewer vectors of codes "
+                      "than of bytes");
+    return UnpackMode::spread_lookup;
+  }
   reasons.push_back("codes are looked up: the level permutes " +
                     std::to_string(lanes) + " lanes");
   return UnpackMode::lookup;
@@ -270,7 +299,7 @@ LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,
   RowArithmetic certified = selectCertified(group, level, numerics);
   if (certified == RowArithmetic::in_order)
     numerics = Numerics::fbgemm;
-  UnpackMode unpack = selectUnpack(row, level, prefetch.reasons);
+  UnpackMode unpack = selectUnpack(row, level, tableBytes, prefetch.reasons);
   HeaderMode header = selectHeader(group, level, prefetch.reasons);
   int64_t rowsAtOnce = selectRowsAtOnce(group, level, tableBytes);
   if (rowsAtOnce > 1) {
@@ -297,15 +326,17 @@ static LogicalResult checkLowering(LookupGroupInterface group,
   LoweringConfigAttr lowering = group.getLoweringAttr();
   bool canPermute =
       level.permutesLanes && lowering.getVectorWidth() * 32 <= level.vectorBits;
-  if (lowering.getUnpack() == UnpackMode::lookup && !canPermute)
-    return group.emitOpError() << "expected unpack = convert for vectors of "
-                               << lowering.getVectorWidth() << " lanes, which "
-                               << level.name << " does not permute, got lookup";
-  if (lowering.getUnpack() == UnpackMode::spread && !level.shiftsLanes)
+  StringRef unpack = stringifyUnpackMode(lowering.getUnpack());
+  if (lowering.looksUpCodes() && !canPermute)
+    return group.emitOpError()
+           << "expected unpack = convert for vectors of "
+           << lowering.getVectorWidth() << " lanes, which " << level.name
+           << " does not permute, got " << unpack;
+  if (lowering.spreadsCodes() && !level.shiftsLanes)
     return group.emitOpError()
            << "expected unpack = convert for " << level.name
            << ", which does not shift lanes by numbers of their own, got "
-              "spread";
+           << unpack;
   if (lowering.getCertified() == RowArithmetic::row_pairs && !canPermute)
     return group.emitOpError()
            << "expected certified = bias_once for vectors "

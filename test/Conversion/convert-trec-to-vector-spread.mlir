@@ -105,3 +105,41 @@ func.func @odd(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: vector.shuffle {{.*}} [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15] : vector<16xf32>
 // CHECK: vector.shuffle {{.*}} [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13] : vector<16xf32>
 // CHECK: vector.store {{.*}}, vector<15xf32>
+
+// -----
+
+// Where a vector has as many lanes as the CPU permutes, they look themselves up: what is above a code is left there.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [16], f32>
+trec.table @t : !trec.table<1000x16, int4, #layout>
+func.func @lookup(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<16, int4, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 0, unpack = spread_lookup> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int4x16_align1_f32_i32(
+// CHECK: vector.bitcast %{{.*}} : vector<8xi64> to vector<16xi32>
+// CHECK: %[[CODES:.*]] = arith.shrui %{{.*}} : vector<16xi32>
+// CHECK-NOT: arith.andi {{.*}} vector<16xi32>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"(%{{.*}}, %[[CODES]])
+// CHECK-NOT: arith.sitofp {{.*}} vector<16xf32>
+// CHECK: vector.shuffle
+
+// -----
+
+// Of eight lanes INT4 has no lookup: its codes are converted.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [8], f32>
+trec.table @t : !trec.table<1000x8, int4, #layout>
+func.func @no_lookup(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<8, int4, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 0, unpack = spread_lookup> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int4x8_align1_f32_i32(
+// CHECK: %[[CODES:.*]] = arith.andi {{.*}} : vector<8xi32>
+// CHECK: arith.sitofp %[[CODES]]

@@ -84,19 +84,33 @@ func.func @narrow(%kjt: !two, %dest: !narrow) -> !narrow {
   return %2 : !narrow
 }
 
-// Codes are spread where bytes would leave lanes idle, and the CPU shifts each lane by a number of its own.
+// Codes are spread where bytes would leave lanes idle, and the CPU shifts each lane by a number of its own; and where 100
+// INT4 codes of near tables are seven vectors, for their bytes are four that hold eight. They are looked up too where the
+// level permutes as many lanes.
 // CHECK-LABEL: func.func @spread(
 // CHECK: rows !trec.row<60, int2
-// WIDE-SAME: unpack = spread
+// V4-SAME: unpack = spread_lookup
+// SVE512-SAME: unpack = spread,
 // V3-SAME: unpack = lookup
 // V2-NOT: unpack
 // NEON-NOT: unpack
 // CHECK: rows !trec.row<4, int4
 // V2-NOT: unpack
-// V3-SAME: unpack = spread
-// WIDE-SAME: unpack = spread
-// NEON-SAME: unpack = spread
-// SVE256-SAME: unpack = spread
+// V3-SAME: unpack = spread,
+// WIDE-SAME: unpack = spread,
+// NEON-SAME: unpack = spread,
+// SVE256-SAME: unpack = spread,
+// CHECK-LABEL: func.func @spread_wide(
+// CHECK: rows !trec.row<100, int4
+// V4-SAME: unpack = spread_lookup
+// SVE512-NOT: unpack
+// V3-NOT: unpack
+// CHECK: rows !trec.row<100, int4
+// V4-SAME: unpack = lookup
+// CHECK: rows !trec.row<16, int2
+// V4-SAME: unpack = spread_lookup
+// V3-SAME: unpack = spread_lookup
+// SVE512-SAME: unpack = spread,
 trec.table @i60 : !trec.table<1000x60, int2, #layout>
 trec.table @i4 : !trec.table<1000x4, int4, #layout>
 !packed = !trec.keyed_tensor<["f", "g"], [60, 4], f32>
@@ -104,6 +118,18 @@ func.func @spread(%kjt: !two, %dest: !packed) -> !packed {
   %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@i60, "f", 0>] rows !trec.row<60, int2, #layout> bounds warning : !two, !packed
   %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@i4, "g", 60>] rows !trec.row<4, int4, #layout> bounds warning : !two, !packed
   return %1 : !packed
+}
+
+trec.table @i100 : !trec.table<1000x100, int4, #layout>
+trec.table @far100 : !trec.table<1000000x100, int4, #layout>
+trec.table @i16 : !trec.table<1000x16, int2, #layout>
+!three = !trec.kjt<["f", "g", "h"]>
+!wide = !trec.keyed_tensor<["f", "g", "h"], [100, 100, 16], f32>
+func.func @spread_wide(%kjt: !three, %dest: !wide) -> !wide {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@i100, "f", 0>] rows !trec.row<100, int4, #layout> bounds warning : !three, !wide
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@far100, "g", 100>] rows !trec.row<100, int4, #layout> bounds warning : !three, !wide
+  %2 = trec.embedding_bag_group sum %kjt into %1 [#trec.bag<@i16, "h", 200>] rows !trec.row<16, int2, #layout> bounds warning : !three, !wide
+  return %2 : !wide
 }
 
 // Rows that are not pooled.

@@ -129,7 +129,8 @@ TEST_F(LoweringSpaceTest, codesAreLookedUpWhereTheLevelCan) {
   LoweringConfigAttr wide = makeLowering(16, 24), narrow = makeLowering(8, 8);
   EXPECT_THAT(
       list(makeSubject(WeightsType::int4, 64), LoweringField::unpack, wide),
-      ElementsAre(int64_t(UnpackMode::lookup), int64_t(UnpackMode::spread)));
+      ElementsAre(int64_t(UnpackMode::lookup), int64_t(UnpackMode::spread),
+                  int64_t(UnpackMode::spread_lookup)));
   EXPECT_THAT(
       list(makeSubject(WeightsType::int8, 64), LoweringField::unpack, wide),
       IsEmpty());
@@ -137,7 +138,7 @@ TEST_F(LoweringSpaceTest, codesAreLookedUpWhereTheLevelCan) {
     LoweringSubject subject =
         makeSubject(weights, 64, SizeClass::memory, "x86-64-v3");
     EXPECT_EQ(list(subject, LoweringField::unpack, narrow).size(),
-              weights == WeightsType::int2 ? 2u : 1u);
+              weights == WeightsType::int2 ? 3u : 1u);
   }
   // A row of few bytes has few lanes, and no CPU before AVX2 shifts each.
   EXPECT_THAT(
@@ -176,10 +177,14 @@ TEST_F(LoweringSpaceTest, spreadCodesHaveOneAccumulatorForEachVector) {
   EXPECT_EQ(ofBytes.lanes, 16);
   EXPECT_EQ(ofBytes.perPiece, 4);
   EXPECT_EQ(ofBytes.pieces, 2);
-  RowVectors ofCodes = cutIntoVectors(row, spread);
-  EXPECT_EQ(ofCodes.lanes, 16);
-  EXPECT_EQ(ofCodes.perPiece, 1);
-  EXPECT_EQ(ofCodes.pieces, 7);
+  LoweringConfigAttr lookedUp = withField(bytes, LoweringField::unpack,
+                                          int64_t(UnpackMode::spread_lookup));
+  for (LoweringConfigAttr lowering : {spread, lookedUp}) {
+    RowVectors ofCodes = cutIntoVectors(row, lowering);
+    EXPECT_EQ(ofCodes.lanes, 16);
+    EXPECT_EQ(ofCodes.perPiece, 1);
+    EXPECT_EQ(ofCodes.pieces, 7);
+  }
 }
 
 TEST_F(LoweringSpaceTest, vectorsAreTheLevelsOrHalfOfThem) {
@@ -217,6 +222,10 @@ TEST_F(LoweringSpaceTest, misfitsAreNamed) {
                                  int64_t(UnpackMode::spread)),
                        row, *findCPULevel("x86-64-v2")),
             "x86-64-v2 cannot spread codes");
+  EXPECT_EQ(findMisfit(withField(makeLowering(8, 8), LoweringField::unpack,
+                                 int64_t(UnpackMode::spread_lookup)),
+                       row, *findCPULevel("sve-256")),
+            "sve-256 cannot look up codes of this type");
   EXPECT_EQ(findMisfit(withField(makeLowering(4, 8), LoweringField::header,
                                  int64_t(HeaderMode::memory)),
                        row, *findCPULevel("sve-512")),

@@ -219,7 +219,9 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       `lookup` permutes a constant vector by them instead, where the vectors are
       as wide as the CPU's permutation (16 lanes, or 8 for INT2). `spread` puts
       the bytes of a vector's codes into all of its lanes, each of which shifts
-      its own down: narrow rows fill vectors that way;
+      its own down: narrow rows fill vectors that way. `spread_lookup` does so
+      too and permutes a constant by them, where `lookup` could; else it
+      converts;
     * `header`: how the scale and the bias of a row of codes get into all lanes:
       `registers` shuffles them; `memory` stores them on the stack and has all
       lanes loaded from there, for CPUs that load more vectors at once than they
@@ -277,13 +279,25 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
                         DefaultValuedParameter<"::mlir::trec::Numerics", "::mlir::trec::Numerics::fbgemm">:$numerics,
                         DefaultValuedParameter<"::mlir::trec::StoreMode", "::mlir::trec::StoreMode::cached">:$stores,
                         DefaultValuedParameter<"int64_t", "0">:$output_distance);
+  let extraClassDeclaration = [{
+    /// Whether each lane has all codes of a vector and shifts its own down.
+    bool spreadsCodes() const {
+      return getUnpack() == ::mlir::trec::UnpackMode::spread ||
+             getUnpack() == ::mlir::trec::UnpackMode::spread_lookup;
+    }
+    /// Whether codes permute a constant vector where the CPU can.
+    bool looksUpCodes() const {
+      return getUnpack() == ::mlir::trec::UnpackMode::lookup ||
+             getUnpack() == ::mlir::trec::UnpackMode::spread_lookup;
+    }
+  }];
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
 
 def Trec_UnpackMode : Trec_Enum<"UnpackMode", "how packed codes become floats", [
   I32EnumAttrCase<"convert", 0>, I32EnumAttrCase<"lookup", 1>,
-  I32EnumAttrCase<"spread", 2>]>;
+  I32EnumAttrCase<"spread", 2>, I32EnumAttrCase<"spread_lookup", 3>]>;
 
 def Trec_HeaderMode : Trec_Enum<"HeaderMode", "how scale and bias get into all lanes", [
   I32EnumAttrCase<"registers", 0>, I32EnumAttrCase<"memory", 1>]>;

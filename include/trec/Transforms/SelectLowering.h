@@ -39,6 +39,10 @@ int64_t getLargestTable(LookupGroupInterface group, const SymbolTable &symbols);
 /// these rows, as `unpack = lookup` does.
 bool canLookUpCodes(RowType row, int64_t lanes, const CPULevel &level);
 
+/// Whether it does so where each lane of such a vector has shifted its code
+/// down, as `unpack = spread_lookup` does.
+bool canLookUpSpread(RowType row, int64_t lanes, const CPULevel &level);
+
 /// Whether code of this level can get headers into all lanes by way of memory,
 /// as `header = memory` does.
 bool canStoreHeaders(const CPULevel &level);

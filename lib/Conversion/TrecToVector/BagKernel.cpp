@@ -231,7 +231,7 @@ void BagKernelBuilder::buildLongOrShortBags(Value idsEnd) {
   buildLoopOfBags();
   b.setInsertionPointToStart(either.elseBlock());
   rowsAtOnce = 1;
-  if (c.lowering.getUnpack() != UnpackMode::spread)
+  if (!c.lowering.spreadsCodes())
     headers->keepInRegisters();
   buildLoopOfBags();
 }

@@ -16,8 +16,7 @@ static constexpr int64_t kSpreadBits = 64;
 
 /// Whether each lane has a code of its own, not a byte.
 static bool isSpread(RowType row, LoweringConfigAttr lowering) {
-  return row.isQuantized() && row.getBits() < 8 &&
-         lowering.getUnpack() == UnpackMode::spread;
+  return row.isQuantized() && row.getBits() < 8 && lowering.spreadsCodes();
 }
 
 int64_t mlir::trec::getAccumulatorsPerPiece(RowType row,
@@ -211,18 +210,18 @@ SmallVector<Value> mlir::trec::loadPiece(ImplicitLocOpBuilder &builder,
                             piece.lanes * (bits / 8));
     return {loadFloats(builder, bytes, piece.lanes, row, lowering.getHalf())};
   }
-  if (isSpread(row, lowering))
-    return {convertCodes(builder, loadSpread(builder, rows, index, piece, bits),
-                         bits,
-                         /*isLast=*/false)};
-  Value packed = loadPacked(builder, rows, index, piece);
-  bool looksUp = lowering.getUnpack() == UnpackMode::lookup &&
-                 hasLookup(bits, piece.lanes);
+  bool looksUp = lowering.looksUpCodes() && hasLookup(bits, piece.lanes);
   Value numbers;
   if (looksUp)
     numbers = makeNumbers(builder, piece.lanes, [&](int64_t lane) {
       return lane & ((1 << bits) - 1);
     });
+  if (isSpread(row, lowering)) {
+    Value codes = loadSpread(builder, rows, index, piece, bits);
+    return {looksUp ? lookUp(builder, numbers, codes, bits)
+                    : convertCodes(builder, codes, bits, /*isLast=*/false)};
+  }
+  Value packed = loadPacked(builder, rows, index, piece);
   SmallVector<Value> floats;
   for (int64_t shift = 0; shift < 8; shift += bits) {
     Value code = shiftRight(builder, packed, shift);

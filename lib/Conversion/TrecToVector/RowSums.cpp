@@ -18,8 +18,8 @@ RowSums::RowSums(ImplicitLocOpBuilder &builder,
                  RowArithmetic arithmetic, ArrayRef<RowPiece> pieces)
     : b(builder), c(configuration), headers(headers), arithmetic(arithmetic),
       pieces(pieces) {
-  bool isSpread = c.lowering.getUnpack() == UnpackMode::spread;
-  if (takesPairs() && (isSpread || !hasLookup(kPairBits, getLanes())))
+  if (takesPairs() &&
+      (c.lowering.spreadsCodes() || !hasLookup(kPairBits, getLanes())))
     this->arithmetic = RowArithmetic::bias_once;
 }
 
