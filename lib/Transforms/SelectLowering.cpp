@@ -165,8 +165,9 @@ static bool isWide(RowType row, const CPULevel &level) {
 }
 
 /// Whether vectors of codes are fewer than those of bytes, which overlap at the
-/// end of a row: of 100 INT4 codes 7 and not 8. What a vector then loads would
-/// be missed where rows come from far, and INT2 has pairs of rows by its bytes.
+/// end of a row: of 100 INT4 codes 7 and not 8. Each has a load of its own
+/// then, which costs where rows come from far; and INT2 has pairs of rows by
+/// bytes.
 static bool isSpreadShorter(RowType row, int64_t lanes, int64_t tableBytes) {
   int64_t bytes = llvm::divideCeil(row.getDataBytes(), lanes);
   return row.getBits() == 4 && tableBytes <= kMostNearBytes &&

@@ -225,7 +225,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     * `header`: how the scale and the bias of a row of codes get into all lanes:
       `registers` shuffles them; `memory` stores them on the stack and has all
       lanes loaded from there, for CPUs that load more vectors at once than they
-      shuffle. Rows of fewer than 4 lanes shuffle, as do bags of one id each;
+      shuffle. Rows of fewer than 4 lanes shuffle, as do bags of one id each
+      and, unless codes are spread, bags of fewer rows than a step;
     * `fma`: `hardware`, or `library` for CPUs without it: an unweighted sum of
       codes then multiplies and adds, which is exact, and anything else calls
       `fmaf`;
