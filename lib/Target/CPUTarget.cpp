@@ -259,10 +259,15 @@ mlir::trec::createTargetMachine(const CPUTarget &target) {
   // it was no better. An Intel Xeon (Emerald Rapids) showed no difference.
   if (architecture == Architecture::x86_64)
     options.LoopAlignment = 32;
+  std::string features = target.getFeatureString();
+  // To fetch a line that will be written is an instruction that no level names,
+  // and that CPUs without it skip.
+  if (architecture == Architecture::x86_64)
+    features += ",+prfchw";
   return std::unique_ptr<llvm::TargetMachine>(
       getTarget(architecture)
-          .createTargetMachine(
-              getTriple(architecture), getInfo(architecture).baseCPU,
-              target.getFeatureString(), options, llvm::Reloc::PIC_,
-              std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+          .createTargetMachine(getTriple(architecture),
+                               getInfo(architecture).baseCPU, features, options,
+                               llvm::Reloc::PIC_, std::nullopt,
+                               llvm::CodeGenOptLevel::Aggressive));
 }

@@ -281,10 +281,16 @@ static StoreMode selectStores(LookupGroupInterface group,
   return StoreMode::streaming;
 }
 
-/// Rows that are handed out as they are lie one behind the other, and CPUs
-/// fetch what is written so by themselves.
+/// Of bags whose rows of the output are two lines or fewer a CPU has several
+/// under way at once, and needs no more than to hear of their lines before it
+/// adds. Rows of the table that are handed out as they are lie one behind the
+/// other in the output, and CPUs fetch what is written so by themselves.
 static int64_t selectOutputDistance(LookupGroupInterface group) {
-  return group.getPoolingMode() ? 2 : 0;
+  constexpr int64_t twoLineBits = 2 * kLineBytes * 8;
+  Type element = group.getOutputElement();
+  int64_t rowBits = group.getRowType().getOutputDim(element) *
+                    element.getIntOrFloatBitWidth();
+  return group.getPoolingMode() && rowBits > twoLineBits ? 2 : 0;
 }
 
 LoweringChoice mlir::trec::selectLowering(LookupGroupInterface group,

@@ -33,15 +33,16 @@ func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {
   return %1 : !keyed
 }
 
-// Outputs whose rows are whole cache lines may be streamed: 16 columns of f32, 32 of f16, but not 16 of these.
+// Outputs whose rows are whole cache lines may be streamed: 16 columns of f32, 32 of f16, but not 16 of these. Of rows of up
+// to two lines a bag's own is fetched.
 // CHECK-LABEL: func.func @lines(
-// CHECK: rows !trec.row<16, {{.*}} lowering <{{.*}}stores = streaming, output_distance = 2>
+// CHECK: rows !trec.row<16, {{.*}} lowering <{{.*}}stores = streaming>
 // CHECK: rows !trec.row<17,
 // CHECK-NOT: stores
 // CHECK: func.func @half_lines(
 // CHECK: rows !trec.row<16,
 // CHECK-NOT: stores
-// CHECK: rows !trec.row<32, {{.*}} lowering <{{.*}}stores = streaming, output_distance = 2>
+// CHECK: rows !trec.row<32, {{.*}} lowering <{{.*}}stores = streaming>
 trec.table @t16 : !trec.table<1000x16, int8, #layout>
 trec.table @t17 : !trec.table<1000x17, int8, #layout>
 trec.table @t32 : !trec.table<1000x32, int8, #layout>

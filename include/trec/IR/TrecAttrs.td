@@ -248,7 +248,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       can keep, and that few rows are read for each (lib/Runtime/OutputStores.h);
     * `output_distance`: bags between the one whose row of the output is fetched
       and the one that is pooled, where the runtime says that outputs are more
-      than the second level of the cache keeps; 0 never fetches them.
+      than the second level of the cache keeps. 0 fetches the row of the bag
+      that is pooled next, to write it. Without pooling none is fetched.
 
     ```mlir
     module attributes {trec.example = #trec.lowering_config<

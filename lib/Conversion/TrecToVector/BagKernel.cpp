@@ -209,7 +209,7 @@ void BagKernelBuilder::buildBagsOfOneId() {
   b.setInsertionPointToStart(positions.getBody());
   bagBegin = positions.getInductionVar();
   Value bag = arith::AddIOp::create(b, bagBegin, bagOfFirst);
-  outputRows->fetchAhead(bag);
+  outputRows->fetch(bag);
   buildRow(bagBegin, bag,
            c.isCertified() ? RowArithmetic::in_order
                            : c.lowering.getCertified());
@@ -242,7 +242,7 @@ void BagKernelBuilder::buildLoopOfBags() {
   auto bags = scf::ForOp::create(b, begin, end, index(1));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(bags.getBody());
-  outputRows->fetchAhead(bags.getInductionVar());
+  outputRows->fetch(bags.getInductionVar());
   buildBag(bags.getInductionVar());
 }
 

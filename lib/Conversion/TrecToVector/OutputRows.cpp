@@ -26,18 +26,15 @@ Value OutputRows::storesAre(int64_t mode) {
 }
 
 void OutputRows::setLast(Value last) {
-  if (!c.lowering.getOutputDistance())
-    return;
   Value none = index(-1);
   lastFetched =
       arith::SelectOp::create(b, storesAre(TREC_STORES_FETCHED), last, none);
 }
 
-void OutputRows::fetchAhead(Value row) {
-  if (!lastFetched)
-    return;
-  Value ahead =
-      arith::AddIOp::create(b, row, index(c.lowering.getOutputDistance()));
+/// That its lines are about to be written is only said of a bag's own row.
+void OutputRows::fetch(Value row) {
+  int64_t distance = c.lowering.getOutputDistance();
+  Value ahead = distance ? arith::AddIOp::create(b, row, index(distance)) : row;
   Value exists =
       arith::CmpIOp::create(b, arith::CmpIPredicate::sle, ahead, lastFetched);
   auto any = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
@@ -47,7 +44,7 @@ void OutputRows::fetchAhead(Value row) {
   int64_t perLine = kCacheLineBytes * 8 / type.getElementTypeBitWidth();
   for (int64_t column = 0; column < type.getDimSize(1); column += perLine)
     memref::PrefetchOp::create(b, output, ValueRange{ahead, index(column)},
-                               /*isWrite=*/true, /*localityHint=*/3,
+                               /*isWrite=*/distance == 0, /*localityHint=*/3,
                                /*isDataCache=*/true);
 }
 

@@ -4,7 +4,7 @@
 //
 //   OutputRows outputRows(b, configuration, output, stores);
 //   outputRows.setLast(lastBag);       // before the loop over bags
-//   outputRows.fetchAhead(bag);        // in it
+//   outputRows.fetch(bag);             // in it
 //   outputRows.store(bag, pieces, accumulators, mean);
 //
 //===----------------------------------------------------------------------===//
@@ -26,9 +26,9 @@ public:
 
   /// No row after `last` is fetched.
   void setLast(Value last);
-  /// Fetches the lines of the row that the lowering wants fetched when `row` is
-  /// made, where the call has outputs fetched.
-  void fetchAhead(Value row);
+  /// Fetches the lines of the row that the lowering wants fetched before `row`
+  /// is made, where the call has outputs fetched.
+  void fetch(Value row);
   /// Rounds the sums of some pieces, times `mean` where there is one, and
   /// writes them to their columns of `row`.
   void store(Value row, ArrayRef<RowPiece> pieces, ValueRange accumulators,
