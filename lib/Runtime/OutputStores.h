@@ -2,9 +2,9 @@
  *
  * A store brings its line into the cache first, and pushes another out. Where a call's outputs are more than the second
  * level of the cache keeps beside rows, and few rows are read for each, kernels wait for these lines; those that pool
- * then fetch them before, a bag's own or those of some bags ahead (`output_distance` of their lowering). Where the outputs are more than the last level
- * keeps until they are read, bringing lines in is most of what moves. Kernels that can (`stores = streaming`) then
- * write whole lines to memory.
+ * then fetch them before, a bag's own or those of some bags ahead (`output_distance` of their lowering). Where the
+ * outputs are more than the last level keeps until they are read, bringing lines in is most of what moves. Kernels that
+ * can (`stores = streaming`) then write whole lines to memory.
  */
 #ifndef TREC_RUNTIME_OUTPUTSTORES_H
 #define TREC_RUNTIME_OUTPUTSTORES_H

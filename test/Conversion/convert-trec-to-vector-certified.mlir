@@ -105,6 +105,8 @@ func.func @relaxed(%kjt: !kjt, %dest: !keyed) -> !keyed {
 }
 // CHECK: trec.dispatch {{.*}} bounds warning :
 // CHECK-LABEL: func.func private @bag_weighted_sum_int8x8_align1_f32_i32(
+// CHECK: %[[IS_FETCHED:.*]] = arith.cmpi sle
+// CHECK-NEXT: scf.if %[[IS_FETCHED]] {
 // CHECK-NOT: arith.cmpi sle
 // CHECK: scf.for {{.*}} -> (vector<8xf32>, vector<4xf32>)
 // CHECK: arith.mulf %{{.*}} : vector<4xf32>
