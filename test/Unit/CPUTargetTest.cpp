@@ -100,7 +100,9 @@ TEST(CPUTargetTest, machineHasTheFeaturesAndNoTuning) {
   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
   ASSERT_TRUE(machine);
   EXPECT_EQ(machine->getTargetCPU(), "x86-64");
-  EXPECT_EQ(machine->getTargetFeatureString(), target.getFeatureString());
+  // Fetches to write are for all.
+  EXPECT_EQ(machine->getTargetFeatureString(),
+            target.getFeatureString() + ",+prfchw");
   EXPECT_EQ(machine->Options.AllowFPOpFusion, llvm::FPOpFusion::Strict);
 }
 
