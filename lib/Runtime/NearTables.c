@@ -8,9 +8,9 @@
  * Groups of 32 rows instead of 4: with eight tables of a million rows, 20 ids in a bag and 256 samples, rows of 144
  * bytes took 0.84 of the time on the EPYC and 1.15 on the Xeon, rows of 272 bytes 0.68 and 0.96. Groups of 16 are as
  * good for these on the Xeon. Groups of 64 take 0.89 to 0.99 of the time of 32 on the EPYC, of rows of 144 to 512 bytes
- * with uniform, Zipf and jagged ids, 0.95 to 1.04 with 16 samples; groups of 128 are up to 1.04 times faster still with
- * 64 samples and more, and as much slower with 16. Rows of two lines in groups took up to 1.3 times as long on the EPYC
- * while its memory was quiet, and 0.7 of the time while others used it.
+ * with uniform, Zipf and jagged ids, 0.95 to 1.04 with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as
+ * those with 64 samples and more, 0.92 to 1.02 with 16. Rows of one line and two in groups took 0.7 to 1.3 times as
+ * long on the EPYC, with INT4 rows of 80 bytes both within minutes.
  *
  * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
  * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids

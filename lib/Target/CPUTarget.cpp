@@ -260,9 +260,9 @@ mlir::trec::createTargetMachine(const CPUTarget &target) {
   if (architecture == Architecture::x86_64)
     options.LoopAlignment = 32;
   std::string features = target.getFeatureString();
-  // To fetch a line that will be written is an instruction that no level names,
-  // and that CPUs without it skip.
-  if (architecture == Architecture::x86_64)
+  // To fetch a line that will be written is an instruction that no level names;
+  // every CPU with vectors of 512 bits has it.
+  if (architecture == Architecture::x86_64 && target.level->vectorBits == 512)
     features += ",+prfchw";
   return std::unique_ptr<llvm::TargetMachine>(
       getTarget(architecture)

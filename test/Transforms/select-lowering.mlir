@@ -163,3 +163,16 @@ func.func @no_headers(%kjt: !kjt, %dest: !floats, %stored: !stored) -> (!floats,
   %1 = trec.embedding_group %kjt into %stored [#trec.bag<@t, "f", 0>] rows !row bounds warning : !kjt, !stored
   return %0, %1 : !floats, !stored
 }
+
+// Two lines of the output are 32 columns of f32, and 33 are more.
+// CHECK-LABEL: func.func @two_lines(
+// CHECK: rows !trec.row<32, {{.*}} lowering <
+// CHECK-NOT: output_distance
+// CHECK: rows !trec.row<33, {{.*}} output_distance = 2>
+trec.table @t33 : !trec.table<1000x33, int8, #layout>
+!around = !trec.keyed_tensor<["f", "g"], [32, 33], f32>
+func.func @two_lines(%kjt: !two, %dest: !around) -> !around {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t32, "f", 0>] rows !trec.row<32, int8, #layout> bounds warning : !two, !around
+  %1 = trec.embedding_bag_group sum %kjt into %0 [#trec.bag<@t33, "g", 32>] rows !trec.row<33, int8, #layout> bounds warning : !two, !around
+  return %1 : !around
+}

@@ -100,10 +100,14 @@ TEST(CPUTargetTest, machineHasTheFeaturesAndNoTuning) {
   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
   ASSERT_TRUE(machine);
   EXPECT_EQ(machine->getTargetCPU(), "x86-64");
-  // Fetches to write are for all.
-  EXPECT_EQ(machine->getTargetFeatureString(),
-            target.getFeatureString() + ",+prfchw");
+  EXPECT_EQ(machine->getTargetFeatureString(), target.getFeatureString());
   EXPECT_EQ(machine->Options.AllowFPOpFusion, llvm::FPOpFusion::Strict);
+}
+
+TEST(CPUTargetTest, linesAreFetchedToBeWrittenWhereAllCPUsCan) {
+  CPUTarget target = resolve("x86-64-v4");
+  EXPECT_EQ(createTargetMachine(target)->getTargetFeatureString(),
+            target.getFeatureString() + ",+prfchw");
 }
 
 TEST(CPUTargetTest, triplesAreWrittenInAnyForm) {
