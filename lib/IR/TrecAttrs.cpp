@@ -106,9 +106,10 @@ LogicalResult LoweringConfigAttr::verify(
   if (farDistance < 0) // C3
     return emitError() << "expected a far distance of at least 0, got "
                        << farDistance;
-  if (farGroup > 64 || !llvm::isPowerOf2_64(farGroup)) // C4
-    return emitError() << "expected a far group of a power of two of at most "
-                          "64 rows, got "
+  if (farGroup < 0 || farGroup > 64 ||
+      (farGroup && !llvm::isPowerOf2_64(farGroup))) // C4
+    return emitError() << "expected a far group of 0 or a power of two of at "
+                          "most 64 rows, got "
                        << farGroup;
   if (numerics == Numerics::relaxed &&
       certified == RowArithmetic::in_order) // C5
@@ -119,7 +120,7 @@ LogicalResult LoweringConfigAttr::verify(
     return emitError() << "expected rows at once that are a power of two of at "
                           "most 16, got "
                        << rowsAtOnce;
-  if (farGroup > 1 && rowsAtOnce > 1) // C7
+  if (farGroup != 1 && rowsAtOnce > 1) // C7
     return emitError() << "expected a far group of 1 where rows are taken "
                        << rowsAtOnce << " at once, got " << farGroup;
   if (outputDistance < 0) // C8

@@ -5,12 +5,15 @@
  * 26 tables of 0.5 MB, rows of 48 bytes and 5 or 20 ids in a bag the EPYC gained 1.06 to 1.5 times by it, with eight
  * nothing.
  *
- * Groups of 32 rows instead of 4: with eight tables of a million rows, 20 ids in a bag and 256 samples, rows of 144
- * bytes took 0.84 of the time on the EPYC and 1.15 on the Xeon, rows of 272 bytes 0.68 and 0.96. Groups of 16 are as
- * good for these on the Xeon. Groups of 64 take 0.89 to 0.99 of the time of 32 on the EPYC, of rows of 144 to 512 bytes
- * with uniform, Zipf and jagged ids, 0.95 to 1.04 with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as
- * those with 64 samples and more, 0.92 to 1.02 with 16. Rows of one line and two in groups took 0.7 to 1.3 times as
- * long on the EPYC, with INT4 rows of 80 bytes both within minutes.
+ * Groups: eight tables of a million rows, 20 ids in a bag. On the Xeon rows of 144 to 256 bytes were 0.98 to 1.12 times
+ * as fast one by one as in groups of four (42 cases: uniform, Zipf and jagged ids, both pages, 16 to 1,024 samples),
+ * and in groups of 16 slower than one by one in most, though up to 1.2 times faster with 144 bytes and small pages.
+ * Rows of 272 and 512 bytes took 1.08 to 1.27 times as long one by one or by four as in groups of 16 with uniform ids,
+ * and one by one 0.96 to 1.3 times with Zipf ids. On the EPYC groups of 32 took 0.84 of the time of four with 144 bytes
+ * and 0.68 with 272, and groups of 64 took 0.89 to 0.99 of the time of 32, of rows of 144 to 512 bytes, 0.95 to 1.04
+ * with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as those with 64 samples and more, 0.92 to 1.02
+ * with 16. Of its tables of 10,000 rows 144 to 272 bytes long one by one is best, and 512 bytes in groups of 16. Rows
+ * of one line and two in groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
  *
  * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
  * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids
@@ -48,8 +51,9 @@ int64_t trec_near_table_bytes(void) {
   return is_made_by("GenuineIntel") ? second_level * 4 : second_level / 4;
 }
 
-/* Beyond what several tables share of the last level; rows of up to so many bytes. */
-enum { LARGE_TABLE = 8 << 20, LONG_ROW = 256, FACTOR = 16, FACTOR_OF_LONG = 4 };
+/* Rows that are fetched together: of more bytes than this by any CPU, and of large tables, beyond what several share of
+ * the last level, of more than two lines by AMD's. */
+enum { LONG_ROW = 256, GROUP = 16, LARGE_TABLE = 8 << 20, TWO_LINES = 128, GROUP_OF_AMD = 64 };
 
 int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes) {
   int64_t bytes;
@@ -57,9 +61,15 @@ int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes) {
     bytes = INT64_MAX;
   if (bytes <= near_bytes)
     return 0;
-  if (bytes <= LARGE_TABLE || !is_amd())
-    return 1;
-  return row_bytes <= LONG_ROW ? FACTOR : FACTOR_OF_LONG;
+  if (row_bytes > TWO_LINES && bytes > LARGE_TABLE && is_amd())
+    return GROUP_OF_AMD;
+  return row_bytes > LONG_ROW ? GROUP : 1;
+}
+
+/* On an Intel Xeon (Emerald Rapids) 26 tables of 10,000 rows of 144 and 256 bytes took 0.91 to 0.98 of the time with
+ * one id or two in a bag, in groups of four; rows of one line would lose. */
+int64_t trec_fetches_far_beside_outputs(int64_t fetches_far, int64_t row_bytes) {
+  return !fetches_far && row_bytes > TWO_LINES ? 1 : fetches_far;
 }
 
 int64_t trec_short_bag(void) { return is_amd() ? 8 : 0; }

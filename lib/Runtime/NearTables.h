@@ -8,9 +8,14 @@
 /* The bytes of a table up to which fetching its rows far ahead costs more than it gains on this machine. */
 int64_t trec_near_table_bytes(void);
 
-/* 0 for a table of so many rows that is not larger. Else how many times larger than their lowering says the groups are
- * that long rows are best fetched in: a power of two. */
+/* 0 for a table of so many rows that is not larger. Else how many of its rows are best fetched together: a power of two
+ * of at most 64. */
 int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes);
+
+/* Of a table of which trec_fetches_far said so, in a call that has outputs fetched: the first level takes few requests
+ * at once, and kernels then ask for as many lines of the output as for rows of three. So longer rows go by way of the
+ * second level, however near they are. */
+int64_t trec_fetches_far_beside_outputs(int64_t fetches_far, int64_t row_bytes);
 
 /* Of so many ids in the average bag the rows are best fetched before the kernel is called; 0: of none. */
 int64_t trec_short_bag(void);

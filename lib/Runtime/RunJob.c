@@ -1,5 +1,6 @@
 /* Calling the kernels of one forward, here or on several threads, and gathering what they report. */
 #include "Model.h"
+#include "NearTables.h"
 
 #include <pthread.h>
 
@@ -78,16 +79,6 @@ static void call_kernel(const struct trec_job *job, const struct trec_part *part
   part->bag->kernels[part->batch->variant](call, units.begin, units.end);
 }
 
-/* Kernels that fetch the output ask for as many lines as for rows of three, of which the first level takes few at once:
- * such rows go by way of the second level, however near they are. On an Intel Xeon (Emerald Rapids) 26 tables of 10,000
- * rows of 144 and 256 bytes took 0.91 to 0.98 of the time with one id or two in a bag; rows of one line would lose. */
-enum { TWO_LINES = 128 };
-
-static int64_t fetches_far(const struct trec_bag *bag, int64_t stores) {
-  const int is_near = bag->args.fetches_far == 0;
-  return is_near && stores == TREC_STORES_FETCHED && bag->row_bytes > TWO_LINES ? 1 : bag->args.fetches_far;
-}
-
 static void run_part(const struct trec_job *job, const struct trec_part *part, struct trec_bag_args *call) {
   const struct trec_units all = part->units;
   const int64_t far = call->fetches_far;
@@ -129,7 +120,8 @@ static struct trec_bad_ids run_piece(const struct trec_job *job, struct trec_cut
     set_output(job, i, &call);
     if (stores != TREC_STORES_CACHED) {
       call.stores = stores_of_part(job, &part, &call, stores);
-      call.fetches_far = fetches_far(bag, call.stores);
+      if (call.stores == TREC_STORES_FETCHED)
+        call.fetches_far = trec_fetches_far_beside_outputs(call.fetches_far, bag->row_bytes);
     }
     run_part(job, &part, &call);
     if (report[0]) {

@@ -208,7 +208,7 @@ static SmallVector<int64_t> listValues(const LoweringSubject &subject,
     return listRowsAtOnce(subject);
   case LoweringField::farGroup:
     return lowering.getFarDistance() && lowering.getRowsAtOnce() == 1
-               ? SmallVector<int64_t>{1, 2, 4, 8}
+               ? SmallVector<int64_t>{1, 4, 16, 64}
                : SmallVector<int64_t>{};
   case LoweringField::prefetchDistance:
     return listDistances(subject, lowering);

@@ -8,7 +8,7 @@
 // becomes
 //
 //   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 8,
-//               far_distance = 64, far_group = 4, certified = bias_once,
+//               far_distance = 64, far_group = 0, certified = bias_once,
 //               stores = streaming>
 //
 //===----------------------------------------------------------------------===//
@@ -102,10 +102,11 @@ int64_t mlir::trec::getLargestTable(LookupGroupInterface group,
 /// The first level of the cache takes few requests at once, too few for rows
 /// that come from memory; the second takes more. So rows of large tables are
 /// fetched into the second level as early as it holds them without loss, and
-/// into the first a little before they are added; rows of three lines leave in
-/// groups. A table that every CPU's second level holds needs one fetch alone,
-/// and of larger ones the runtime knows which need two (NearTables.c); where
-/// one may do, a row of one line is fetched earlier. An id that is searched for
+/// into the first a little before they are added. A table that every CPU's
+/// second level holds needs one fetch alone, and of larger ones the runtime
+/// knows which need two, and how many rows of three lines or more leave
+/// together (NearTables.c); where one may do, a row of one line is fetched
+/// earlier. An id that is searched for
 /// costs a search for each fetch, and a sorted map knows the rows of few ids
 /// ahead.
 static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
@@ -134,8 +135,9 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
           ? "two steps: a table of unknown rows may be above the second level"
           : "two steps: the largest table is above the second level"};
   if (rowBytes > twoLines)
-    reasons.push_back("rows of three lines or more leave in groups");
-  int64_t farGroup = rowBytes > 2 * twoLines ? 16 : rowBytes > twoLines ? 4 : 1;
+    reasons.push_back(
+        "rows of three lines or more leave in groups that suit the machine");
+  int64_t farGroup = rowBytes > twoLines ? 0 : 1;
   return {distance, /*farDistance=*/64, farGroup, std::move(reasons)};
 }
 

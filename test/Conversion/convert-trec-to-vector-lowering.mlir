@@ -71,8 +71,8 @@ func.func @prefetch_straddling(%kjt: !kjt, %dest: !keyed) -> !keyed {
 
 // -----
 
-// Rows far ahead go to the second level, in groups of two times what the machine
-// says, at every position that is a multiple of so many.
+// Rows far ahead go to the second level, in groups of two, at every position that
+// is a multiple of so many.
 #layout = #trec.row_layout<header = f16>
 !kjt = !trec.kjt<["f"]>
 !keyed = !trec.keyed_tensor<["f"], [60], f32>
@@ -87,14 +87,13 @@ func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[LAST:.*]] = arith.subi
 // CHECK: %[[FETCHES:.*]] = arith.cmpi ne, %arg10,
 // CHECK: %[[LAST_FAR:.*]] = arith.select %[[FETCHES]], %[[LAST]], %{{.*}} : index
-// CHECK: %[[GROUP:.*]] = arith.muli %arg10, %c2{{.*}} : index
 // CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
-// CHECK: %[[MASK:.*]] = arith.subi %[[GROUP]], %{{.*}}
-// CHECK: %[[REST:.*]] = arith.andi %[[POSITION]], %[[MASK]]
+// CHECK: %[[REST:.*]] = arith.andi %[[POSITION]], %c1{{(_.*)?}} : index
 // CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[REST]],
-// CHECK: scf.if %[[FIRST]] {
+// CHECK: %[[RARELY:.*]] = llvm.intr.expect %[[FIRST]], %false{{.*}} : i1
+// CHECK: scf.if %[[RARELY]] {
 // CHECK: %[[FROM:.*]] = arith.addi %[[POSITION]], %{{.*}}
-// CHECK: %[[GROUP_END:.*]] = arith.addi %[[FROM]], %[[GROUP]]
+// CHECK: %[[GROUP_END:.*]] = arith.addi %[[FROM]], %c2{{(_.*)?}} : index
 // CHECK: %[[END:.*]] = arith.addi %[[LAST_FAR]], %{{.*}}
 // CHECK: %[[TO:.*]] = arith.minsi %[[GROUP_END]], %[[END]]
 // CHECK: scf.for %[[FAR:.*]] = %[[FROM]] to %[[TO]]
@@ -103,6 +102,42 @@ func.func @prefetch_far(%kjt: !kjt, %dest: !keyed) -> !keyed {
 // CHECK: %[[NEAR:.*]] = arith.addi %[[POSITION]], %{{.*}}
 // CHECK: arith.cmpi sle, %[[NEAR]], %[[LAST]]
 // CHECK: memref.prefetch %{{.*}}, read, locality<3>, data
+// CHECK-NOT: memref.prefetch
+// CHECK: vector.load
+
+// -----
+
+// How many together the runtime says: there is code for rows one by one, and for
+// groups in front of positions that have no bit of a mask. Where there are none
+// the mask has all bits.
+#layout = #trec.row_layout<header = f16>
+!kjt = !trec.kjt<["f"]>
+!keyed = !trec.keyed_tensor<["f"], [60], f32>
+trec.table @t : !trec.table<1000x60, int8, #layout>
+func.func @prefetch_far_as_told(%kjt: !kjt, %dest: !keyed) -> !keyed {
+  %0 = trec.embedding_bag_group sum %kjt into %dest [#trec.bag<@t, "f", 0>]
+    rows !trec.row<60, int8, #layout> bounds warning
+    lowering <vector_width = 16, accumulators = 8, prefetch_distance = 0, far_distance = 40, far_group = 0> : !kjt, !keyed
+  return %0 : !keyed
+}
+// CHECK-LABEL: func.func private @bag_sum_int8x60_align1_f32_i32(
+// CHECK: %[[LAST:.*]] = arith.subi
+// CHECK: %[[NONE:.*]] = arith.constant -1 : index
+// CHECK-DAG: %[[ARE_GROUPS:.*]] = arith.cmpi sgt, %arg10, %c1{{(_.*)?}} : index
+// CHECK-DAG: %[[ARE_ALONE:.*]] = arith.cmpi eq, %arg10, %c1{{(_.*)?}} : index
+// CHECK-DAG: %[[LAST_ALONE:.*]] = arith.select %[[ARE_ALONE]], %[[LAST]], %[[NONE]]
+// CHECK-DAG: %[[LAST_IN_GROUPS:.*]] = arith.select %[[ARE_GROUPS]], %[[LAST]], %[[NONE]]
+// CHECK: %[[BITS:.*]] = arith.subi %arg10, %c1{{(_.*)?}} : index
+// CHECK: %[[MASK:.*]] = arith.select %[[ARE_GROUPS]], %[[BITS]], %[[NONE]]
+// CHECK: scf.for %[[POSITION:.*]] = {{.*}} iter_args(
+// CHECK: %[[FAR:.*]] = arith.addi %[[POSITION]],
+// CHECK: arith.cmpi sle, %[[FAR]], %[[LAST_ALONE]]
+// CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
+// CHECK: arith.andi %[[POSITION]], %[[MASK]]
+// CHECK: arith.addi %{{.*}}, %arg10
+// CHECK: arith.addi %[[LAST_IN_GROUPS]],
+// CHECK: scf.for
+// CHECK: memref.prefetch %{{.*}}, read, locality<2>, data
 // CHECK-NOT: memref.prefetch
 // CHECK: vector.load
 

@@ -102,20 +102,20 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 
 // -----
 
-// #trec.lowering_config C4: none.
-// expected-error @below {{expected a far group of a power of two of at most 64 rows, got 0}}
-module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 0>} {}
+// #trec.lowering_config C4: negative.
+// expected-error @below {{expected a far group of 0 or a power of two of at most 64 rows, got -1}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = -1>} {}
 
 // -----
 
 // #trec.lowering_config C4: not a power of two.
-// expected-error @below {{expected a far group of a power of two of at most 64 rows, got 6}}
+// expected-error @below {{expected a far group of 0 or a power of two of at most 64 rows, got 6}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 6>} {}
 
 // -----
 
 // #trec.lowering_config C4: too many.
-// expected-error @below {{expected a far group of a power of two of at most 64 rows, got 128}}
+// expected-error @below {{expected a far group of 0 or a power of two of at most 64 rows, got 128}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_group = 128>} {}
 
 // -----
@@ -135,6 +135,12 @@ module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulato
 // #trec.lowering_config C6: too many.
 // expected-error @below {{expected rows at once that are a power of two of at most 16, got 32}}
 module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, rows_at_once = 32>} {}
+
+// -----
+
+// #trec.lowering_config C7: groups of the machine beside steps.
+// expected-error @below {{expected a far group of 1 where rows are taken 2 at once, got 0}}
+module attributes {trec.bad = #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_distance = 64, far_group = 0, rows_at_once = 2>} {}
 
 // -----
 

@@ -43,13 +43,15 @@ module @map attributes {trec.all = [
 // CHECK-SAME: #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64, unpack = lookup, fma = library, half = integer, certified = row_pairs, numerics = relaxed, stores = streaming>
 // CHECK-SAME: certified = bias_once>
 // CHECK-SAME: far_distance = 64, rows_at_once = 16, unpack = spread, header = memory, output_distance = 3>
+// CHECK-SAME: far_distance = 64, far_group = 0>
 module @lowering_config attributes {trec.all = [
   #trec.lowering_config<half = hardware, header = registers, vector_width = 64, accumulators = 1, prefetch_distance = 0>,
   #trec.lowering_config<vector_width = 1, accumulators = 64, prefetch_distance = 100, far_distance = 200, far_group = 64,
                         unpack = lookup, fma = library, half = integer, certified = row_pairs, numerics = relaxed, stores = streaming>,
   #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, certified = bias_once, numerics = fbgemm>,
   #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_distance = 64, far_group = 1,
-                        rows_at_once = 16, unpack = spread, output_distance = 3, header = memory>]} {}
+                        rows_at_once = 16, unpack = spread, output_distance = 3, header = memory>,
+  #trec.lowering_config<vector_width = 8, accumulators = 1, prefetch_distance = 0, far_distance = 64, far_group = 0>]} {}
 
 // CHECK-LABEL: module @bag_places
 // CHECK-SAME: #trec.bag<@t, "f", 0, batch = 1>

@@ -41,13 +41,24 @@ TEST(NearTables, ShortBagsHaveFewIds) {
 TEST(NearTables, LargerOnesAreFar) {
   EXPECT_EQ(trec_fetches_far(10, 100, 1000), 0);
   EXPECT_EQ(trec_fetches_far(10, 100, 999), 1);
-  const int64_t larger = trec_fetches_far(INT64_MAX / 2, 100, 1000);
-  EXPECT_TRUE(larger >= 1 && larger <= 64 && (larger & (larger - 1)) == 0) << larger;
+  EXPECT_EQ(trec_fetches_far(INT64_MAX / 2, 100, 1000), 1) << "more bytes than a number has";
 }
 
-TEST(NearTables, GroupsOfRowsOfManyLinesAreNoLargerThanThoseOfFew) {
-  const int64_t rows = int64_t(1) << 30;
-  EXPECT_LE(trec_fetches_far(rows, 512, 1000), trec_fetches_far(rows, 144, 1000));
+TEST(NearTables, RowsOfOneLineOrTwoAreFetchedOneByOne) {
+  for (int64_t bytes : {16, 64, 80, 128})
+    EXPECT_EQ(trec_fetches_far(int64_t(1) << 30, bytes, 1000), 1) << bytes;
+}
+
+TEST(NearTables, LongRowsAreFetchedInGroups) {
+  EXPECT_EQ(trec_fetches_far(1000, 256, 1000), 1);
+  EXPECT_EQ(trec_fetches_far(1000, 272, 1000), 16);
+}
+
+TEST(NearTables, GroupsOfLargeTablesArePowersOfTwo) {
+  for (int64_t bytes : {144, 256, 272, 1024}) {
+    const int64_t rows = trec_fetches_far(int64_t(1) << 30, bytes, 1000);
+    EXPECT_TRUE(rows >= 1 && rows <= 64 && (rows & (rows - 1)) == 0) << rows << " of " << bytes << " bytes";
+  }
 }
 
 TEST(NearTables, KernelsAreTold) {

@@ -35,7 +35,7 @@ trec.table @small_short : !trec.table<1000x32, int4, #layout>
 // SVE512-SAME: prefetch_distance = 16, far_distance = 64, certified
 // V4-SAME: prefetch_distance = 16, far_distance = 64, unpack = lookup, header = memory, certified
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<128, int8
-// CHECK-SAME: prefetch_distance = 16, far_distance = 64, far_group = 4
+// CHECK-SAME: prefetch_distance = 16, far_distance = 64, far_group = 0
 // A table that the second level holds needs one step alone, farther ahead for rows of one line.
 // CHECK: trec.embedding_bag_group mean {{.*}} rows !trec.row<32, int4
 // CHECK-SAME: prefetch_distance = 32

@@ -17,7 +17,7 @@ trec.table @large : !trec.table<?x128, int8, #layout>
 // CHECK: trec.embedding_bag_group sum {{.*}}@small
 // CHECK-SAME: lowering <vector_width = 8, accumulators = 16, prefetch_distance = 4, certified = bias_once, stores = streaming, output_distance = 2>
 // CHECK: trec.embedding_bag_group sum {{.*}}@large
-// CHECK-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, far_distance = 64, far_group = 4, certified = bias_once, stores = streaming, output_distance = 2>
+// CHECK-SAME: lowering <vector_width = 8, accumulators = 8, prefetch_distance = 16, far_distance = 64, far_group = 0, certified = bias_once, stores = streaming, output_distance = 2>
 // CHECK: trec.embedding_bag_group sum {{.*}}@small
 // CHECK-SAME: lowering <vector_width = 2, accumulators = 3, prefetch_distance = 0, half = integer>
 func.func @forward(%kjt: !kjt, %dest: !keyed) -> !keyed {

@@ -207,8 +207,8 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
       level of the cache and the one that is added; 0 fetches nothing there;
     * `far_distance`: rows between the one that is fetched into the second level
       and the one that is added; 0 fetches nothing there;
-    * `far_group`: rows that are fetched into the second level together; above
-      1, times what the machine is for tables of their size
+    * `far_group`: rows that are fetched into the second level together; 0: as
+      many as suit the machine, the row and the table
       (lib/Runtime/NearTables.c). Of a sorted map only 8 ids ahead are known:
       nothing is fetched farther ahead;
     * `rows_at_once`: rows of a bag whose ids are checked, and whose later rows
@@ -261,7 +261,7 @@ def Trec_LoweringConfigAttr : Trec_Attr<"LoweringConfig", "lowering_config"> {
     * C1: `vector_width` is a power of two, at most 64.
     * C2: `accumulators` is from 1 to 64.
     * C3: `prefetch_distance` and `far_distance` are not negative.
-    * C4: `far_group` is a power of two, at most 64.
+    * C4: `far_group` is 0 or a power of two, at most 64.
     * C5: `numerics` is `relaxed` only where `certified` is not `in_order`.
     * C6: `rows_at_once` is a power of two, at most 16.
     * C7: `far_group` is 1 where `rows_at_once` is more: steps are groups.

@@ -25,7 +25,7 @@ struct trec_bag_args {
   int64_t num_ids;          /* of an array or a hash table: ids in 0..num_ids are in bounds */
   int64_t certified_length; /* sums of bags of so many ids are exact in any order; read by certified kernels alone */
   double certified_offset;  /* a float that their sums begin below zero by, for each id (lib/Runtime/Exactness.c) */
-  int64_t fetches_far;      /* rows far ahead are fetched too, groups of so many times `far_group`; 0: none are */
+  int64_t fetches_far;      /* rows far ahead are fetched too, so many together if `far_group` is 0; 0: none are */
   int64_t stores;           /* TREC_STORES_*: how the output is written */
   int64_t have_one_id;      /* 1: each of the bags begin..end has one id */
 };

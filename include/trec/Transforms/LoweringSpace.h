@@ -70,7 +70,8 @@ struct LoweringSubject {
 /// * `far_distance`: 0, 32, 64, 128, where tables are above the second level
 ///   and ids are not searched for;
 /// * `rows_at_once`: 1, 2, 4, 8, where ids are rows;
-/// * `far_group`: 1, 2, 4, 8, where anything is fetched far ahead and rows are
+/// * `far_group`: 1, 4, 16, 64, where anything is fetched far ahead and rows
+/// are
 ///   taken one by one;
 /// * `prefetch_distance`: 4, 8, 16, 32, up to 8 for a sorted map; 0 where rows
 ///   are fetched far ahead or lie in the second level;

@@ -1,4 +1,4 @@
-//===- Likely.h - Conditions that nearly always hold ------------*- C++ -*-===//
+//===- Likely.h - Conditions that nearly always or never hold ---*- C++ -*-===//
 //
 // Code for what is likely is laid out in the line of the loop. Without a word
 // LLVM takes both ways for alike, and rows that are fetched ahead cost two
@@ -19,6 +19,13 @@ namespace mlir::trec {
 inline Value likely(ImplicitLocOpBuilder &builder, Value condition) {
   Value expected =
       arith::ConstantOp::create(builder, builder.getBoolAttr(true));
+  return LLVM::ExpectOp::create(builder, condition, expected);
+}
+
+/// The condition (i1), said to be false nearly always.
+inline Value unlikely(ImplicitLocOpBuilder &builder, Value condition) {
+  Value expected =
+      arith::ConstantOp::create(builder, builder.getBoolAttr(false));
   return LLVM::ExpectOp::create(builder, condition, expected);
 }
 

@@ -46,11 +46,26 @@ void RowPrefetch::setLast(Value lastPosition, Value fetchesFar) {
   last = lastPosition;
   if (!c.lowering.getFarDistance())
     return;
-  Value isFar =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, fetchesFar, index(0));
-  lastFar = arith::SelectOp::create(b, isFar, last, index(-1));
-  if (int64_t group = c.lowering.getFarGroup(); group > 1)
-    farGroup = arith::MulIOp::create(b, fetchesFar, index(group));
+  Value none = index(-1);
+  auto fetches = [&](arith::CmpIPredicate predicate, int64_t value) {
+    return arith::CmpIOp::create(b, predicate, fetchesFar, index(value));
+  };
+  auto lastIf = [&](Value condition) {
+    return arith::SelectOp::create(b, condition, last, none);
+  };
+  if (int64_t group = c.lowering.getFarGroup()) {
+    Value isFar = lastIf(fetches(arith::CmpIPredicate::ne, 0));
+    (group == 1 ? lastAlone : lastInGroups) = isFar;
+    farGroup = index(group);
+    groupMask = index(group - 1);
+    return;
+  }
+  Value areGroups = fetches(arith::CmpIPredicate::sgt, 1);
+  lastAlone = lastIf(fetches(arith::CmpIPredicate::eq, 1));
+  lastInGroups = lastIf(areGroups);
+  farGroup = fetchesFar;
+  Value mask = arith::SubIOp::create(b, farGroup, index(1));
+  groupMask = arith::SelectOp::create(b, areGroups, mask, none);
 }
 
 /// Fetches the rows of `count` ids from `position` on, where all of them exist.
@@ -74,35 +89,39 @@ void RowPrefetch::fetchIfAny(Value position, int64_t count, Value last,
 /// the rows between them to be added: rows that are added one by one have those
 /// of a whole group fetched at each position that is a multiple of it.
 void RowPrefetch::fetchFarGroup(Value position) {
-  Value one = index(1);
-  Value mask = arith::SubIOp::create(b, farGroup, one);
-  Value rest = arith::AndIOp::create(b, position, mask);
+  Value rest = arith::AndIOp::create(b, position, groupMask);
   Value isFirst =
       arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rest, index(0));
-  auto atFirst = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+  auto atFirst =
+      scf::IfOp::create(b, unlikely(b, isFirst), /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(atFirst.thenBlock());
   Value from =
       arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
   Value groupEnd = arith::AddIOp::create(b, from, farGroup);
-  Value end = arith::AddIOp::create(b, lastFar, one);
+  Value end = arith::AddIOp::create(b, lastInGroups, index(1));
   Value to = arith::MinSIOp::create(b, groupEnd, end);
-  auto rows = scf::ForOp::create(b, from, to, one);
+  auto rows = scf::ForOp::create(b, from, to, index(1));
   b.setInsertionPointToStart(rows.getBody());
   fetch(rows.getInductionVar(), CacheLevel::second);
 }
 
+/// Where the runtime chooses there is code for both, for a loop over the only
+/// row of a group takes longer than to fetch it.
 void RowPrefetch::fetchFar(Value position, int64_t count) {
-  if (farGroup)
-    return fetchFarGroup(position);
-  Value ahead =
-      arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
-  fetchIfAny(ahead, count, lastFar, CacheLevel::second);
+  if (lastAlone) {
+    Value ahead =
+        arith::AddIOp::create(b, position, index(c.lowering.getFarDistance()));
+    fetchIfAny(ahead, count, lastAlone, CacheLevel::second);
+  }
+  if (lastInGroups)
+    fetchFarGroup(position);
 }
 
 void RowPrefetch::fetchAhead(Value position, int64_t count) {
   int64_t mostAhead = resolver.getLookAhead();
-  if (lastFar && mostAhead == std::numeric_limits<int64_t>::max())
+  if (c.lowering.getFarDistance() &&
+      mostAhead == std::numeric_limits<int64_t>::max())
     fetchFar(position, count);
   if (!c.lowering.getPrefetchDistance())
     return;

@@ -28,7 +28,8 @@ public:
       : b(builder), c(configuration), rows(rows), resolver(resolver) {}
 
   /// Nothing is fetched past the id at `last`; into the second level nothing
-  /// where `fetchesFar` is 0, else groups of so many times `far_group`.
+  /// where `fetchesFar` is 0, else as many rows together as `far_group` says,
+  /// or where that is 0 `fetchesFar`.
   void setLast(Value last, Value fetchesFar);
   /// Fetches what the lowering wants fetched when the `count` ids from
   /// `position` on are added.
@@ -48,8 +49,9 @@ private:
   Value rows;
   IdResolver &resolver;
   Value last;
-  Value lastFar;  // -1: none is fetched into the second level
-  Value farGroup; // rows, where the lowering has groups
+  // Into the second level; -1: none is fetched that way, null: nor has code.
+  Value lastAlone, lastInGroups;
+  Value farGroup, groupMask; // in rows; a group begins where no bit is set
 };
 
 } // namespace mlir::trec
