@@ -100,19 +100,31 @@ static int may_straddle(int64_t row_bytes) {
   return step < CACHE_LINE && (row_bytes - 1) % CACHE_LINE >= step;
 }
 
+static int64_t count_table_bytes(const trec_model *model) {
+  int64_t all = 0, bytes;
+  for (int64_t i = 0; i < model->image->num_tables; ++i)
+    if (__builtin_mul_overflow(model->tables[i].num_rows, model->image->tables[i].row_bytes, &bytes) ||
+        __builtin_add_overflow(all, bytes, &all))
+      return INT64_MAX;
+  return all;
+}
+
 static void prepare_fetches(trec_model *model) {
   const struct trec_image *image = model->image;
-  int64_t bytes = 0;
-  for (int64_t i = 0; i < image->num_tables && bytes <= SECOND_LEVEL_BYTES; ++i)
-    bytes += model->tables[i].num_rows * image->tables[i].row_bytes;
+  const struct trec_cpu cpu = trec_find_cpu();
+  const int64_t bytes = count_table_bytes(model), near_bytes = trec_near_table_bytes(&cpu, bytes);
   model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
-  model->short_bag = trec_short_bag();
+  model->short_bag = trec_short_bag(&cpu);
+  for (int64_t i = 0; i < image->num_bags; ++i) {
+    const int64_t table = image->bags[i].table;
+    model->bags[i].args.fetches_far =
+        trec_fetches_far(&cpu, model->tables[table].num_rows, image->tables[table].row_bytes, near_bytes);
+  }
 }
 
 static void prepare_bags(trec_model *model) {
   const struct trec_image *image = model->image;
   model->unpooled = image->unpooled != 0;
-  const int64_t near_bytes = trec_near_table_bytes();
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const struct trec_bag_desc *desc = &image->bags[i];
     struct trec_bag *bag = &model->bags[i];
@@ -133,7 +145,6 @@ static void prepare_bags(trec_model *model) {
     if (desc->remap)
       prepare_map(model, desc->remap - 1, bag);
     bag->dim = image->tables[desc->table].dim;
-    bag->args.fetches_far = trec_fetches_far(bag->args.num_rows, image->tables[desc->table].row_bytes, near_bytes);
     bag->table = &model->tables[desc->table];
     bag->row_bytes = image->tables[desc->table].row_bytes;
     bag->output_bytes = bag->dim * model->element_bytes;

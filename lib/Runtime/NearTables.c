@@ -1,9 +1,12 @@
-/* See NearTables.h. What tells is not in the code but in the machine. With eight tables of 10,000 rows and one thread,
- * rows of 48 to 512 bytes, an Intel Xeon (Emerald Rapids, second level of 2 MiB) was up to 1.2 times faster without the
- * second fetch for tables of up to 5 MB, while an AMD EPYC (Zen 4, 1 MiB) was up to 1.4 times slower from 0.8 MB on.
- * With tables of a million rows, which only the Xeon was measured with, the second fetch gained 1.2 to 1.4 times. With
- * 26 tables of 0.5 MB, rows of 48 bytes and 5 or 20 ids in a bag the EPYC gained 1.06 to 1.5 times by it, with eight
- * nothing.
+/* See NearTables.h. What tells is not in the code but in the machine: an Intel Xeon (Emerald Rapids, second level of 2
+ * MiB) and an AMD EPYC (Zen 4, 1 MiB), with one thread. Ratios are to the speed with one fetch.
+ *
+ * Near tables, 20 ids in a bag. On the Xeon a second fetch was for rows of 48 bytes 0.92 to 1.00 times as fast with
+ * tables of up to 38 MB together and 1.04 to 1.14 times with 77 and 154, for 80 bytes 0.97 to 1.07 times with up to 32
+ * MB and 1.13 to 1.37 times from 51 on, for 256 bytes 0.89 times with up to 41 MB and 1.01 to 1.17 times from 82 on,
+ * each with 8 or 32 tables of 0.5 to 8 MB. With tables of a million rows it gained 1.2 to 1.4 times. The EPYC with
+ * eight tables of 10,000 rows of 48 to 512 bytes was up to 1.4 times faster by it from 0.8 MB a table on, and with 26
+ * tables of 0.5 MB, rows of 48 bytes and 5 or 20 ids 1.06 to 1.5 times; with eight of these it gained nothing.
  *
  * Groups: eight tables of a million rows, 20 ids in a bag. On the Xeon rows of 144 to 256 bytes were 0.98 to 1.12 times
  * as fast one by one as in groups of four (42 cases: uniform, Zipf and jagged ids, both pages, 16 to 1,024 samples),
@@ -27,41 +30,46 @@
 #include <string.h>
 #include <unistd.h>
 
-/* `name` has 12 characters. */
-static int is_made_by(const char *name) {
+static enum trec_cpu_maker find_maker(void) {
 #if defined(__x86_64__)
-  char vendor[12];
+  char name[12];
   unsigned largest, ebx, ecx, edx;
   __asm__("cpuid" : "=a"(largest), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(0), "c"(0));
-  memcpy(vendor, &ebx, 4);
-  memcpy(vendor + 4, &edx, 4);
-  memcpy(vendor + 8, &ecx, 4);
-  return !memcmp(vendor, name, sizeof vendor);
-#else
-  (void)name;
-  return 0;
+  memcpy(name, &ebx, 4);
+  memcpy(name + 4, &edx, 4);
+  memcpy(name + 8, &ecx, 4);
+  if (!memcmp(name, "AuthenticAMD", sizeof name))
+    return TREC_CPU_AMD;
+  if (!memcmp(name, "GenuineIntel", sizeof name))
+    return TREC_CPU_INTEL;
 #endif
+  return TREC_CPU_OTHER;
 }
 
-static int is_amd(void) { return is_made_by("AuthenticAMD"); }
-
-int64_t trec_near_table_bytes(void) {
+struct trec_cpu trec_find_cpu(void) {
   const long reported = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  const int64_t second_level = reported > 0 ? reported : 1 << 20;
-  return is_made_by("GenuineIntel") ? second_level * 4 : second_level / 4;
+  return (struct trec_cpu){find_maker(), reported > 0 ? reported : 1 << 20};
+}
+
+/* In second levels: the tables of a model that Intel's last level keeps near, and one of them. */
+enum { NEAR_MODEL = 24, NEAR_TABLE = 4 };
+
+int64_t trec_near_table_bytes(const struct trec_cpu *cpu, int64_t model_bytes) {
+  const int keeps_model = cpu->maker == TREC_CPU_INTEL && model_bytes <= cpu->second_level * NEAR_MODEL;
+  return keeps_model ? cpu->second_level * NEAR_TABLE : cpu->second_level / 4;
 }
 
 /* Rows that are fetched together: of more bytes than this by any CPU, and of large tables, beyond what several share of
  * the last level, of more than two lines by AMD's. */
 enum { LONG_ROW = 256, GROUP = 16, LARGE_TABLE = 8 << 20, TWO_LINES = 128, GROUP_OF_AMD = 64 };
 
-int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes) {
+int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_bytes, int64_t near_bytes) {
   int64_t bytes;
   if (__builtin_mul_overflow(rows, row_bytes, &bytes))
     bytes = INT64_MAX;
   if (bytes <= near_bytes)
     return 0;
-  if (row_bytes > TWO_LINES && bytes > LARGE_TABLE && is_amd())
+  if (row_bytes > TWO_LINES && bytes > LARGE_TABLE && cpu->maker == TREC_CPU_AMD)
     return GROUP_OF_AMD;
   return row_bytes > LONG_ROW ? GROUP : 1;
 }
@@ -72,4 +80,4 @@ int64_t trec_fetches_far_beside_outputs(int64_t fetches_far, int64_t row_bytes) 
   return !fetches_far && row_bytes > TWO_LINES ? 1 : fetches_far;
 }
 
-int64_t trec_short_bag(void) { return is_amd() ? 8 : 0; }
+int64_t trec_short_bag(const struct trec_cpu *cpu) { return cpu->maker == TREC_CPU_AMD ? 8 : 0; }

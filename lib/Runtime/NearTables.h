@@ -5,12 +5,24 @@
 
 #include <stdint.h>
 
-/* The bytes of a table up to which fetching its rows far ahead costs more than it gains on this machine. */
-int64_t trec_near_table_bytes(void);
+enum trec_cpu_maker { TREC_CPU_OTHER, TREC_CPU_AMD, TREC_CPU_INTEL };
+
+/* What that depends on. */
+struct trec_cpu {
+  enum trec_cpu_maker maker;
+  int64_t second_level; /* bytes */
+};
+
+/* This machine's, whose hypervisor may take long to say so. */
+struct trec_cpu trec_find_cpu(void);
+
+/* The bytes of a table up to which fetching its rows far ahead costs more than it gains, in a model whose tables have
+ * so many bytes together. */
+int64_t trec_near_table_bytes(const struct trec_cpu *cpu, int64_t model_bytes);
 
 /* 0 for a table of so many rows that is not larger. Else how many of its rows are best fetched together: a power of two
  * of at most 64. */
-int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes);
+int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_bytes, int64_t near_bytes);
 
 /* Of a table of which trec_fetches_far said so, in a call that has outputs fetched: the first level takes few requests
  * at once, and kernels then ask for as many lines of the output as for rows of three. So longer rows go by way of the
@@ -18,6 +30,6 @@ int64_t trec_fetches_far(int64_t rows, int64_t row_bytes, int64_t near_bytes);
 int64_t trec_fetches_far_beside_outputs(int64_t fetches_far, int64_t row_bytes);
 
 /* Of so many ids in the average bag the rows are best fetched before the kernel is called; 0: of none. */
-int64_t trec_short_bag(void);
+int64_t trec_short_bag(const struct trec_cpu *cpu);
 
 #endif /* TREC_RUNTIME_NEARTABLES_H */

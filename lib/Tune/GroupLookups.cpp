@@ -2,10 +2,6 @@
 
 #include "GroupLookups.h"
 
-extern "C" {
-#include "../Runtime/NearTables.h"
-}
-
 #include "llvm/ADT/STLExtras.h"
 
 #include <cstring>
@@ -32,9 +28,18 @@ static int64_t countCacheBytes() {
   return bytes ? bytes : int64_t(32) << 20;
 }
 
+static int64_t sumTableBytes(const TableMap &tables) {
+  int64_t bytes = 0;
+  for (const TableData &table : llvm::make_second_range(tables))
+    bytes += int64_t(table.bytes.size());
+  return bytes;
+}
+
 GroupLookups::GroupLookups(LookupGroupInterface group,
                            const TuneWorkload &workload)
-    : isPooled(group.getPoolingMode().has_value()),
+    : isPooled(group.getPoolingMode().has_value()), cpu(trec_find_cpu()),
+      nearTableBytes(
+          trec_near_table_bytes(&cpu, sumTableBytes(workload.getTables()))),
       rowBytes(std::max(group.getRowType().getRowBytes(), kCacheLineBytes)) {
   for (BagAttr bag : group.getBags().getAsRange<BagAttr>())
     addLookup(group, bag, workload);
@@ -103,7 +108,7 @@ void GroupLookups::addLookup(LookupGroupInterface group, BagAttr bag,
   lookup.args.num_rows = table.rows;
   lookup.args.report = report;
   lookup.args.fetches_far = trec_fetches_far(
-      table.rows, group.getRowType().getRowBytes(), trec_near_table_bytes());
+      &cpu, table.rows, group.getRowType().getRowBytes(), nearTableBytes);
   if (FlatSymbolRefAttr weights = bag.getWeights()) {
     lookup.args.weights = reinterpret_cast<const float *>(
         tables.lookup(weights.getValue()).bytes.data());

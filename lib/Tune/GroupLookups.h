@@ -1,5 +1,4 @@
-//===- GroupLookups.h - The lookups of one group, to be repeated -*- C++
-//-*-===//
+//===- GroupLookups.h - The lookups of a group, to be repeated --*- C++ -*-===//
 //
 // Ids for the features of one group, so many batches of them that rows have
 // left the caches before their batch comes again, and calls of a kernel on them
@@ -15,6 +14,10 @@
 
 #include "CandidateKernels.h"
 #include "TuneWorkload.h"
+
+extern "C" {
+#include "../Runtime/NearTables.h"
+}
 
 namespace mlir::trec {
 
@@ -80,7 +83,8 @@ private:
   int64_t countRowBytes(const GroupBatch &batch) const;
 
   bool isPooled;
-  int64_t rowBytes, tableBytes = 0;
+  trec_cpu cpu;
+  int64_t nearTableBytes, rowBytes, tableBytes = 0;
   std::vector<Feature> features;
   std::vector<Lookup> lookups;
   std::vector<GroupBatch> batches;

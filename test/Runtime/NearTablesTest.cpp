@@ -12,7 +12,8 @@ namespace {
 int64_t told;
 void noteFar(const trec_bag_args *args, int64_t, int64_t) { told = args->fetches_far; }
 
-constexpr int64_t ROW_BYTES = T1_DIM * 4;
+constexpr int64_t ROW_BYTES = T1_DIM * 4, MIB = 1 << 20;
+constexpr trec_cpu intel = {TREC_CPU_INTEL, 2 * MIB}, amd = {TREC_CPU_AMD, 2 * MIB}, other = {TREC_CPU_OTHER, 2 * MIB};
 
 /// What the kernel of a feature through a table of so many rows is told.
 int64_t toldOf(int64_t rows) {
@@ -28,41 +29,60 @@ int64_t toldOf(int64_t rows) {
 
 } // namespace
 
-TEST(NearTables, TheirBytesAreThoseOfACache) {
-  EXPECT_GE(trec_near_table_bytes(), 64 << 10);
-  EXPECT_LE(trec_near_table_bytes(), 256 << 20);
+TEST(NearTables, TheMachineHasASecondLevel) {
+  EXPECT_GE(trec_find_cpu().second_level, 64 << 10);
+  EXPECT_LE(trec_find_cpu().second_level, 256 << 20);
 }
 
-TEST(NearTables, ShortBagsHaveFewIds) {
-  EXPECT_GE(trec_short_bag(), 0);
-  EXPECT_LE(trec_short_bag(), 64);
+TEST(NearTables, OnIntelTheyAreLargeWhereAllOfAModelAreFew) {
+  EXPECT_EQ(trec_near_table_bytes(&intel, 48 * MIB), 8 * MIB);
+  EXPECT_EQ(trec_near_table_bytes(&intel, 48 * MIB + 1), MIB / 2);
+}
+
+TEST(NearTables, ElsewhereTheyAreSmall) {
+  EXPECT_EQ(trec_near_table_bytes(&amd, 1), MIB / 2);
+  EXPECT_EQ(trec_near_table_bytes(&other, 1), MIB / 2);
+}
+
+TEST(NearTables, ShortBagsAreFetchedFirstOnAMD) {
+  EXPECT_EQ(trec_short_bag(&amd), 8);
+  EXPECT_EQ(trec_short_bag(&intel), 0);
+  EXPECT_EQ(trec_short_bag(&other), 0);
 }
 
 TEST(NearTables, LargerOnesAreFar) {
-  EXPECT_EQ(trec_fetches_far(10, 100, 1000), 0);
-  EXPECT_EQ(trec_fetches_far(10, 100, 999), 1);
-  EXPECT_EQ(trec_fetches_far(INT64_MAX / 2, 100, 1000), 1) << "more bytes than a number has";
-}
-
-TEST(NearTables, RowsOfOneLineOrTwoAreFetchedOneByOne) {
-  for (int64_t bytes : {16, 64, 80, 128})
-    EXPECT_EQ(trec_fetches_far(int64_t(1) << 30, bytes, 1000), 1) << bytes;
-}
-
-TEST(NearTables, LongRowsAreFetchedInGroups) {
-  EXPECT_EQ(trec_fetches_far(1000, 256, 1000), 1);
-  EXPECT_EQ(trec_fetches_far(1000, 272, 1000), 16);
-}
-
-TEST(NearTables, GroupsOfLargeTablesArePowersOfTwo) {
-  for (int64_t bytes : {144, 256, 272, 1024}) {
-    const int64_t rows = trec_fetches_far(int64_t(1) << 30, bytes, 1000);
-    EXPECT_TRUE(rows >= 1 && rows <= 64 && (rows & (rows - 1)) == 0) << rows << " of " << bytes << " bytes";
+  for (const trec_cpu *cpu : {&intel, &amd, &other}) {
+    EXPECT_EQ(trec_fetches_far(cpu, 10, 100, 1000), 0);
+    EXPECT_EQ(trec_fetches_far(cpu, 10, 100, 999), 1);
+    EXPECT_EQ(trec_fetches_far(cpu, INT64_MAX / 2, 100, 1000), 1) << "more bytes than a number has";
   }
 }
 
+TEST(NearTables, LongRowsAreFetchedInGroups) {
+  for (const trec_cpu *cpu : {&intel, &amd, &other}) {
+    EXPECT_EQ(trec_fetches_far(cpu, 1000, 256, 1000), 1);
+    EXPECT_EQ(trec_fetches_far(cpu, 1000, 257, 1000), 16);
+  }
+}
+
+TEST(NearTables, OnAMDRowsOfThreeLinesAreFetchedInLargeGroupsFromLargeTables) {
+  EXPECT_EQ(trec_fetches_far(&amd, 8 * MIB / 256, 256, 1000), 1);
+  for (int64_t bytes : {129, 257}) {
+    EXPECT_EQ(trec_fetches_far(&amd, 8 * MIB / bytes + 1, bytes, 1000), 64) << bytes;
+    EXPECT_EQ(trec_fetches_far(&intel, 8 * MIB / bytes + 1, bytes, 1000), bytes == 129 ? 1 : 16) << bytes;
+  }
+  EXPECT_EQ(trec_fetches_far(&amd, 8 * MIB, 128, 1000), 1) << "two lines";
+}
+
+TEST(NearTables, LongRowsGoByTheSecondLevelBesideOutputs) {
+  EXPECT_EQ(trec_fetches_far_beside_outputs(0, 128), 0);
+  EXPECT_EQ(trec_fetches_far_beside_outputs(0, 129), 1);
+  EXPECT_EQ(trec_fetches_far_beside_outputs(64, 144), 64);
+}
+
 TEST(NearTables, KernelsAreTold) {
-  const int64_t near_rows = trec_near_table_bytes() / ROW_BYTES;
+  const trec_cpu cpu = trec_find_cpu();
+  const int64_t near_rows = trec_near_table_bytes(&cpu, 0) / ROW_BYTES;
   EXPECT_EQ(toldOf(near_rows), 0);
   EXPECT_EQ(toldOf(near_rows + 1), 1);
 }
