@@ -2,6 +2,7 @@
 
 #include "LookupCost.h"
 
+#include "trec/Conversion/RowVectors.h"
 #include "trec/Transforms/LoweringSpace.h"
 
 #include "llvm/Support/MathExtras.h"

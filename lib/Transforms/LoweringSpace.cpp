@@ -2,6 +2,8 @@
 
 #include "trec/Transforms/LoweringSpace.h"
 
+#include "trec/Conversion/RowVectors.h"
+
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -13,8 +15,6 @@ static constexpr int64_t kSortedLookAhead = 8;
 /// A pass of fewer accumulators waits for each of them.
 static constexpr int64_t kFewestAccumulators = 4;
 static constexpr int64_t kMostPasses = 4;
-/// Of codes that are spread, those of so many bits are loaded at once.
-static constexpr int64_t kSpreadBits = 64;
 
 ArrayRef<LoweringField> mlir::trec::getLoweringFields() {
   static constexpr LoweringField fields[] = {
@@ -98,20 +98,6 @@ int64_t mlir::trec::getField(LoweringConfigAttr lowering, LoweringField field) {
     return lowering.getVectorWidth();
   }
   llvm_unreachable("all fields are listed");
-}
-
-RowVectors mlir::trec::cutIntoVectors(RowType row,
-                                      LoweringConfigAttr lowering) {
-  int64_t bits = row.getBits(), lanes = lowering.getVectorWidth();
-  int64_t perPiece = row.isQuantized() ? 8 / bits : 1;
-  int64_t total = row.isQuantized() ? row.getDataBytes() : row.getDim();
-  if (perPiece > 1 && lowering.spreadsCodes()) {
-    total *= perPiece;
-    perPiece = 1;
-    lanes = std::min(lanes, kSpreadBits / bits);
-  }
-  lanes = std::min<int64_t>(lanes, int64_t(1) << llvm::Log2_64(total));
-  return {lanes, perPiece, int64_t(llvm::divideCeil(total, lanes))};
 }
 
 static SmallVector<int64_t> listRowsAtOnce(const LoweringSubject &subject) {

@@ -14,6 +14,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "trec/Transforms/SelectLowering.h"
+#include "trec/Conversion/RowVectors.h"
 #include "trec/Transforms/LoweringSpace.h"
 #include "trec/Transforms/Passes.h"
 #include "trec/Transforms/TuningCache.h"
@@ -152,13 +153,8 @@ bool mlir::trec::canLookUpCodes(RowType row, int64_t lanes,
 
 bool mlir::trec::canLookUpSpread(RowType row, int64_t lanes,
                                  const CPULevel &level) {
-  constexpr int64_t spreadBits = 64;
-  if (!row.isQuantized() || row.getBits() == 8)
-    return false;
-  int64_t codes = row.getDataBytes() * 8 / row.getBits();
-  lanes = std::min(
-      {lanes, spreadBits / row.getBits(), int64_t(1) << llvm::Log2_64(codes)});
-  return canLookUpCodes(row, lanes, level);
+  return canLookUpCodes(
+      row, cutIntoVectors(row, lanes, /*isSpread=*/true).lanes, level);
 }
 
 /// Whether a row is more than two vectors.

@@ -1,6 +1,7 @@
 //===- LoweringSpaceTest.cpp - What a tuner may choose --------------------===//
 
 #include "trec/Transforms/LoweringSpace.h"
+#include "trec/Conversion/RowVectors.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "gmock/gmock.h"

@@ -48,14 +48,6 @@ int64_t getField(LoweringConfigAttr lowering, LoweringField field);
 LoweringConfigAttr withField(LoweringConfigAttr lowering, LoweringField field,
                              int64_t value);
 
-/// A row in vectors, as `convert-trec-to-vector` cuts it.
-struct RowVectors {
-  int64_t lanes;    // of one vector
-  int64_t perPiece; // accumulators that what is loaded at once goes to
-  int64_t pieces;   // that are loaded
-};
-RowVectors cutIntoVectors(RowType row, LoweringConfigAttr lowering);
-
 /// What alternatives depend on besides the lowering at hand.
 struct LoweringSubject {
   RowType row;

@@ -2,17 +2,14 @@
 
 #include "RowPieces.h"
 #include "HalfFloat.h"
+#include "trec/Conversion/RowVectors.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mlir::trec;
-
-/// The most that is broadcast at once.
-static constexpr int64_t kSpreadBits = 64;
 
 /// Whether each lane has a code of its own, not a byte.
 static bool isSpread(RowType row, LoweringConfigAttr lowering) {
@@ -21,21 +18,17 @@ static bool isSpread(RowType row, LoweringConfigAttr lowering) {
 
 int64_t mlir::trec::getAccumulatorsPerPiece(RowType row,
                                             LoweringConfigAttr lowering) {
-  return row.isQuantized() && !isSpread(row, lowering) ? 8 / row.getBits() : 1;
+  return cutIntoVectors(row, lowering).perPiece;
 }
 
 SmallVector<RowPiece> mlir::trec::cutRow(RowType row,
                                          LoweringConfigAttr lowering) {
-  int64_t perLane = getAccumulatorsPerPiece(row, lowering);
+  auto [lanes, perLane, numPieces] = cutIntoVectors(row, lowering);
   int64_t laneBits = row.getBits() * perLane;
   int64_t total = row.getDataBytes() * 8 / laneBits;
-  int64_t lanes = std::min<int64_t>(lowering.getVectorWidth(),
-                                    int64_t(1) << llvm::Log2_64(total));
-  if (isSpread(row, lowering))
-    lanes = std::min(lanes, kSpreadBits / row.getBits());
   SmallVector<RowPiece> pieces;
-  for (int64_t begin = 0; begin < total; begin += lanes) {
-    int64_t lane = std::min(begin, total - lanes);
+  for (int64_t i = 0; i < numPieces; ++i) {
+    int64_t lane = std::min(i * lanes, total - lanes);
     int64_t column = lane * perLane;
     pieces.push_back({lanes, row.getHeaderBytes() + lane * laneBits / 8, column,
                       std::min(lanes * perLane, row.getDim() - column)});
