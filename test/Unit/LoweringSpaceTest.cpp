@@ -60,7 +60,10 @@ TEST_F(LoweringSpaceTest, rowsFromMemoryAreFetchedFarAhead) {
   EXPECT_THAT(list(subject, LoweringField::farDistance, lowering),
               ElementsAre(0, 32, 128));
   EXPECT_THAT(list(subject, LoweringField::farGroup, lowering),
-              ElementsAre(1, 2, 8));
+              ElementsAre(1, 16, 64));
+  EXPECT_THAT(list(subject, LoweringField::farGroup,
+                   withField(lowering, LoweringField::farGroup, 0)),
+              ElementsAre(1, 4, 16, 64));
   EXPECT_THAT(list(subject, LoweringField::prefetchDistance, lowering),
               ElementsAre(0, 4, 16, 32));
   // Without the far step the near one is needed, and nothing is in groups.
