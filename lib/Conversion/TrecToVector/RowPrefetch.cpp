@@ -54,8 +54,8 @@ void RowPrefetch::setLast(Value lastPosition, Value fetchesFar) {
     return arith::SelectOp::create(b, condition, last, none);
   };
   if (int64_t group = c.lowering.getFarGroup()) {
-    Value isFar = lastIf(fetches(arith::CmpIPredicate::ne, 0));
-    (group == 1 ? lastAlone : lastInGroups) = isFar;
+    Value lastFar = lastIf(fetches(arith::CmpIPredicate::ne, 0));
+    (group == 1 ? lastAlone : lastInGroups) = lastFar;
     farGroup = index(group);
     groupMask = index(group - 1);
     return;
