@@ -115,6 +115,7 @@ static void prepare_fetches(trec_model *model) {
   const int64_t bytes = count_table_bytes(model), near_bytes = trec_near_table_bytes(&cpu, bytes);
   model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
   model->short_bag = trec_short_bag(&cpu);
+  model->output_limits = trec_output_limits_of(&cpu);
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const int64_t table = image->bags[i].table;
     model->bags[i].args.fetches_far =
@@ -156,7 +157,6 @@ static void prepare_bags(trec_model *model) {
   }
   if (image->unpooled && image->num_bags)
     model->output_bytes /= image->num_bags;
-  model->output_limits = trec_find_output_limits();
 }
 
 /* A device or a CPU level is found before weights are touched, which may be many. */

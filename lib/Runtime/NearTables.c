@@ -27,30 +27,6 @@
  */
 #include "NearTables.h"
 
-#include <string.h>
-#include <unistd.h>
-
-static enum trec_cpu_maker find_maker(void) {
-#if defined(__x86_64__)
-  char name[12];
-  unsigned largest, ebx, ecx, edx;
-  __asm__("cpuid" : "=a"(largest), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(0), "c"(0));
-  memcpy(name, &ebx, 4);
-  memcpy(name + 4, &edx, 4);
-  memcpy(name + 8, &ecx, 4);
-  if (!memcmp(name, "AuthenticAMD", sizeof name))
-    return TREC_CPU_AMD;
-  if (!memcmp(name, "GenuineIntel", sizeof name))
-    return TREC_CPU_INTEL;
-#endif
-  return TREC_CPU_OTHER;
-}
-
-struct trec_cpu trec_find_cpu(void) {
-  const long reported = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return (struct trec_cpu){find_maker(), reported > 0 ? reported : 1 << 20};
-}
-
 /* In second levels: the tables of a model that Intel's last level keeps near, and one of them. */
 enum { NEAR_MODEL = 24, NEAR_TABLE = 4 };
 

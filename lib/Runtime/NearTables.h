@@ -3,18 +3,7 @@
 #ifndef TREC_RUNTIME_NEARTABLES_H
 #define TREC_RUNTIME_NEARTABLES_H
 
-#include <stdint.h>
-
-enum trec_cpu_maker { TREC_CPU_OTHER, TREC_CPU_AMD, TREC_CPU_INTEL };
-
-/* What that depends on. */
-struct trec_cpu {
-  enum trec_cpu_maker maker;
-  int64_t second_level; /* bytes */
-};
-
-/* This machine's, whose hypervisor may take long to say so. */
-struct trec_cpu trec_find_cpu(void);
+#include "Machine.h"
 
 /* The bytes of a table up to which fetching its rows far ahead costs more than it gains, in a model whose tables have
  * so many bytes together. */

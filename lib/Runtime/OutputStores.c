@@ -11,22 +11,18 @@
 #include "OutputStores.h"
 #include "trec/Runtime/KernelABI.h"
 
-#include <unistd.h>
-
 enum { CACHE_LINE = 64 };
 
 /* Rows may be read of up to so many times the bytes that are written. */
 enum { MOST_READ = 2 };
 
 /* Some machines report a last level that many cores share, or none at all. */
-static const int64_t most_kept = (int64_t)16 << 20, least_kept = (int64_t)1 << 20;
+enum { LEAST_KEPT = 1 << 20, MOST_KEPT = 16 << 20 };
 
-struct trec_output_limits trec_find_output_limits(void) {
-  const int64_t second = sysconf(_SC_LEVEL2_CACHE_SIZE), kept = sysconf(_SC_LEVEL3_CACHE_SIZE) / 4;
-  struct trec_output_limits limits = {second > 0 ? second / 4 : least_kept / 4, most_kept};
-  if (kept >= least_kept && kept < most_kept)
-    limits.streaming = kept;
-  return limits;
+struct trec_output_limits trec_output_limits_of(const struct trec_cpu *cpu) {
+  const int64_t kept = cpu->third_level / 4;
+  const int64_t streaming = kept >= LEAST_KEPT && kept < MOST_KEPT ? kept : MOST_KEPT;
+  return (struct trec_output_limits){.fetched = cpu->second_level / 4, .streaming = streaming};
 }
 
 int64_t trec_stores_of_call(const struct trec_output_limits *limits, int64_t bytes) {

@@ -9,15 +9,14 @@
 #ifndef TREC_RUNTIME_OUTPUTSTORES_H
 #define TREC_RUNTIME_OUTPUTSTORES_H
 
-#include <stdint.h>
+#include "Machine.h"
 
 /* The bytes of a call's outputs above which they are fetched, and above which they are written around the cache. */
 struct trec_output_limits {
   int64_t fetched, streaming;
 };
 
-/* Those of this machine. */
-struct trec_output_limits trec_find_output_limits(void);
+struct trec_output_limits trec_output_limits_of(const struct trec_cpu *cpu);
 
 /* What one kernel call writes and reads. */
 struct trec_traffic {

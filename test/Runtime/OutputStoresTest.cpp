@@ -45,13 +45,24 @@ int64_t toldOf(int64_t samples, int64_t byte, int64_t unused, int64_t dim = DIM)
   return told;
 }
 
+trec_output_limits limitsHere() {
+  const trec_cpu cpu = trec_find_cpu();
+  return trec_output_limits_of(&cpu);
+}
+
 } // namespace
 
-TEST(OutputStores, LimitsAreThoseOfCaches) {
-  const trec_output_limits limits = trec_find_output_limits();
-  EXPECT_GT(limits.fetched, 0);
-  EXPECT_GE(limits.streaming, 1 << 20);
-  EXPECT_LE(limits.streaming, 16 << 20);
+TEST(OutputStores, LimitsAreQuartersOfCaches) {
+  const trec_cpu cpu = {TREC_CPU_OTHER, 2 << 20, 32 << 20};
+  EXPECT_EQ(trec_output_limits_of(&cpu).fetched, 1 << 19);
+  EXPECT_EQ(trec_output_limits_of(&cpu).streaming, 8 << 20);
+}
+
+TEST(OutputStores, LastLevelsThatAreSharedOrUnknownAreOfAUsualSize) {
+  for (int64_t third : {int64_t(0), int64_t(4 << 20) - 4, int64_t(64) << 20, int64_t(1) << 40}) {
+    const trec_cpu cpu = {TREC_CPU_OTHER, 2 << 20, third};
+    EXPECT_EQ(trec_output_limits_of(&cpu).streaming, 16 << 20) << third;
+  }
 }
 
 TEST(OutputStores, SizeOfAllOutputsDecides) {
@@ -81,7 +92,7 @@ TEST(OutputStores, ManyRowsLeaveNothingToGain) {
 }
 
 TEST(OutputStores, KernelsAreTold) {
-  const trec_output_limits limits = trec_find_output_limits();
+  const trec_output_limits limits = limitsHere();
   const int64_t fetched = limits.fetched / (DIM * 4), kept = limits.streaming / (DIM * 4);
   EXPECT_EQ(toldOf(fetched, 0, 0), TREC_STORES_CACHED);
   EXPECT_EQ(toldOf(fetched + 1, 4, 0), TREC_STORES_FETCHED);
@@ -94,7 +105,7 @@ TEST(OutputStores, KernelsAreTold) {
 // However near they are: the first level has lines of the output on their way.
 TEST(OutputStores, WideRowsOfShortBagsAreFetchedFar) {
   constexpr int64_t twoLines = 32, threeLines = 33;
-  const int64_t fetched = trec_find_output_limits().fetched;
+  const int64_t fetched = limitsHere().fetched;
   EXPECT_EQ(toldOf(fetched / (threeLines * 4) + 1, 0, 0, threeLines), TREC_STORES_FETCHED);
   EXPECT_EQ(toldFar, 1);
   EXPECT_EQ(toldOf(fetched / (threeLines * 4), 0, 0, threeLines), TREC_STORES_CACHED);
