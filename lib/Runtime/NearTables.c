@@ -1,10 +1,10 @@
 /* See NearTables.h. What tells is not in the code but in the machine: an Intel Xeon (Emerald Rapids, second level of 2
- * MiB) and an AMD EPYC (Zen 4, 1 MiB), with one thread. Ratios are to the speed with one fetch.
+ * MiB) and an AMD EPYC (Zen 4, 1 MiB), with one thread.
  *
- * Near tables, 20 ids in a bag. On the Xeon a second fetch was for rows of 48 bytes 0.92 to 1.00 times as fast with
- * tables of up to 38 MB together and 1.04 to 1.14 times with 77 and 154, for 80 bytes 0.97 to 1.07 times with up to 32
- * MB and 1.13 to 1.37 times from 51 on, for 256 bytes 0.89 times with up to 41 MB and 1.01 to 1.17 times from 82 on,
- * each with 8 or 32 tables of 0.5 to 8 MB. With tables of a million rows it gained 1.2 to 1.4 times. The EPYC with
+ * Near tables, 20 ids in a bag. On the Xeon two fetches were for rows of 48 bytes 0.92 to 1.00 times as fast as one
+ * with tables of up to 38 MB together and 1.04 to 1.14 times with 77 and 154, for 80 bytes 0.97 to 1.07 times with up
+ * to 32 MB and 1.13 to 1.37 times from 51 on, for 256 bytes 0.89 times with up to 41 MB and 1.01 to 1.17 times from 82
+ * on, each with 8 or 32 tables of 0.5 to 8 MB. With tables of a million rows it gained 1.2 to 1.4 times. The EPYC with
  * eight tables of 10,000 rows of 48 to 512 bytes was up to 1.4 times faster by it from 0.8 MB a table on, and with 26
  * tables of 0.5 MB, rows of 48 bytes and 5 or 20 ids 1.06 to 1.5 times; with eight of these it gained nothing.
  *
@@ -15,8 +15,9 @@
  * and one by one 0.96 to 1.3 times with Zipf ids. On the EPYC groups of 32 took 0.84 of the time of four with 144 bytes
  * and 0.68 with 272, and groups of 64 took 0.89 to 0.99 of the time of 32, of rows of 144 to 512 bytes, 0.95 to 1.04
  * with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as those with 64 samples and more, 0.92 to 1.02
- * with 16. Of its tables of 10,000 rows 144 to 272 bytes long one by one is best, and 512 bytes in groups of 16. Rows
- * of one line and two in groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
+ * with 16. Of its tables of 10,000 rows those of 144 to 272 bytes are 1.00 to 1.18 times as fast one by one as in
+ * groups of 16, those of 512 bytes 0.87 times: the limit between them is the Xeon's. Rows of one line and two in groups
+ * took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
  *
  * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
  * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids
@@ -50,8 +51,8 @@ int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_b
   return row_bytes > LONG_ROW ? GROUP : 1;
 }
 
-/* On an Intel Xeon (Emerald Rapids) 26 tables of 10,000 rows of 144 and 256 bytes took 0.91 to 0.98 of the time with
- * one id or two in a bag, in groups of four; rows of one line would lose. */
+/* On the Xeon 26 tables of 10,000 rows of 144 and 256 bytes took 0.91 to 0.98 of the time with one id or two in a bag.
+ * That was in groups of four; rows of one line would lose. */
 int64_t trec_fetches_far_beside_outputs(int64_t fetches_far, int64_t row_bytes) {
   return !fetches_far && row_bytes > TWO_LINES ? 1 : fetches_far;
 }

@@ -7,9 +7,9 @@
 //
 // becomes
 //
-//   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 8,
-//               far_distance = 64, far_group = 0, certified = bias_once,
-//               stores = streaming>
+//   … lowering <vector_width = 16, accumulators = 24, prefetch_distance = 16,
+//               far_distance = 64, far_group = 0, header = memory,
+//               certified = bias_once, stores = streaming, output_distance = 2>
 //
 //===----------------------------------------------------------------------===//
 
@@ -55,7 +55,7 @@ static constexpr int64_t kLineBytes = 64;
 /// the last level, on most CPUs.
 static constexpr int64_t kSecondLevelBytes = 1 << 18;
 static constexpr int64_t kLastLevelBytes = 1 << 25;
-/// Rows of larger tables are fetched far ahead on any CPU.
+/// Rows of larger tables are fetched far ahead on all CPUs that were measured.
 static constexpr int64_t kMostNearBytes = 8 << 20;
 
 ArrayRef<SizeClass> mlir::trec::getSizeClasses() {
@@ -107,9 +107,8 @@ int64_t mlir::trec::getLargestTable(LookupGroupInterface group,
 /// second level holds needs one fetch alone, and of larger ones the runtime
 /// knows which need two, and how many rows of three lines or more leave
 /// together (NearTables.c); where one may do, a row of one line is fetched
-/// earlier. An id that is searched for
-/// costs a search for each fetch, and a sorted map knows the rows of few ids
-/// ahead.
+/// earlier. An id that is searched for costs a search for each fetch, and a
+/// sorted map knows the rows of few ids ahead.
 static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
   constexpr int64_t twoLines = 2 * kLineBytes;
   std::optional<MapKind> map = group.getRemapKind();
@@ -137,7 +136,8 @@ static Prefetch selectPrefetch(LookupGroupInterface group, int64_t tableBytes) {
           : "two steps: the largest table is above the second level"};
   if (rowBytes > twoLines)
     reasons.push_back(
-        "rows of three lines or more leave in groups that suit the machine");
+        "rows of three lines or more leave in groups where that suits the "
+        "machine");
   int64_t farGroup = rowBytes > twoLines ? 0 : 1;
   return {distance, /*farDistance=*/64, farGroup, std::move(reasons)};
 }
@@ -221,8 +221,8 @@ static HeaderMode selectHeader(LookupGroupInterface group,
 
 /// What a step has once, its rows share: the end of the loop and the conditions
 /// of prefetches. That counts where a row has few vectors. Of wide rows it
-/// counts by pairs where they are near, for far ones leave in groups: with 512
-/// bits a Xeon took 0.94 to 1 of the time for rows of up to eight vectors.
+/// counts by pairs where they are near, for far ones may leave in groups: with
+/// 512 bits a Xeon took 0.94 to 1 of the time for rows of up to eight vectors.
 static int64_t selectRowsAtOnce(LookupGroupInterface group,
                                 const CPULevel &level, int64_t tableBytes) {
   RowType row = group.getRowType();

@@ -19,7 +19,7 @@ namespace json = llvm::json;
 
 /// Version of tuning caches. Another meaning of a field or of a lowering is
 /// another version.
-static constexpr int64_t kVersion = 1;
+static constexpr int64_t kVersion = 2;
 
 TuningKey TuningKey::of(LookupGroupInterface group, StringRef level,
                         const SymbolTable &symbols) {

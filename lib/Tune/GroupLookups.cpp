@@ -6,7 +6,6 @@
 
 #include <cstring>
 #include <numeric>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace mlir::trec;
@@ -21,25 +20,17 @@ static constexpr int64_t kRecordedSamples = 256;
 static constexpr int64_t kCacheLineBytes = 64;
 
 /// What the caches hold, as far as the system says.
-static int64_t countCacheBytes() {
-  int64_t bytes = 0;
-  for (int name : {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE})
-    bytes += std::max<int64_t>(0, sysconf(name));
-  return bytes ? bytes : int64_t(32) << 20;
-}
-
-static int64_t sumTableBytes(const TableMap &tables) {
-  int64_t bytes = 0;
-  for (const TableData &table : llvm::make_second_range(tables))
-    bytes += int64_t(table.bytes.size());
-  return bytes;
+int64_t GroupLookups::countCacheBytes() const {
+  constexpr int64_t usualThirdLevel = int64_t(32) << 20;
+  return cpu.second_level +
+         (cpu.third_level ? cpu.third_level : usualThirdLevel);
 }
 
 GroupLookups::GroupLookups(LookupGroupInterface group,
                            const TuneWorkload &workload)
     : isPooled(group.getPoolingMode().has_value()), cpu(trec_find_cpu()),
       nearTableBytes(
-          trec_near_table_bytes(&cpu, sumTableBytes(workload.getTables()))),
+          trec_near_table_bytes(&cpu, countTableBytes(workload.getModule()))),
       rowBytes(std::max(group.getRowType().getRowBytes(), kCacheLineBytes)) {
   for (BagAttr bag : group.getBags().getAsRange<BagAttr>())
     addLookup(group, bag, workload);

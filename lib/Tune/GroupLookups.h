@@ -5,7 +5,7 @@
 // as the runtime makes them:
 //
 //   GroupLookups lookups(group, workload);
-//   int64_t ids = lookups.run(kernels.get(0), batch);
+//   lookups.run(kernels.get(0), batch);
 //
 //===----------------------------------------------------------------------===//
 
@@ -79,6 +79,7 @@ private:
   void drawBatches(ArrayRef<BenchLoad> loads);
   void cutBatches(const RecordedBatches &recorded);
   void makeOutputs(int64_t elementBytes);
+  int64_t countCacheBytes() const;
   int64_t countWantedBytes() const;
   int64_t countRowBytes(const GroupBatch &batch) const;
 

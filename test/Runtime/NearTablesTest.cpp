@@ -16,14 +16,17 @@ constexpr int64_t ROW_BYTES = T1_DIM * 4, MIB = 1 << 20;
 constexpr trec_cpu intel = {TREC_CPU_INTEL, 2 * MIB, 0}, amd = {TREC_CPU_AMD, 2 * MIB, 0},
                    other = {TREC_CPU_OTHER, 2 * MIB, 0};
 
-/// What the kernel of a feature through a table of so many rows is told.
-int64_t toldOf(int64_t rows) {
-  const OneTable one(noteFar, rows, T1_DIM);
+/// What the kernel of a feature through a table of so many rows, of so many floats, is told.
+int64_t toldOf(int64_t rows, int64_t dim = T1_DIM) {
+  const OneTable one(noteFar, rows, dim);
   Model model(one.options(), one.image());
   const Batch batch(randomIds(3, 2, 3));
   Error error;
   told = -1;
-  const trec_forward_args args = batch.args();
+  trec_forward_args args = batch.args();
+  std::vector<float> output(static_cast<size_t>(args.batch_size * dim));
+  args.output = output.data();
+  args.output_bytes = output.size() * sizeof(float);
   EXPECT_EQ(trec_runtime_forward(model, &args, &error), TREC_OK) << error.text();
   return told;
 }
@@ -81,4 +84,6 @@ TEST(NearTables, KernelsAreTold) {
   const int64_t near_rows = trec_near_table_bytes(&cpu, 0) / ROW_BYTES;
   EXPECT_EQ(toldOf(near_rows), 0);
   EXPECT_EQ(toldOf(near_rows + 1), 1);
+  const int64_t long_row = 65, long_bytes = long_row * 4;
+  EXPECT_EQ(toldOf(trec_near_table_bytes(&cpu, 0) / long_bytes + 1, long_row), 16);
 }

@@ -114,7 +114,7 @@ def write_tune_cache(model: Model, folder: Path, lowering: str) -> Path:
     name = f"bag_{remapped}{weighted}{model.pooling}_{model.dtype}x{model.dim}_align1_{model.output}"
     entry = {"chip": "sm_90", "device": "a test", "configuration": name, "tables": "memory", "lowering": attribute,
              "cost_model": attribute, "times": [], "date": "2026-11-26"}
-    path.write_text(json.dumps({"trec_tune": 1, "machine": "none", "entries": [], "gpu_entries": [entry]}))
+    path.write_text(json.dumps({"trec_tune": 2, "machine": "none", "entries": [], "gpu_entries": [entry]}))
     return path
 
 

@@ -36,7 +36,7 @@ def test_bits_are_those_of_the_cost_model(tuned, tmp_path):
 def test_the_cache_gives_the_same_bytes(tuned, tmp_path):
     module, directory = tuned
     cache = json.loads((directory / "model.tune.json").read_text())
-    assert cache["trec_tune"] == 1
+    assert cache["trec_tune"] == 2
     assert {entry["load"] for entry in cache["entries"]} == {"b4 l3 uniform int64"}
     so = trec.compile(module, tmp_path / "m.so", tune_cache=directory / "model.tune.json")
     assert so.read_bytes() == (directory / "model.so").read_bytes()

@@ -63,8 +63,7 @@ struct LoweringSubject {
 ///   and ids are not searched for;
 /// * `rows_at_once`: 1, 2, 4, 8, where ids are rows;
 /// * `far_group`: 1, 4, 16, 64, where anything is fetched far ahead and rows
-/// are
-///   taken one by one;
+///   are taken one by one; never 0, which one machine has no need of;
 /// * `prefetch_distance`: 4, 8, 16, 32, up to 8 for a sorted map; 0 where rows
 ///   are fetched far ahead or lie in the second level;
 /// * `unpack`: the others, as far as the level can look codes up, or shift each

@@ -13,7 +13,7 @@
 //                     %numIds: index,           // of a map
 //                     %certifiedLength: index,  // of bags with exact sums
 //                     %certifiedOffset: f32,    // of their sums, for each id
-//                     %fetchesFar: index,       // 0, or groups so larger
+//                     %fetchesFar: index,       // 0, or how many rows
 //                     %stores: index,           // TREC_STORES_*
 //                     %haveOneId: index,        // 1: each of the bags
 //                     %begin: index, %end: index) // bags, or ids

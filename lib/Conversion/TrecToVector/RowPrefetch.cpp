@@ -53,9 +53,13 @@ void RowPrefetch::setLast(Value lastPosition, Value fetchesFar) {
   auto lastIf = [&](Value condition) {
     return arith::SelectOp::create(b, condition, last, none);
   };
-  if (int64_t group = c.lowering.getFarGroup()) {
-    Value lastFar = lastIf(fetches(arith::CmpIPredicate::ne, 0));
-    (group == 1 ? lastAlone : lastInGroups) = lastFar;
+  int64_t group = c.lowering.getFarGroup();
+  if (group == 1) {
+    lastAlone = lastIf(fetches(arith::CmpIPredicate::ne, 0));
+    return;
+  }
+  if (group > 1) {
+    lastInGroups = lastIf(fetches(arith::CmpIPredicate::ne, 0));
     farGroup = index(group);
     groupMask = index(group - 1);
     return;
