@@ -109,17 +109,16 @@ static int64_t count_table_bytes(const trec_model *model) {
   return all;
 }
 
-static void prepare_fetches(trec_model *model) {
+void trec_prepare_fetches(trec_model *model, const struct trec_cpu *cpu) {
   const struct trec_image *image = model->image;
-  const struct trec_cpu cpu = trec_find_cpu();
-  const int64_t bytes = count_table_bytes(model), near_bytes = trec_near_table_bytes(&cpu, bytes);
+  const int64_t bytes = count_table_bytes(model), near_bytes = trec_near_table_bytes(cpu, bytes);
   model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
-  model->short_bag = trec_short_bag(&cpu);
-  model->output_limits = trec_output_limits_of(&cpu);
+  model->short_bag = trec_short_bag(cpu);
+  model->output_limits = trec_output_limits_of(cpu);
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const int64_t table = image->bags[i].table;
     model->bags[i].args.fetches_far =
-        trec_fetches_far(&cpu, model->tables[table].num_rows, image->tables[table].row_bytes, near_bytes);
+        trec_fetches_far(cpu, model->tables[table].num_rows, image->tables[table].row_bytes, near_bytes);
   }
 }
 
@@ -169,7 +168,8 @@ static int32_t make_ready(trec_model *model, uint64_t features, const trec_creat
     trec_bind_weights(model, options, error);
   if (error->status != TREC_OK)
     return error->status;
-  prepare_fetches(model);
+  const struct trec_cpu cpu = trec_find_cpu();
+  trec_prepare_fetches(model, &cpu);
   prepare_bags(model);
   if (model->gpu)
     return trec_gpu_upload(model, options, error);

@@ -2,6 +2,7 @@
 #include "Support.h"
 
 extern "C" {
+#include "Create.h"
 #include "NearTables.h"
 }
 
@@ -16,10 +17,8 @@ constexpr int64_t ROW_BYTES = T1_DIM * 4, MIB = 1 << 20;
 constexpr trec_cpu intel = {TREC_CPU_INTEL, 2 * MIB, 0}, amd = {TREC_CPU_AMD, 2 * MIB, 0},
                    other = {TREC_CPU_OTHER, 2 * MIB, 0};
 
-/// What the kernel of a feature through a table of so many rows, of so many floats, is told.
-int64_t toldOf(int64_t rows, int64_t dim = T1_DIM) {
-  const OneTable one(noteFar, rows, dim);
-  Model model(one.options(), one.image());
+/// What the kernel of a model's one feature, of so many columns, is told.
+int64_t toldBy(trec_model *model, int64_t dim) {
   const Batch batch(randomIds(3, 2, 3));
   Error error;
   told = -1;
@@ -31,11 +30,40 @@ int64_t toldOf(int64_t rows, int64_t dim = T1_DIM) {
   return told;
 }
 
+/// Through a table of so many rows, of so many floats.
+int64_t toldOf(int64_t rows, int64_t dim = T1_DIM) {
+  const OneTable one(noteFar, rows, dim);
+  Model model(one.options(), one.image());
+  return toldBy(model, dim);
+}
+
+/// Through one of so many tables of as many rows, on some machine.
+int64_t toldOfMany(size_t tables, int64_t rows, const trec_cpu &cpu) {
+  const OneTable one(noteFar, rows, T1_DIM);
+  const std::vector<trec_table_desc> descs(tables, one.image().tables[0]);
+  const std::vector<trec_table_data> data(tables, *one.options().tables);
+  struct trec_image image = one.image();
+  trec_create_options options = one.options();
+  image.tables = descs.data();
+  image.num_tables = options.num_tables = static_cast<int64_t>(tables);
+  options.tables = data.data();
+  Model model(options, image);
+  trec_prepare_fetches(model, &cpu);
+  return toldBy(model, T1_DIM);
+}
+
 } // namespace
 
 TEST(NearTables, OnIntelTheyAreLargeWhereAllOfAModelAreFew) {
   EXPECT_EQ(trec_near_table_bytes(&intel, 48 * MIB), 8 * MIB);
   EXPECT_EQ(trec_near_table_bytes(&intel, 48 * MIB + 1), MIB / 2);
+}
+
+// Four second levels each: of six there are 24, of seven more.
+TEST(NearTables, AllTablesOfAModelCount) {
+  const trec_cpu cpu = {TREC_CPU_INTEL, 16 * ROW_BYTES, 0};
+  EXPECT_EQ(toldOfMany(6, 64, cpu), 0);
+  EXPECT_EQ(toldOfMany(7, 64, cpu), 1);
 }
 
 TEST(NearTables, ElsewhereTheyAreSmall) {

@@ -20,8 +20,8 @@ trec.table @unknown : !trec.table<?x128, int2, #layout>
 trec.table @large_long : !trec.table<100000x128, int8, #layout>
 trec.table @small_short : !trec.table<1000x32, int4, #layout>
 
-// Rows of large tables are fetched in two steps, long ones as the machine likes; a number of rows that is not known may be large.
-// Codes are looked up where the CPU permutes as many lanes.
+// Rows of large tables are fetched in two steps, long ones as the machine likes; a number of rows that is not known may
+// be large. Codes are looked up where the CPU permutes as many lanes.
 // CHECK: trec.embedding_bag_group sum {{.*}} rows !trec.row<32, int4
 // V2-SAME: prefetch_distance = 16, far_distance = 64, fma
 // V3-SAME: prefetch_distance = 16, far_distance = 64, certified
