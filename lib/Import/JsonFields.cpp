@@ -94,7 +94,11 @@ bool JsonFields::readBool(StringRef field) {
 
 int64_t JsonFields::readInteger(StringRef field, IntegerRange range) {
   std::optional<int64_t> value = object->getInteger(field);
-  if (!value || *value < range.min || *value > range.max)
+  if (value && *value >= range.min && *value <= range.max)
+    return *value;
+  if (range.min == range.max)
+    reportType(field, Twine(range.min));
+  else
     reportType(field, "an integer from " + Twine(range.min) + " to " +
                           Twine(range.max));
   return value.value_or(range.min);

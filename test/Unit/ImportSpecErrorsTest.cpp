@@ -50,9 +50,9 @@ TEST(ImportSpecErrorsTest, Documents) {
   EXPECT_EQ(llvm::toString(list.takeError()),
             "document: expected an object, got an array");
   EXPECT_EQ(errorOf(R"("trec_spec": 1)", R"("trec_spec": 2)"),
-            "trec_spec: expected an integer from 1 to 1, got 2");
+            "trec_spec: expected 1, got 2");
   EXPECT_EQ(errorOf(R"("trec_spec": 1,)", ""),
-            "trec_spec: expected an integer from 1 to 1, got nothing");
+            "trec_spec: expected 1, got nothing");
   EXPECT_EQ(errorOf("embedding_bag_collection", "linear"),
             "kind: expected one of \"embedding_bag_collection\", "
             "\"embedding_collection\", \"regrouped_collections\", got "
