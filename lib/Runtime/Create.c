@@ -117,8 +117,11 @@ void trec_prepare_fetches(trec_model *model, const struct trec_cpu *cpu) {
   model->output_limits = trec_output_limits_of(cpu);
   for (int64_t i = 0; i < image->num_bags; ++i) {
     const int64_t table = image->bags[i].table;
-    model->bags[i].args.fetches_far =
-        trec_fetches_far(cpu, model->tables[table].num_rows, image->tables[table].row_bytes, near_bytes);
+    const struct trec_table_desc *desc = &image->tables[table];
+    const int64_t rows = model->tables[table].num_rows;
+    const int64_t fetches_far = trec_fetches_far(cpu, rows, desc->row_bytes, near_bytes);
+    model->bags[i].args.fetches_far = fetches_far;
+    model->bags[i].short_bag = trec_short_bag_of_many(cpu, desc, rows, fetches_far);
   }
 }
 

@@ -36,16 +36,14 @@ static void fetch_rows(const struct trec_part *part, struct trec_units positions
       fetch_row(part->bag, ids64[i]);
 }
 
-/* Without pooling each id has an output of its own, and kernels do as well by themselves. So they do with more than one
- * block of ids, but for rows of several lines that come from far. */
+/* Without pooling each id has an output of its own, and kernels do as well by themselves. */
 static int fetches_first(const struct trec_model *model, const struct trec_part *part, int64_t ids) {
   if (ids <= FEW_IDS || model->unpooled)
     return ids <= FEW_IDS;
-  const int64_t fetches_far = part->bag->args.fetches_far;
-  if (ids <= FEW_FAR_IDS && fetches_far)
+  if (ids <= FEW_FAR_IDS && part->bag->args.fetches_far)
     return 1;
-  const int takes_blocks = fetches_far && part->bag->fetched_bytes > CACHE_LINE;
-  return ids <= (part->units.end - part->units.begin) * model->short_bag && (takes_blocks || ids <= BLOCK_IDS);
+  const int64_t short_bag = ids <= BLOCK_IDS ? model->short_bag : part->bag->short_bag;
+  return ids <= (part->units.end - part->units.begin) * short_bag;
 }
 
 /* Fetches the rows of a part. The bytes that then wait for it; where that is not done here, for its kernel takes long

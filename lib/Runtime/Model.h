@@ -39,6 +39,7 @@ struct trec_bag {
   int64_t length;       /* of each of its bags, as promised; -1: any */
   int64_t dim;
   int64_t fetched_bytes; /* of a row that is fetched before its kernel is called; 0: none is */
+  int64_t short_bag;     /* as of the model, where the ids of all bags are more than a block */
   int fetches_end;       /* its last byte too: it may be in one line more than its length says */
   int counts_bad_ids;    /* 0: a bag before it does */
   const struct trec_table *table;

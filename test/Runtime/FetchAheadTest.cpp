@@ -1,7 +1,10 @@
 // Batches of tables that are larger than the caches, whose rows are fetched before their kernels are called. That it is
 // done shows in times alone; here, that it may be done with any ids, in any piece of a job.
-#include "ModelAccess.h"
 #include "Support.h"
+
+extern "C" {
+#include "Create.h"
+}
 
 #include <random>
 
@@ -10,6 +13,9 @@ using namespace trectest;
 namespace {
 
 constexpr int64_t manyRows = 1 << 16;
+
+/// One on which the rows of short bags are fetched first, and one on which they are not.
+constexpr trec_cpu amd = {TREC_CPU_AMD, 1 << 20, 0}, intel = {TREC_CPU_INTEL, 1 << 20, 0};
 
 /// The test image with a first table of `manyRows` rows.
 struct LargeModel {
@@ -36,11 +42,10 @@ struct LargeModel {
   trec_table_data data[2] = {{rows.data(), manyRows, T1_DIM * 4}, {good.data() + 160, T2_ROWS, T2_DIM * 4}};
 };
 
-/// As on a machine where rows of bags of up to so many ids are fetched first.
-void expectSameWith(int64_t shortBag, LargeModel &large, const Ids &ids, int32_t threads) {
+void expectSameOn(const trec_cpu &cpu, LargeModel &large, const Ids &ids, int32_t threads) {
   large.data[0].data = large.rows.data();
   Model model(large.options(threads), large.image);
-  trectest_set_short_bag(model, shortBag);
+  trec_prepare_fetches(model, &cpu);
   for (int32_t type : {TREC_INT32, TREC_INT64}) {
     Batch batch(ids);
     trec_forward_args args = batch.args();
@@ -53,8 +58,8 @@ void expectSameWith(int64_t shortBag, LargeModel &large, const Ids &ids, int32_t
 }
 
 void expectSame(LargeModel &large, const Ids &ids, int32_t threads) {
-  for (int64_t shortBag : {0, 8})
-    expectSameWith(shortBag, large, ids, threads);
+  for (const trec_cpu &cpu : {amd, intel})
+    expectSameOn(cpu, large, ids, threads);
 }
 
 std::vector<std::pair<int64_t, int64_t>> blocks;
@@ -68,12 +73,16 @@ void noteBlock(const trec_bag_args *args, int64_t begin, int64_t end) {
 /// Of several lines, and so many that no machine has them near; or of one line.
 constexpr int64_t longDim = 20, farRows = 1 << 19, shortDim = 16;
 
-/// For which bags the kernel is called, one call after the other.
-std::vector<std::pair<int64_t, int64_t>> blocksOf(int64_t shortBag, int64_t samples, int64_t idsOfSample,
-                                                  int64_t dim = longDim) {
-  const OneTable one(noteBlock, farRows, dim);
-  Model model(one.options(), one.image());
-  trectest_set_short_bag(model, shortBag);
+/// For which bags the kernel of a table of codes is called, one call after the other.
+std::vector<std::pair<int64_t, int64_t>> blocksOf(const trec_cpu &cpu, int64_t samples, int64_t idsOfSample,
+                                                  int64_t dim = longDim, int64_t rows = farRows) {
+  const OneTable one(noteBlock, rows, dim);
+  trec_table_desc table = one.image().tables[0];
+  table.weights_type = TREC_WEIGHTS_INT8;
+  struct trec_image image = one.image();
+  image.tables = &table;
+  Model model(one.options(), image);
+  trec_prepare_fetches(model, &cpu);
   const Batch batch(Ids(3, std::vector<std::vector<int64_t>>(samples, std::vector<int64_t>(idsOfSample, 5))));
   Error error;
   blocks.clear();
@@ -93,25 +102,33 @@ using Blocks = std::vector<std::pair<int64_t, int64_t>>;
 
 // All of them, the last too, of about as many ids, at most 512.
 TEST(FetchAhead, ShortBagsAreRunInBlocks) {
-  EXPECT_EQ(blocksOf(8, 128, 8), (Blocks{{0, 64}, {64, 128}}));
-  EXPECT_EQ(blocksOf(8, 257, 4), (Blocks{{0, 86}, {86, 172}, {172, 257}}));
-  EXPECT_EQ(blocksOf(8, 512, 1), (Blocks{{0, 512}}));
-  EXPECT_EQ(blocksOf(8, 64, 8), (Blocks{{0, 64}}));
+  EXPECT_EQ(blocksOf(amd, 128, 8), (Blocks{{0, 64}, {64, 128}}));
+  EXPECT_EQ(blocksOf(amd, 257, 4), (Blocks{{0, 86}, {86, 172}, {172, 257}}));
+  EXPECT_EQ(blocksOf(amd, 512, 1), (Blocks{{0, 512}}));
+  EXPECT_EQ(blocksOf(amd, 64, 8), (Blocks{{0, 64}}));
 }
 
 TEST(FetchAhead, KernelsOfBlocksDoNotFetchFarToo) {
-  blocksOf(8, 257, 4);
+  blocksOf(amd, 257, 4);
   EXPECT_FALSE(someFetchFar);
-  blocksOf(0, 257, 4);
+  blocksOf(intel, 257, 4);
   EXPECT_TRUE(allFetchFar);
 }
 
 // With more ids than a block has their kernels do as well.
-TEST(FetchAhead, ManyRowsOfOneLineAreNot) { EXPECT_EQ(blocksOf(8, 257, 4, shortDim), (Blocks{{0, 257}})); }
+TEST(FetchAhead, ManyRowsOfOneLineAreNot) { EXPECT_EQ(blocksOf(amd, 257, 4, shortDim), (Blocks{{0, 257}})); }
+
+// Nor those of tables that the third level may hold, but where bags are shorter.
+TEST(FetchAhead, ManyRowsThatAreNotFromFarAreNot) {
+  constexpr int64_t rows = farRows / 2;
+  EXPECT_EQ(blocksOf(amd, 257, 4, longDim, rows), (Blocks{{0, 257}}));
+  EXPECT_EQ(blocksOf(amd, 257, 3, longDim, rows), (Blocks{{0, 129}, {129, 257}}));
+  EXPECT_EQ(blocksOf(amd, 64, 8, longDim, rows), (Blocks{{0, 64}}));
+}
 
 TEST(FetchAhead, LongBagsAndThoseOfOtherMachinesAreNot) {
-  EXPECT_EQ(blocksOf(8, 128, 9), (Blocks{{0, 128}}));
-  EXPECT_EQ(blocksOf(0, 128, 8), (Blocks{{0, 128}}));
+  EXPECT_EQ(blocksOf(amd, 128, 9), (Blocks{{0, 128}}));
+  EXPECT_EQ(blocksOf(intel, 128, 8), (Blocks{{0, 128}}));
 }
 
 TEST(FetchAhead, OneSample) {

@@ -77,6 +77,28 @@ TEST(NearTables, ShortBagsAreFetchedFirstOnAMD) {
   EXPECT_EQ(trec_short_bag(&other), 0);
 }
 
+/// For a table of an AMD CPU.
+int64_t shortBagOfMany(int64_t rows, int64_t rowBytes, int64_t weightsType, const trec_cpu &cpu = amd,
+                       int64_t fetchesFar = 1) {
+  const trec_table_desc table = {0, -1, rowBytes, 1, weightsType};
+  return trec_short_bag_of_many(&cpu, &table, rows, fetchesFar);
+}
+
+TEST(NearTables, ShortBagsOfManyIds) {
+  constexpr int64_t most = 32 * MIB / 80;
+  for (int64_t codes : {TREC_WEIGHTS_INT8, TREC_WEIGHTS_INT4, TREC_WEIGHTS_INT2}) {
+    EXPECT_EQ(shortBagOfMany(most, 80, codes), 3);
+    EXPECT_EQ(shortBagOfMany(most + 1, 80, codes), 8);
+    EXPECT_EQ(shortBagOfMany(INT64_MAX, 80, codes), 8);
+  }
+  EXPECT_EQ(shortBagOfMany(most + 1, 80, TREC_WEIGHTS_FP16), 3);
+  EXPECT_EQ(shortBagOfMany(most, 64, TREC_WEIGHTS_INT8), 0);
+  EXPECT_EQ(shortBagOfMany(1000, 192, TREC_WEIGHTS_FP16), 3);
+  EXPECT_EQ(shortBagOfMany(1000, 256, TREC_WEIGHTS_FP16), 8);
+  EXPECT_EQ(shortBagOfMany(most, 80, TREC_WEIGHTS_INT8, amd, 0), 0);
+  EXPECT_EQ(shortBagOfMany(most, 80, TREC_WEIGHTS_INT8, intel), 0);
+}
+
 TEST(NearTables, LargerOnesAreFar) {
   for (const trec_cpu *cpu : {&intel, &amd, &other}) {
     EXPECT_EQ(trec_fetches_far(cpu, 10, 100, 1000), 0);
