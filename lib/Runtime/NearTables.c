@@ -14,10 +14,10 @@
  * Rows of 272 and 512 bytes took 1.08 to 1.27 times as long one by one or by four as in groups of 16 with uniform ids,
  * and one by one 0.96 to 1.3 times with Zipf ids. On the EPYC groups of 32 took 0.84 of the time of four with 144 bytes
  * and 0.68 with 272, and groups of 64 took 0.89 to 0.99 of the time of 32, of rows of 144 to 512 bytes, 0.95 to 1.04
- * with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as those with 64 samples and more, 0.92 to 1.02
- * with 16. Of its tables of 10,000 rows those of 144 to 272 bytes are 1.00 to 1.18 times as fast one by one as in
- * groups of 16, those of 512 bytes 0.87 times: the limit between them is the Xeon's. Rows of one line and two in groups
- * took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
+ * with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as those with 64 samples and more, 0.92 to 1.02 with
+ * 16. Of its smaller tables rows of 144 to 272 bytes are 1.00 to 1.2 times as fast one by one as in groups of 16, those
+ * of 384 and 512 bytes 0.80 to 0.96 times with 20 ids in a bag and 1.00 to 1.03 with 5. Rows of one line and two in
+ * groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
  *
  * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
  * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids
@@ -40,9 +40,9 @@ int64_t trec_near_table_bytes(const struct trec_cpu *cpu, int64_t model_bytes) {
   return keeps_model ? cpu->second_level * NEAR_TABLE : cpu->second_level / 4;
 }
 
-/* Rows that are fetched together: of more bytes than this by any CPU, and of large tables, beyond what several share of
- * the last level, of more than two lines by AMD's. */
-enum { LONG_ROW = 256, GROUP = 16, LARGE_TABLE = 8 << 20, TWO_LINES = 128, GROUP_OF_AMD = 64 };
+/* Rows that are fetched together: of more bytes than this, and by AMD's CPUs of large tables, beyond what several share
+ * of the last level, of more than two lines. */
+enum { LONG_ROW = 256, LONG_ROW_OF_AMD = 320, GROUP = 16, LARGE_TABLE = 8 << 20, TWO_LINES = 128, GROUP_OF_AMD = 64 };
 
 int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_bytes, int64_t near_bytes) {
   int64_t bytes;
@@ -52,7 +52,7 @@ int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_b
     return 0;
   if (row_bytes > TWO_LINES && bytes > LARGE_TABLE && cpu->maker == TREC_CPU_AMD)
     return GROUP_OF_AMD;
-  return row_bytes > LONG_ROW ? GROUP : 1;
+  return row_bytes > (cpu->maker == TREC_CPU_AMD ? LONG_ROW_OF_AMD : LONG_ROW) ? GROUP : 1;
 }
 
 /* On the Xeon 26 tables of 10,000 rows of 144 and 256 bytes took 0.91 to 0.98 of the time with one id or two in a bag.

@@ -109,8 +109,9 @@ TEST(NearTables, LargerOnesAreFar) {
 
 TEST(NearTables, LongRowsAreFetchedInGroups) {
   for (const trec_cpu *cpu : {&intel, &amd, &other}) {
-    EXPECT_EQ(trec_fetches_far(cpu, 1000, 256, 1000), 1);
-    EXPECT_EQ(trec_fetches_far(cpu, 1000, 257, 1000), 16);
+    const int64_t most = cpu == &amd ? 320 : 256;
+    EXPECT_EQ(trec_fetches_far(cpu, 1000, most, 1000), 1);
+    EXPECT_EQ(trec_fetches_far(cpu, 1000, most + 1, 1000), 16);
   }
 }
 
@@ -134,6 +135,6 @@ TEST(NearTables, KernelsAreTold) {
   const int64_t near_rows = trec_near_table_bytes(&cpu, 0) / ROW_BYTES;
   EXPECT_EQ(toldOf(near_rows), 0);
   EXPECT_EQ(toldOf(near_rows + 1), 1);
-  const int64_t long_row = 65, long_bytes = long_row * 4;
+  const int64_t long_row = 81, long_bytes = long_row * 4;
   EXPECT_EQ(toldOf(trec_near_table_bytes(&cpu, 0) / long_bytes + 1, long_row), 16);
 }

@@ -14,8 +14,8 @@ from trec.testing import reference
 
 # Up to 8 MiB are near on some Intel CPUs; above that AMD's have rows of three lines leave in groups of 64.
 BYTES = (1 << 20, 9 << 20)
-# Rows of one line, two, three, four and five, of which the last leave in groups on every CPU.
-KINDS = (("int8", 32), ("int4", 128), ("int8", 128), ("fp16", 128), ("int8", 256))
+# Rows of one line, two, three, four, five and six, of which the last leave in groups on every CPU.
+KINDS = (("int8", 32), ("int4", 128), ("int8", 128), ("fp16", 128), ("int8", 256), ("fp16", 192))
 # Around the 64 ids that rows are fetched ahead, and more than are fetched before a kernel is called.
 COUNTS = (63, 65, 128, 129, 144, 145, 193, 257, 1000)
 BATCH = 9
