@@ -111,7 +111,7 @@ static int64_t count_table_bytes(const trec_model *model) {
 
 void trec_prepare_fetches(trec_model *model, const struct trec_cpu *cpu) {
   const struct trec_image *image = model->image;
-  const int64_t bytes = count_table_bytes(model), near_bytes = trec_near_table_bytes(cpu, bytes);
+  const int64_t bytes = count_table_bytes(model);
   model->fetches_ahead = bytes > SECOND_LEVEL_BYTES;
   model->short_bag = trec_short_bag(cpu);
   model->output_limits = trec_output_limits_of(cpu);
@@ -119,7 +119,7 @@ void trec_prepare_fetches(trec_model *model, const struct trec_cpu *cpu) {
     const int64_t table = image->bags[i].table;
     const struct trec_table_desc *desc = &image->tables[table];
     const int64_t rows = model->tables[table].num_rows;
-    const int64_t fetches_far = trec_fetches_far(cpu, rows, desc->row_bytes, near_bytes);
+    const int64_t fetches_far = trec_fetches_far(cpu, desc, rows, bytes);
     model->bags[i].args.fetches_far = fetches_far;
     model->bags[i].short_bag = trec_short_bag_of_many(cpu, desc, rows, fetches_far);
   }

@@ -16,8 +16,11 @@
  * and 0.68 with 272, and groups of 64 took 0.89 to 0.99 of the time of 32, of rows of 144 to 512 bytes, 0.95 to 1.04
  * with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as those with 64 samples and more, 0.92 to 1.02 with
  * 16. Of its smaller tables rows of 144 to 272 bytes are 1.00 to 1.2 times as fast one by one as in groups of 16, those
- * of 384 and 512 bytes 0.80 to 0.96 times with 20 ids in a bag and 1.00 to 1.03 with 5. Rows of one line and two in
- * groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
+ * of 384 and 512 bytes 0.80 to 0.96 times with 20 ids in a bag and 1.00 to 1.03 with 5. Of eight of its tables of 10
+ * and 12 MB those of codes, rows of 144 and 272 bytes, are 0.93 to 1.67 times as fast one by one as in groups of 64, of
+ * 20 and 24 MB 0.85 to 1.5 times, less while others use the memory, of 28 and 40 MB 0.75 to 1.37 times, and of 26
+ * tables of 14 MB 0.84 to 1.14 times; those of floats with rows of 208 to 384 bytes 0.7 to 0.86 times. Rows of one line
+ * and two in groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
  *
  * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
  * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids
@@ -40,19 +43,38 @@ int64_t trec_near_table_bytes(const struct trec_cpu *cpu, int64_t model_bytes) {
   return keeps_model ? cpu->second_level * NEAR_TABLE : cpu->second_level / 4;
 }
 
-/* Rows that are fetched together: of more bytes than this, and by AMD's CPUs of large tables, beyond what several share
- * of the last level, of more than two lines. */
-enum { LONG_ROW = 256, LONG_ROW_OF_AMD = 320, GROUP = 16, LARGE_TABLE = 8 << 20, TWO_LINES = 128, GROUP_OF_AMD = 64 };
-
-int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_bytes, int64_t near_bytes) {
+static int64_t bytes_of(const struct trec_table_desc *table, int64_t rows) {
   int64_t bytes;
-  if (__builtin_mul_overflow(rows, row_bytes, &bytes))
-    bytes = INT64_MAX;
-  if (bytes <= near_bytes)
-    return 0;
-  if (row_bytes > TWO_LINES && bytes > LARGE_TABLE && cpu->maker == TREC_CPU_AMD)
+  return __builtin_mul_overflow(rows, table->row_bytes, &bytes) ? INT64_MAX : bytes;
+}
+
+static int has_codes(const struct trec_table_desc *table) {
+  return table->weights_type == TREC_WEIGHTS_INT8 || table->weights_type == TREC_WEIGHTS_INT4 ||
+         table->weights_type == TREC_WEIGHTS_INT2;
+}
+
+/* Rows that are fetched together: of more bytes than this, and by AMD's CPUs of large tables of more than two lines. */
+enum { LONG_ROW = 256, LONG_ROW_OF_AMD = 320, GROUP = 16, TWO_LINES = 128, GROUP_OF_AMD = 64 };
+
+/* Codes come one by one from larger tables, while those of all of a model are no more than this. */
+enum { LARGE_TABLE = 8 << 20, LARGE_TABLE_OF_CODES = 12 << 20, LARGE_MODEL_OF_CODES = 96 << 20 };
+
+static int64_t fetches_far_on_amd(const struct trec_table_desc *table, int64_t bytes, int64_t model_bytes) {
+  const int is_long = table->row_bytes > LONG_ROW_OF_AMD;
+  const int come_alone = has_codes(table) && !is_long && model_bytes <= LARGE_MODEL_OF_CODES;
+  if (table->row_bytes > TWO_LINES && bytes > (come_alone ? LARGE_TABLE_OF_CODES : LARGE_TABLE))
     return GROUP_OF_AMD;
-  return row_bytes > (cpu->maker == TREC_CPU_AMD ? LONG_ROW_OF_AMD : LONG_ROW) ? GROUP : 1;
+  return is_long ? GROUP : 1;
+}
+
+int64_t trec_fetches_far(const struct trec_cpu *cpu, const struct trec_table_desc *table, int64_t rows,
+                         int64_t model_bytes) {
+  const int64_t bytes = bytes_of(table, rows);
+  if (bytes <= trec_near_table_bytes(cpu, model_bytes))
+    return 0;
+  if (cpu->maker == TREC_CPU_AMD)
+    return fetches_far_on_amd(table, bytes, model_bytes);
+  return table->row_bytes > LONG_ROW ? GROUP : 1;
 }
 
 /* On the Xeon 26 tables of 10,000 rows of 144 and 256 bytes took 0.91 to 0.98 of the time with one id or two in a bag.
@@ -68,16 +90,10 @@ enum { SHORT_BAG = 8, SHORTER_BAG = 3, ONE_LINE = 64, THREE_LINES = 192 };
 
 int64_t trec_short_bag(const struct trec_cpu *cpu) { return cpu->maker == TREC_CPU_AMD ? SHORT_BAG : 0; }
 
-static int has_codes(const struct trec_table_desc *table) {
-  return table->weights_type == TREC_WEIGHTS_INT8 || table->weights_type == TREC_WEIGHTS_INT4 ||
-         table->weights_type == TREC_WEIGHTS_INT2;
-}
-
 int64_t trec_short_bag_of_many(const struct trec_cpu *cpu, const struct trec_table_desc *table, int64_t rows,
                                int64_t fetches_far) {
   if (cpu->maker != TREC_CPU_AMD || table->row_bytes <= ONE_LINE || !fetches_far)
     return 0;
-  int64_t bytes;
-  const int is_far = __builtin_mul_overflow(rows, table->row_bytes, &bytes) || bytes > THIRD_LEVEL;
-  return (is_far && has_codes(table)) || table->row_bytes > THREE_LINES ? SHORT_BAG : SHORTER_BAG;
+  return (has_codes(table) && bytes_of(table, rows) > THIRD_LEVEL) || table->row_bytes > THREE_LINES ? SHORT_BAG
+                                                                                                     : SHORTER_BAG;
 }

@@ -10,9 +10,10 @@
  * so many bytes together. */
 int64_t trec_near_table_bytes(const struct trec_cpu *cpu, int64_t model_bytes);
 
-/* 0 for a table of so many rows that is not larger. Else how many of its rows are best fetched together: a power of two
- * of at most 64. */
-int64_t trec_fetches_far(const struct trec_cpu *cpu, int64_t rows, int64_t row_bytes, int64_t near_bytes);
+/* 0 for a table of so many rows that is near, in a model of so many bytes of tables. Else how many of its rows are best
+ * fetched together: a power of two of at most 64. */
+int64_t trec_fetches_far(const struct trec_cpu *cpu, const struct trec_table_desc *table, int64_t rows,
+                         int64_t model_bytes);
 
 /* Of a table of which trec_fetches_far said so, in a call that has outputs fetched: the first level takes few requests
  * at once, and kernels then ask for as many lines of the output as for rows of three. So longer rows go by way of the

@@ -29,8 +29,7 @@ int64_t GroupLookups::countCacheBytes() const {
 GroupLookups::GroupLookups(LookupGroupInterface group,
                            const TuneWorkload &workload)
     : isPooled(group.getPoolingMode().has_value()), cpu(trec_find_cpu()),
-      nearTableBytes(
-          trec_near_table_bytes(&cpu, countTableBytes(workload.getModule()))),
+      modelBytes(countTableBytes(workload.getModule())),
       rowBytes(std::max(group.getRowType().getRowBytes(), kCacheLineBytes)) {
   for (BagAttr bag : group.getBags().getAsRange<BagAttr>())
     addLookup(group, bag, workload);
@@ -98,8 +97,12 @@ void GroupLookups::addLookup(LookupGroupInterface group, BagAttr bag,
   lookup.args.rows = table.bytes.data();
   lookup.args.num_rows = table.rows;
   lookup.args.report = report;
-  lookup.args.fetches_far = trec_fetches_far(
-      &cpu, table.rows, group.getRowType().getRowBytes(), nearTableBytes);
+  RowType row = group.getRowType();
+  trec_table_desc desc = {};
+  desc.row_bytes = row.getRowBytes();
+  desc.weights_type = int64_t(row.getWeights());
+  lookup.args.fetches_far =
+      trec_fetches_far(&cpu, &desc, table.rows, modelBytes);
   if (FlatSymbolRefAttr weights = bag.getWeights()) {
     lookup.args.weights = reinterpret_cast<const float *>(
         tables.lookup(weights.getValue()).bytes.data());

@@ -85,7 +85,7 @@ private:
 
   bool isPooled;
   trec_cpu cpu;
-  int64_t nearTableBytes, rowBytes, tableBytes = 0;
+  int64_t modelBytes, rowBytes, tableBytes = 0;
   std::vector<Feature> features;
   std::vector<Lookup> lookups;
   std::vector<GroupBatch> batches;

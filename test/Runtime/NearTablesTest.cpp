@@ -99,29 +99,47 @@ TEST(NearTables, ShortBagsOfManyIds) {
   EXPECT_EQ(shortBagOfMany(most, 80, TREC_WEIGHTS_INT8, intel), 0);
 }
 
+/// Of a table of floats, in a model where half a MiB is near.
+int64_t fetchesFar(const trec_cpu &cpu, int64_t rows, int64_t rowBytes, int64_t weightsType = TREC_WEIGHTS_FP16,
+                   int64_t modelBytes = 90 * MIB) {
+  const trec_table_desc table = {0, -1, rowBytes, 1, weightsType};
+  return trec_fetches_far(&cpu, &table, rows, modelBytes);
+}
+
 TEST(NearTables, LargerOnesAreFar) {
-  for (const trec_cpu *cpu : {&intel, &amd, &other}) {
-    EXPECT_EQ(trec_fetches_far(cpu, 10, 100, 1000), 0);
-    EXPECT_EQ(trec_fetches_far(cpu, 10, 100, 999), 1);
-    EXPECT_EQ(trec_fetches_far(cpu, INT64_MAX / 2, 100, 1000), 1) << "more bytes than a number has";
+  for (const trec_cpu &cpu : {intel, amd, other}) {
+    EXPECT_EQ(fetchesFar(cpu, MIB / 2 / 64, 64), 0);
+    EXPECT_EQ(fetchesFar(cpu, MIB / 2 / 64 + 1, 64), 1);
+    EXPECT_EQ(fetchesFar(cpu, INT64_MAX / 2, 100), 1) << "more bytes than a number has";
   }
 }
 
 TEST(NearTables, LongRowsAreFetchedInGroups) {
-  for (const trec_cpu *cpu : {&intel, &amd, &other}) {
-    const int64_t most = cpu == &amd ? 320 : 256;
-    EXPECT_EQ(trec_fetches_far(cpu, 1000, most, 1000), 1);
-    EXPECT_EQ(trec_fetches_far(cpu, 1000, most + 1, 1000), 16);
+  for (const trec_cpu &cpu : {intel, amd, other}) {
+    const int64_t most = cpu.maker == TREC_CPU_AMD ? 320 : 256;
+    EXPECT_EQ(fetchesFar(cpu, 10000, most), 1);
+    EXPECT_EQ(fetchesFar(cpu, 10000, most + 1), 16);
   }
 }
 
 TEST(NearTables, OnAMDRowsOfThreeLinesAreFetchedInLargeGroupsFromLargeTables) {
-  EXPECT_EQ(trec_fetches_far(&amd, 8 * MIB / 256, 256, 1000), 1);
+  EXPECT_EQ(fetchesFar(amd, 8 * MIB / 256, 256), 1);
   for (int64_t bytes : {129, 257}) {
-    EXPECT_EQ(trec_fetches_far(&amd, 8 * MIB / bytes + 1, bytes, 1000), 64) << bytes;
-    EXPECT_EQ(trec_fetches_far(&intel, 8 * MIB / bytes + 1, bytes, 1000), bytes == 129 ? 1 : 16) << bytes;
+    EXPECT_EQ(fetchesFar(amd, 8 * MIB / bytes + 1, bytes), 64) << bytes;
+    EXPECT_EQ(fetchesFar(intel, 8 * MIB / bytes + 1, bytes), bytes == 129 ? 1 : 16) << bytes;
   }
-  EXPECT_EQ(trec_fetches_far(&amd, 8 * MIB, 128, 1000), 1) << "two lines";
+  EXPECT_EQ(fetchesFar(amd, 8 * MIB, 128), 1) << "two lines";
+}
+
+TEST(NearTables, OnAMDCodesAreFetchedOneByOneFromLargerTables) {
+  for (int64_t codes : {TREC_WEIGHTS_INT8, TREC_WEIGHTS_INT4, TREC_WEIGHTS_INT2}) {
+    EXPECT_EQ(fetchesFar(amd, 12 * MIB / 256, 256, codes), 1);
+    EXPECT_EQ(fetchesFar(amd, 12 * MIB / 256 + 1, 256, codes), 64);
+    EXPECT_EQ(fetchesFar(amd, 8 * MIB / 512, 512, codes), 16);
+    EXPECT_EQ(fetchesFar(amd, 8 * MIB / 512 + 1, 512, codes), 64);
+    EXPECT_EQ(fetchesFar(amd, 12 * MIB / 256, 256, codes, 96 * MIB), 1);
+    EXPECT_EQ(fetchesFar(amd, 12 * MIB / 256, 256, codes, 96 * MIB + 1), 64);
+  }
 }
 
 TEST(NearTables, LongRowsGoByTheSecondLevelBesideOutputs) {

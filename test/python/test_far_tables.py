@@ -12,7 +12,7 @@ from trec.exporter import write_model
 from trec.spec import ModelSpec, TableSpec
 from trec.testing import reference
 
-# Up to 8 MiB are near on some Intel CPUs; above that AMD's have rows of three lines leave in groups of 64.
+# Up to 8 MiB are near on some Intel CPUs; above that AMD's have longer rows of floats leave in groups of 64.
 BYTES = (1 << 20, 9 << 20)
 # Rows of one line, two, three, four, five and six, of which the last leave in groups on every CPU.
 KINDS = (("int8", 32), ("int4", 128), ("int8", 128), ("fp16", 128), ("int8", 256), ("fp16", 192))
