@@ -15,12 +15,12 @@
  * and one by one 0.96 to 1.3 times with Zipf ids. On the EPYC groups of 32 took 0.84 of the time of four with 144 bytes
  * and 0.68 with 272, and groups of 64 took 0.89 to 0.99 of the time of 32, of rows of 144 to 512 bytes, 0.95 to 1.04
  * with 16 samples; groups of 128 are 0.98 to 1.05 times as fast as those with 64 samples and more, 0.92 to 1.02 with
- * 16. Of its smaller tables rows of 144 to 272 bytes are 1.00 to 1.2 times as fast one by one as in groups of 16, those
- * of 384 and 512 bytes 0.80 to 0.96 times with 20 ids in a bag and 1.00 to 1.03 with 5. Of eight of its tables of 10
+ * 16. Of its smaller tables rows of 144 to 272 bytes are 0.99 to 1.2 times as fast one by one as in groups of 16, those
+ * of 384 and 512 bytes 0.80 to 1.05 times with 20 ids in a bag and 1.00 to 1.03 with 5. Of eight of its tables of 10
  * and 12 MB those of codes, rows of 144 and 272 bytes, are 0.93 to 1.67 times as fast one by one as in groups of 64, of
- * 20 and 24 MB 0.85 to 1.5 times, less while others use the memory, of 28 and 40 MB 0.75 to 1.37 times, and of 26
- * tables of 14 MB 0.84 to 1.14 times; those of floats with rows of 208 to 384 bytes 0.7 to 0.86 times. Rows of one line
- * and two in groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
+ * 20 and 24 MB 0.85 to 1.43 times, less while others use the memory, of 28 and 40 MB 0.75 to 1.37 times, and of 26
+ * tables of 14 MB 0.84 to 1.14 times; those of floats with rows of 208 to 384 bytes 0.68 to 0.86 times. Rows of one
+ * line and two in groups took 0.7 to 1.3 times as long on the EPYC, and 1.04 to 1.2 times on the Xeon.
  *
  * Short bags: with 26 tables, dims 32 and 128, one or two ids in a bag and 256 samples, rows fetched before their
  * kernel gained up to 1.9 times on the EPYC, 1.2 times in the mean, and lost up to 1.3 times on the Xeon. With 10 ids

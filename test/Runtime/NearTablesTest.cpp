@@ -52,6 +52,20 @@ int64_t toldOfMany(size_t tables, int64_t rows, const trec_cpu &cpu) {
   return toldBy(model, T1_DIM);
 }
 
+/// Of a table of floats, in a model where half a MiB is near.
+int64_t fetchesFar(const trec_cpu &cpu, int64_t rows, int64_t rowBytes, int64_t weightsType = TREC_WEIGHTS_FP16,
+                   int64_t modelBytes = 90 * MIB) {
+  const trec_table_desc table = {0, -1, rowBytes, 1, weightsType};
+  return trec_fetches_far(&cpu, &table, rows, modelBytes);
+}
+
+/// Of a table of an AMD CPU, from far.
+int64_t shortBagOfMany(int64_t rows, int64_t rowBytes, int64_t weightsType, const trec_cpu &cpu = amd,
+                       int64_t fetchesFar = 1) {
+  const trec_table_desc table = {0, -1, rowBytes, 1, weightsType};
+  return trec_short_bag_of_many(&cpu, &table, rows, fetchesFar);
+}
+
 } // namespace
 
 TEST(NearTables, OnIntelTheyAreLargeWhereAllOfAModelAreFew) {
@@ -77,13 +91,6 @@ TEST(NearTables, ShortBagsAreFetchedFirstOnAMD) {
   EXPECT_EQ(trec_short_bag(&other), 0);
 }
 
-/// For a table of an AMD CPU.
-int64_t shortBagOfMany(int64_t rows, int64_t rowBytes, int64_t weightsType, const trec_cpu &cpu = amd,
-                       int64_t fetchesFar = 1) {
-  const trec_table_desc table = {0, -1, rowBytes, 1, weightsType};
-  return trec_short_bag_of_many(&cpu, &table, rows, fetchesFar);
-}
-
 TEST(NearTables, ShortBagsOfManyIds) {
   constexpr int64_t most = 32 * MIB / 80;
   for (int64_t codes : {TREC_WEIGHTS_INT8, TREC_WEIGHTS_INT4, TREC_WEIGHTS_INT2}) {
@@ -97,13 +104,6 @@ TEST(NearTables, ShortBagsOfManyIds) {
   EXPECT_EQ(shortBagOfMany(1000, 256, TREC_WEIGHTS_FP16), 8);
   EXPECT_EQ(shortBagOfMany(most, 80, TREC_WEIGHTS_INT8, amd, 0), 0);
   EXPECT_EQ(shortBagOfMany(most, 80, TREC_WEIGHTS_INT8, intel), 0);
-}
-
-/// Of a table of floats, in a model where half a MiB is near.
-int64_t fetchesFar(const trec_cpu &cpu, int64_t rows, int64_t rowBytes, int64_t weightsType = TREC_WEIGHTS_FP16,
-                   int64_t modelBytes = 90 * MIB) {
-  const trec_table_desc table = {0, -1, rowBytes, 1, weightsType};
-  return trec_fetches_far(&cpu, &table, rows, modelBytes);
 }
 
 TEST(NearTables, LargerOnesAreFar) {
